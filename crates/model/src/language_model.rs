@@ -1,0 +1,175 @@
+use crate::{ModelError, ModelId};
+use semievol_core::{Prompt, Seed, TokenLogprob};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Receives the result of the request with the given index, as soon as it is there; breaking stops the run.
+pub type OnDone<'a, T> = &'a mut dyn FnMut(usize, Result<T, ModelError>) -> ControlFlow<()>;
+
+/// The log-probabilities of each continuation's tokens.
+pub type Scores = Vec<Vec<TokenLogprob>>;
+
+/// What a backend can do, asked while planning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Tokens of prompt and response together.
+    pub max_context: usize,
+    /// [`LanguageModel::score_each`] works.
+    pub scores: bool,
+    /// The same seed gives the same response.
+    pub seeded: bool,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Capabilities { max_context: usize::MAX, scores: false, seeded: true }
+    }
+}
+
+/// Asks for a sampled response.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerateRequest {
+    /// What is asked.
+    pub prompt: Prompt,
+    /// Where the randomness comes from.
+    pub seed: Seed,
+    /// Most new tokens, the response prefix not counted.
+    pub max_tokens: usize,
+    /// 0 takes the most probable token each time; 1 samples from the model's own distribution.
+    pub temperature: f32,
+    /// Samples from the smallest set of tokens with at least this probability; 1 keeps all.
+    pub top_p: f32,
+    /// Texts that end the response; they are not part of it.
+    pub stop: Vec<String>,
+}
+
+impl GenerateRequest {
+    /// At most 64 tokens at temperature 1, nothing cut off.
+    pub fn new(prompt: Prompt, seed: Seed) -> Self {
+        GenerateRequest { prompt, seed, max_tokens: 64, temperature: 1.0, top_p: 1.0, stop: Vec::new() }
+    }
+}
+
+/// Why a response ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The model ended its turn, or a stop text appeared.
+    Stop,
+    /// `max_tokens` were generated.
+    Length,
+}
+
+/// A sampled response.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Generation {
+    /// The response after its prefix, without the stop text or end token.
+    pub text: String,
+    /// Every sampled token, the end token included, with its log-probability before temperature.
+    pub tokens: Vec<TokenLogprob>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// Asks how probable each of several responses is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreRequest {
+    /// What is asked.
+    pub prompt: Prompt,
+    /// The responses after the prompt's `response_prefix`, such as `" positive"`.
+    pub continuations: Vec<String>,
+}
+
+/// A chat model.
+///
+/// Results do not depend on the order or number of requests of a call beyond rounding.
+pub trait LanguageModel: Send + Sync {
+    /// Names the model with its adapter.
+    fn id(&self) -> &ModelId;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Samples one response per request. Each index is passed exactly once unless `on_done` breaks.
+    ///
+    /// # Errors
+    /// A request that cannot be served goes to `on_done`; the call itself fails only when nothing more can be.
+    fn generate_each(
+        &self,
+        requests: &[GenerateRequest],
+        on_done: OnDone<'_, Generation>,
+    ) -> Result<(), ModelError>;
+
+    /// Scores each request's continuations: one list of log-probabilities per continuation, in order, over the
+    /// continuation's own tokens and the end-of-turn token (not over the response prefix).
+    ///
+    /// # Errors
+    /// As for [`LanguageModel::generate_each`].
+    fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError>;
+
+    /// [`LanguageModel::generate_each`], in the order of the requests.
+    fn generate(
+        &self,
+        requests: &[GenerateRequest],
+    ) -> Result<Vec<Result<Generation, ModelError>>, ModelError> {
+        collect(self.id(), requests.len(), |on_done| self.generate_each(requests, on_done))
+    }
+
+    /// [`LanguageModel::score_each`], in the order of the requests.
+    fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Result<Scores, ModelError>>, ModelError> {
+        collect(self.id(), requests.len(), |on_done| self.score_each(requests, on_done))
+    }
+}
+
+fn collect<T>(
+    id: &ModelId,
+    len: usize,
+    run: impl FnOnce(OnDone<'_, T>) -> Result<(), ModelError>,
+) -> Result<Vec<Result<T, ModelError>>, ModelError> {
+    let mut slots: Vec<Option<Result<T, ModelError>>> = (0..len).map(|_| None).collect();
+    run(&mut |index, result| {
+        slots[index] = Some(result);
+        ControlFlow::Continue(())
+    })?;
+    slots
+        .into_iter()
+        .enumerate()
+        .map(|(index, slot)| {
+            slot.ok_or_else(|| ModelError::Backend {
+                model: id.clone(),
+                reason: format!("request {index} of {len} was never answered"),
+                source: None,
+            })
+        })
+        .collect()
+}
+
+macro_rules! forward_language_model {
+    ($($pointer:ty),*) => {$(
+        impl<T: LanguageModel + ?Sized> LanguageModel for $pointer {
+            fn id(&self) -> &ModelId {
+                (**self).id()
+            }
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+            fn generate_each(
+                &self,
+                requests: &[GenerateRequest],
+                on_done: OnDone<'_, Generation>,
+            ) -> Result<(), ModelError> {
+                (**self).generate_each(requests, on_done)
+            }
+            fn score_each(
+                &self,
+                requests: &[ScoreRequest],
+                on_done: OnDone<'_, Scores>,
+            ) -> Result<(), ModelError> {
+                (**self).score_each(requests, on_done)
+            }
+        }
+    )*};
+}
+
+forward_language_model!(&T, Box<T>, Arc<T>);

@@ -1,0 +1,137 @@
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// How to fine-tune. The defaults suit a small model and a few hundred examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// LoRA rank `r` (Hu et al., arXiv 2106.09685).
+    pub rank: usize,
+    /// LoRA scale: the change is `alpha / rank * B A`.
+    pub alpha: f64,
+    /// Largest learning rate.
+    pub lr: f64,
+    /// Passes over the examples.
+    pub epochs: usize,
+    /// Examples per optimiser step.
+    pub batch_size: usize,
+    /// Share of the steps over which the learning rate rises from 0.
+    pub warmup_ratio: f64,
+    /// Cosine decay to 0 after warm-up; constant otherwise.
+    pub cosine: bool,
+    /// Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101).
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this Euclidean norm; 0 leaves them.
+    pub max_grad_norm: f64,
+    /// Stop after this many optimiser steps, the examples repeated as needed; 0: `epochs` decides.
+    pub max_steps: usize,
+    /// Most tokens, shared prefixes counted once, that one forward and backward pass holds. A batch that is
+    /// larger is split, its gradients added up per token.
+    pub tokens_per_pass: usize,
+    /// Write a checkpoint every so many optimiser steps; 0: none.
+    pub checkpoint_every: usize,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            rank: 16,
+            alpha: 32.0,
+            lr: 5e-4,
+            epochs: 4,
+            batch_size: 8,
+            warmup_ratio: 0.1,
+            cosine: true,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+            max_steps: 0,
+            tokens_per_pass: 4096,
+            checkpoint_every: 0,
+        }
+    }
+}
+
+/// A recipe that cannot be followed.
+#[derive(Debug, Error, PartialEq)]
+#[error("recipe: `{field}` is {value}, but must be {expected}")]
+pub struct RecipeError {
+    field: &'static str,
+    value: String,
+    expected: &'static str,
+}
+
+impl Recipe {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range, its value and the range.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        let positive = |v: f64| v.is_finite() && v > 0.0;
+        let checks: [(&'static str, String, bool, &'static str); 10] = [
+            ("rank", self.rank.to_string(), self.rank > 0, "at least 1"),
+            ("alpha", self.alpha.to_string(), positive(self.alpha), "a positive number"),
+            ("lr", self.lr.to_string(), positive(self.lr), "a positive number"),
+            ("epochs", self.epochs.to_string(), self.epochs > 0, "at least 1"),
+            ("batch_size", self.batch_size.to_string(), self.batch_size > 0, "at least 1"),
+            (
+                "warmup_ratio",
+                self.warmup_ratio.to_string(),
+                (0.0..1.0).contains(&self.warmup_ratio),
+                "in [0, 1)",
+            ),
+            (
+                "weight_decay",
+                self.weight_decay.to_string(),
+                self.weight_decay.is_finite() && self.weight_decay >= 0.0,
+                "0 or more",
+            ),
+            (
+                "max_grad_norm",
+                self.max_grad_norm.to_string(),
+                self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0,
+                "0 or more",
+            ),
+            ("tokens_per_pass", self.tokens_per_pass.to_string(), self.tokens_per_pass > 0, "at least 1"),
+            (
+                "lr * weight_decay",
+                (self.lr * self.weight_decay).to_string(),
+                self.lr * self.weight_decay < 1.0,
+                "under 1",
+            ),
+        ];
+        match checks.into_iter().find(|(_, _, ok, _)| !ok) {
+            None => Ok(()),
+            Some((field, value, _, expected)) => Err(RecipeError { field, value, expected }),
+        }
+    }
+
+    /// Optimiser steps over `n_examples`: `ceil(n / batch_size) * epochs`, or `max_steps`.
+    pub fn total_steps(&self, n_examples: usize) -> usize {
+        if self.max_steps > 0 { self.max_steps } else { n_examples.div_ceil(self.batch_size) * self.epochs }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_can_be_followed() {
+        assert_eq!(Recipe::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_bad_field_is_named_with_its_value() {
+        let error = Recipe { lr: f64::NAN, ..Recipe::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "recipe: `lr` is NaN, but must be a positive number");
+        let error = Recipe { warmup_ratio: 1.0, ..Recipe::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "recipe: `warmup_ratio` is 1, but must be in [0, 1)");
+    }
+
+    #[test]
+    fn a_partial_batch_is_a_step() {
+        let recipe = Recipe { batch_size: 8, epochs: 2, ..Recipe::default() };
+        assert_eq!(recipe.total_steps(17), 6);
+        assert_eq!(Recipe { max_steps: 5, ..recipe }.total_steps(17), 5);
+    }
+}

@@ -1,0 +1,125 @@
+use crate::{Adapter, Recipe, RecipeError};
+use semievol_core::{Prompt, Seed};
+use semievol_model::ModelError;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::path::Path;
+use thiserror::Error;
+
+/// A prompt and the response to learn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// What is asked, with the response's forced beginning.
+    pub prompt: Prompt,
+    /// The response after `prompt.response_prefix`. The loss is on prefix, response and end-of-turn token.
+    pub response: String,
+    /// Weight of this example's tokens in the loss; 1 for an ordinary label.
+    pub weight: f32,
+}
+
+/// What to train.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainJob<'a> {
+    /// The examples; their order matters only through `seed`.
+    pub examples: &'a [Example],
+    /// How.
+    pub recipe: &'a Recipe,
+    /// Source of the adapter's initial values and of the order of the examples.
+    pub seed: Seed,
+    /// Folder for the adapter and its checkpoints; created. A checkpoint of the same job in it is continued.
+    pub out: &'a Path,
+}
+
+/// Progress of training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Counted from 0.
+    pub step: usize,
+    /// Number of steps in all.
+    pub total: usize,
+    /// Weighted mean over the batch's target tokens of their negative log-likelihood, before the step.
+    pub loss: f64,
+    /// Euclidean norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// The learning rate used.
+    pub lr: f64,
+    /// Tokens of the batch's examples, each counted in full.
+    pub tokens: usize,
+}
+
+/// Why there is no adapter.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The recipe makes no sense.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// Nothing to learn from.
+    #[error("there is no example to train on")]
+    NoExamples,
+    /// An example's prompt and response do not fit the model's context.
+    #[error("example {index} has {tokens} tokens but the model holds {limit}: shorten it or leave it out")]
+    TooLong {
+        /// Position in the job's examples.
+        index: usize,
+        /// Its length.
+        tokens: usize,
+        /// The model's context.
+        limit: usize,
+    },
+    /// An example has a weight that is negative or not finite.
+    #[error("example {index} has weight {weight}: weights are finite and 0 or more")]
+    Weight {
+        /// Position in the job's examples.
+        index: usize,
+        /// Its weight.
+        weight: f32,
+    },
+    /// The loss is not a number any more.
+    #[error("the loss became {loss} at step {step}: lower `lr` (now {lr}) or `max_grad_norm`; {kept}")]
+    Diverged {
+        /// Counted from 0.
+        step: usize,
+        /// The loss.
+        loss: f64,
+        /// The learning rate in use.
+        lr: f64,
+        /// Where the last good checkpoint stands, if there is one.
+        kept: String,
+    },
+    /// The receiver of the progress asked to stop; a checkpoint says where.
+    #[error("training was stopped after {steps} steps")]
+    Stopped {
+        /// Steps done.
+        steps: usize,
+    },
+    /// A file of the adapter or checkpoint.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The error behind it.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The engine failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// Makes an adapter of examples.
+pub trait Trainer: Send + Sync {
+    /// Trains and writes the adapter to `job.out`. The same job gives the same bytes, also when it was
+    /// interrupted and continued from a checkpoint.
+    ///
+    /// # Errors
+    /// [`TrainError::Stopped`] when `on_step` breaks; otherwise what went wrong. Whatever was computed up to
+    /// the last checkpoint is kept.
+    fn train(
+        &self,
+        job: &TrainJob<'_>,
+        on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
+    ) -> Result<Adapter, TrainError>;
+}
