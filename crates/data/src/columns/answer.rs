@@ -1,0 +1,201 @@
+use super::bins::{self, Bin};
+use super::cell::cut;
+use super::options::OptionsFrom;
+use crate::error::{DataError, excerpt};
+use crate::label::{index_of_label, label};
+use crate::row::{Row, text_of};
+use crate::text::words;
+use semievol_core::Answer;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Where the answer comes from: a column's name, or a column with rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Short", into = "Rules")]
+pub struct AnswerFrom {
+    /// The column.
+    pub column: String,
+    /// How the column writes an option.
+    pub kind: AnswerKind,
+    /// Keep what stands before the first of these.
+    pub before: Option<String>,
+    /// Keep what stands after the last of these, such as `####`.
+    pub after: Option<String>,
+    /// Turns a number into an option; a row in no bin is left out.
+    pub bins: Option<Vec<Bin>>,
+}
+
+/// How a column writes an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    /// A letter; else an option's text; else digits, counted from 1. A bare JSON number that is no option's
+    /// text is refused, since files count from 0 as often as from 1.
+    #[default]
+    Any,
+    /// A letter, `A` for the first.
+    Letter,
+    /// The option's text.
+    Text,
+    /// A number, 1 for the first.
+    OneBased,
+    /// A number, 0 for the first.
+    ZeroBased,
+}
+
+/// How an [`AnswerFrom`] is written down.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a column's name or { column = \"...\", kind, before, after, bins }")]
+enum Short {
+    Column(String),
+    Rules(Rules),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    column: String,
+    #[serde(default)]
+    kind: AnswerKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bins: Option<Vec<Bin>>,
+}
+
+impl From<Short> for AnswerFrom {
+    fn from(short: Short) -> Self {
+        match short {
+            Short::Column(column) => AnswerFrom::column(column),
+            Short::Rules(Rules { column, kind, before, after, bins }) => {
+                AnswerFrom { column, kind, before, after, bins }
+            }
+        }
+    }
+}
+
+impl From<AnswerFrom> for Rules {
+    fn from(AnswerFrom { column, kind, before, after, bins }: AnswerFrom) -> Self {
+        Rules { column, kind, before, after, bins }
+    }
+}
+
+/// What a row says about its answer.
+pub(super) enum Found {
+    Answer(Answer),
+    Nothing,
+    OutsideBins,
+}
+
+impl AnswerFrom {
+    /// A column as it stands.
+    pub fn column(column: impl Into<String>) -> Self {
+        AnswerFrom { column: column.into(), kind: AnswerKind::Any, before: None, after: None, bins: None }
+    }
+
+    pub(super) fn check(&self, options: Option<&OptionsFrom>) -> Result<(), DataError> {
+        let Some(bins) = &self.bins else { return Ok(()) };
+        bins::check(bins)?;
+        let Some(OptionsFrom::Fixed { fixed }) = options else { return Ok(()) };
+        match bins.iter().find(|bin| !fixed.contains(&bin.label)) {
+            None => Ok(()),
+            Some(bin) => Err(DataError::Config {
+                reason: format!("bin `{}` is none of columns.options.fixed = {fixed:?}", bin.label),
+            }),
+        }
+    }
+}
+
+/// The answer of a row: from the configured column, else from the record's shape, else from `answer`.
+/// A column that is absent or empty is no answer: unlabelled files look like that.
+pub(super) fn read(
+    from: Option<&AnswerFrom>,
+    row: &Row,
+    implied: Option<String>,
+    options: &[String],
+) -> Result<Found, DataError> {
+    let usual = AnswerFrom::column("answer");
+    let implied = implied.map(Value::String);
+    let (from, value) = match (from, &implied) {
+        (Some(from), _) => (from, row.values.get(&from.column)),
+        (None, Some(output)) => (&usual, Some(output)),
+        (None, None) => (&usual, row.values.get("answer")),
+    };
+    let Some(value) = value else { return Ok(Found::Nothing) };
+    let whole = text_of(value);
+    let text = cut(&whole, from.before.as_deref(), from.after.as_deref());
+    if text.is_empty() {
+        return Ok(Found::Nothing);
+    }
+    match &from.bins {
+        None => answer(text, value, from.kind, options, row).map(Found::Answer),
+        Some(bins) => {
+            let number: f64 = text
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite())
+                .ok_or_else(|| DataError::NotANumber { at: row.at.clone(), value: excerpt(text) })?;
+            match bins.iter().find(|bin| bin.holds(number)) {
+                None => Ok(Found::OutsideBins),
+                Some(bin) => {
+                    let label = Value::from(bin.label.as_str());
+                    answer(&bin.label, &label, AnswerKind::Text, options, row).map(Found::Answer)
+                }
+            }
+        }
+    }
+}
+
+fn answer(
+    text: &str,
+    value: &Value,
+    kind: AnswerKind,
+    options: &[String],
+    row: &Row,
+) -> Result<Answer, DataError> {
+    if options.is_empty() {
+        return Ok(match value {
+            Value::Number(_) => Answer::Number(text.to_owned()),
+            _ => Answer::Text(text.to_owned()),
+        });
+    }
+    let index = match kind {
+        AnswerKind::Letter => letter(text, options),
+        AnswerKind::Text => option_text(text, options),
+        AnswerKind::OneBased => digits(text, 1, options),
+        AnswerKind::ZeroBased => digits(text, 0, options),
+        AnswerKind::Any => letter(text, options)
+            .or_else(|| option_text(text, options))
+            .or_else(|| digits(text, 1, options).filter(|_| !value.is_number())),
+    };
+    index.map(Answer::Choice).ok_or_else(|| DataError::Answer {
+        at: row.at.clone(),
+        value: excerpt(text),
+        options: options
+            .iter()
+            .enumerate()
+            .map(|(i, option)| format!("{}. {option}", label(i)))
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
+}
+
+fn letter(text: &str, options: &[String]) -> Option<usize> {
+    index_of_label(&text.to_ascii_uppercase(), options.len())
+}
+
+/// The one option with this text; case and surrounding punctuation do not matter if that stays clear.
+fn option_text(text: &str, options: &[String]) -> Option<usize> {
+    if let Some(exact) = options.iter().position(|option| option.trim() == text) {
+        return Some(exact);
+    }
+    let wanted = words(text);
+    let mut alike = (0..options.len()).filter(|index| words(&options[*index]) == wanted);
+    alike.next().filter(|_| alike.next().is_none())
+}
+
+fn digits(text: &str, first: usize, options: &[String]) -> Option<usize> {
+    text.parse::<usize>().ok()?.checked_sub(first).filter(|index| *index < options.len())
+}

@@ -1,0 +1,72 @@
+use super::{Encoding, FileOptions, Lines, Rows, decode, lines};
+use crate::error::{DataError, Place, excerpt};
+use crate::row::Row;
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Rows of a file with commas and quotes.
+pub(super) fn csv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
+    let file: Arc<Path> = Arc::from(path);
+    let encoding = options.encoding;
+    // `flexible` so that a ragged row is reported in our words, with its line.
+    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(lines::open(path)?);
+    let mut records = reader.into_byte_records().map(move |record| fields(record, &file, encoding));
+    let names = header(path, options, || records.next())?;
+    Ok(Box::new(records.map(move |record| {
+        let (at, cells) = record?;
+        row(&names, at, cells)
+    })))
+}
+
+/// Rows of a file with tabs, in which a quote is an ordinary character.
+pub(super) fn tsv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
+    let mut records = Lines::open(path, options.encoding)?.map(|line| {
+        let (at, line) = line?;
+        Ok((at, line.split('\t').map(str::to_owned).collect::<Vec<_>>()))
+    });
+    let names = header(path, options, || records.next())?;
+    Ok(Box::new(records.map(move |record| {
+        let (at, cells) = record?;
+        row(&names, at, cells)
+    })))
+}
+
+type Fields = Result<(Place, Vec<String>), DataError>;
+
+fn fields(record: csv::Result<csv::ByteRecord>, file: &Arc<Path>, encoding: Encoding) -> Fields {
+    let place = |position: Option<&csv::Position>| Place {
+        file: Arc::clone(file),
+        line: position.map_or(0, |position| position.line() as usize),
+    };
+    let record = record.map_err(|source| DataError::Csv { at: place(source.position()), source })?;
+    let at = place(record.position());
+    let cells = record.iter().map(|cell| decode(cell.to_vec(), encoding, &at)).collect::<Result<_, _>>()?;
+    Ok((at, cells))
+}
+
+/// The configured names, or the first record.
+fn header(
+    path: &Path,
+    options: &FileOptions,
+    first: impl FnOnce() -> Option<Fields>,
+) -> Result<Vec<String>, DataError> {
+    let (at, names) = match &options.names {
+        Some(names) => (Place { file: Arc::from(path), line: 0 }, names.clone()),
+        None => first().ok_or_else(|| DataError::Empty { path: path.to_owned() })??,
+    };
+    match names.iter().enumerate().find(|(column, name)| names[..*column].contains(name)) {
+        Some((_, name)) => Err(DataError::DuplicateColumn { at, name: name.clone() }),
+        None => Ok(names),
+    }
+}
+
+fn row(names: &[String], at: Place, cells: Vec<String>) -> Result<Row, DataError> {
+    if cells.len() != names.len() {
+        let value = excerpt(&cells.join(" | "));
+        return Err(DataError::Ragged { at, found: cells.len(), expected: names.len(), value });
+    }
+    let values: Map<String, Value> =
+        names.iter().cloned().zip(cells.into_iter().map(Value::String)).collect();
+    Ok(Row { values, at })
+}

@@ -1,0 +1,103 @@
+//! Files to rows, one at a time.
+
+mod delimited;
+mod json;
+mod lines;
+mod parquet;
+
+use crate::error::{DataError, Place};
+use crate::row::Row;
+use lines::Lines;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How a file is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Comma-separated with quotes (RFC 4180).
+    Csv,
+    /// Tab-separated, one row a line; quotes are ordinary characters.
+    Tsv,
+    /// One JSON object a line; a file that begins with `[` is read as one array of objects.
+    Jsonl,
+    /// Apache Parquet, nested lists and structures included.
+    Parquet,
+}
+
+impl Format {
+    /// The format an extension stands for.
+    pub fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" => Some(Format::Csv),
+            "tsv" | "tab" => Some(Format::Tsv),
+            "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
+            "parquet" => Some(Format::Parquet),
+            _ => None,
+        }
+    }
+}
+
+/// How the bytes of a text file stand for characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// UTF-8, with or without a byte order mark; anything else is an error.
+    #[default]
+    Utf8,
+    /// ISO 8859-1: every byte is the character of that number, so nothing is an error.
+    Latin1,
+}
+
+/// How a file is to be read; the default goes by the extension and expects UTF-8 with a header.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileOptions {
+    /// The format; by the extension when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// The encoding of csv, tsv and jsonl files.
+    pub encoding: Encoding,
+    /// The columns of a csv or tsv file that has no header line; when absent the first line is the header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+}
+
+/// The rows of one file, read as they are asked for. After an error the iterator may end early.
+pub type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
+
+/// Opens a file and gives its rows.
+///
+/// ```no_run
+/// # fn main() -> Result<(), semievol_data::DataError> {
+/// for row in semievol_data::rows("train.jsonl".as_ref(), &Default::default())? {
+///     let row = row?;
+///     let _columns = row.values.keys();
+/// }
+/// # Ok(()) }
+/// ```
+pub fn rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
+    let format = options
+        .format
+        .or_else(|| Format::of(path))
+        .ok_or_else(|| DataError::UnknownFormat { path: path.to_owned() })?;
+    match format {
+        Format::Csv => delimited::csv_rows(path, options),
+        Format::Tsv => delimited::tsv_rows(path, options),
+        Format::Jsonl => json::rows(path, options.encoding),
+        Format::Parquet => parquet::rows(path),
+    }
+}
+
+/// Bytes to text, or the error that says what encoding to state.
+fn decode(bytes: Vec<u8>, encoding: Encoding, at: &Place) -> Result<String, DataError> {
+    match encoding {
+        Encoding::Latin1 => Ok(bytes.into_iter().map(char::from).collect()),
+        Encoding::Utf8 => String::from_utf8(bytes).map_err(|error| {
+            let bad = error.utf8_error().valid_up_to();
+            let bytes = error.as_bytes();
+            let near = &bytes[bad.saturating_sub(20)..bytes.len().min(bad + 10)];
+            DataError::Encoding { at: at.clone(), near: String::from_utf8_lossy(near).into_owned() }
+        }),
+    }
+}

@@ -1,0 +1,68 @@
+use super::Rows;
+use crate::error::{DataError, Place};
+use crate::row::Row;
+use parquet::file::reader::SerializedFileReader;
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row as Record};
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Rows of a parquet file, through its record interface (no arrow).
+pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
+    let file: Arc<Path> = Arc::from(path);
+    let place = move |record| Place { file: Arc::clone(&file), line: record };
+    let opened = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
+    let reader =
+        SerializedFileReader::new(opened).map_err(|source| DataError::Parquet { at: place(0), source })?;
+    Ok(Box::new(RowIter::from_file_into(Box::new(reader)).enumerate().map(move |(index, record)| {
+        let at = place(index + 1);
+        match record {
+            Ok(record) => Ok(Row { values: object(&record), at }),
+            Err(source) => Err(DataError::Parquet { at, source }),
+        }
+    })))
+}
+
+fn object(record: &Record) -> Map<String, Value> {
+    record.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect()
+}
+
+fn value(field: &Field) -> Value {
+    match field {
+        Field::Null => Value::Null,
+        Field::Bool(value) => Value::from(*value),
+        Field::Byte(value) => Value::from(*value),
+        Field::Short(value) => Value::from(*value),
+        Field::Int(value) | Field::Date(value) | Field::TimeMillis(value) => Value::from(*value),
+        Field::Long(value)
+        | Field::TimeMicros(value)
+        | Field::TimestampMillis(value)
+        | Field::TimestampMicros(value) => Value::from(*value),
+        Field::UByte(value) => Value::from(*value),
+        Field::UShort(value) => Value::from(*value),
+        Field::UInt(value) => Value::from(*value),
+        Field::ULong(value) => Value::from(*value),
+        Field::Float16(value) => Value::from(value.to_f32()),
+        Field::Float(value) => Value::from(*value),
+        Field::Double(value) => Value::from(*value),
+        Field::Str(text) => Value::from(text.as_str()),
+        Field::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes.data())),
+        // Written out with its digits, as a decimal column means them.
+        Field::Decimal(_) => Value::from(field.to_string()),
+        Field::Group(record) => Value::Object(object(record)),
+        Field::ListInternal(list) => list.elements().iter().map(value).collect(),
+        Field::MapInternal(map) => {
+            let entries = map.entries().iter();
+            Value::Object(entries.map(|(key, held)| (plain(key), value(held))).collect())
+        }
+    }
+}
+
+fn plain(key: &Field) -> String {
+    match key {
+        Field::Str(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,39 @@
+use crate::error::{DataError, Place};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// One record of a file: named columns in the file's order, and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Column name to value. Cells of csv and tab-separated files are strings.
+    pub values: Map<String, Value>,
+    /// File and line.
+    pub at: Place,
+}
+
+impl Row {
+    /// The value of a column, or an error that lists the columns there are.
+    pub fn get(&self, column: &str, purpose: &'static str) -> Result<&Value, DataError> {
+        self.values.get(column).ok_or_else(|| self.missing(column, purpose))
+    }
+
+    /// The error for a column that is not there.
+    pub(crate) fn missing(&self, wanted: &str, purpose: &'static str) -> DataError {
+        let columns: Vec<String> = self.values.keys().map(|name| format!("`{name}`")).collect();
+        DataError::MissingColumn {
+            at: self.at.clone(),
+            wanted: wanted.to_owned(),
+            purpose,
+            columns: columns.join(", "),
+        }
+    }
+}
+
+/// A value as text: strings as they are, nothing for null, JSON for the rest.
+pub(crate) fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Null => Cow::Borrowed(""),
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}

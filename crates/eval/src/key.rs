@@ -1,0 +1,114 @@
+use crate::error::EvalError;
+use crate::graded::{Graded, Item};
+use semievol_core::{Answer, Labeled, Sample};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// What a method answered to one sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The sample.
+    pub id: String,
+    /// The answer; `None` if the response could not be read, which counts as wrong.
+    pub answer: Option<Answer>,
+}
+
+impl Prediction {
+    /// A prediction for a sample.
+    pub fn new(id: impl Into<String>, answer: Option<Answer>) -> Self {
+        Prediction { id: id.into(), answer }
+    }
+}
+
+/// Gold answers by sample id. They go in, and only grades and the oracle set come out.
+pub struct AnswerKey {
+    entries: HashMap<String, Entry>,
+    /// The options, if all samples have the same in the same order.
+    options: Option<Vec<String>>,
+}
+
+struct Entry {
+    gold: Answer,
+    category: Option<String>,
+}
+
+/// Shows how many answers there are, and none of them.
+impl fmt::Debug for AnswerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerKey").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl AnswerKey {
+    /// A key from samples and their answers, one for each; samples without an answer are left out.
+    pub fn new(samples: &[Sample], answers: &[Option<Answer>]) -> Result<AnswerKey, EvalError> {
+        if samples.len() != answers.len() {
+            let (left_len, right_len) = (samples.len(), answers.len());
+            return Err(EvalError::Lengths { left: "samples", left_len, right: "answers", right_len });
+        }
+        let first = samples.first().map(|sample| &sample.options).filter(|options| !options.is_empty());
+        let options = first.filter(|first| samples.iter().all(|sample| sample.options == **first)).cloned();
+        let mut entries = HashMap::new();
+        for (sample, answer) in samples.iter().zip(answers) {
+            let Some(gold) = answer.clone() else { continue };
+            let entry = Entry { gold, category: sample.category.clone() };
+            if entries.insert(sample.id.clone(), entry).is_some() {
+                return Err(EvalError::Duplicate { what: "sample", id: sample.id.clone() });
+            }
+        }
+        Ok(AnswerKey { entries, options })
+    }
+
+    /// Number of answers.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no answer.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Grades predictions for any of the key's samples, in the order given. `is_correct` takes the predicted
+    /// and the gold answer, as `Task::is_correct` does.
+    pub fn grade(
+        &self,
+        predictions: &[Prediction],
+        is_correct: &dyn Fn(&Answer, &Answer) -> bool,
+    ) -> Result<Graded, EvalError> {
+        let mut met = HashSet::new();
+        let items = predictions.iter().map(|Prediction { id, answer }| {
+            if !met.insert(id) {
+                return Err(EvalError::Duplicate { what: "prediction", id: id.clone() });
+            }
+            let entry = self.entries.get(id).ok_or_else(|| EvalError::NoAnswer { id: id.clone() })?;
+            Ok(Item {
+                id: id.clone(),
+                category: entry.category.clone(),
+                correct: answer.as_ref().is_some_and(|answer| is_correct(answer, &entry.gold)),
+                parsed: answer.is_some(),
+                predicted: answer.as_ref().and_then(class),
+                gold: class(&entry.gold),
+            })
+        });
+        Ok(Graded::new(items.collect::<Result<_, _>>()?, self.options.clone()))
+    }
+
+    /// The samples with their gold answers: training data of the upper-bound control, and for nothing else.
+    pub fn oracle(&self, samples: &[Sample]) -> Result<Vec<Labeled>, EvalError> {
+        let labelled = samples.iter().map(|sample| {
+            let entry = self.entries.get(&sample.id);
+            let entry = entry.ok_or_else(|| EvalError::NoAnswer { id: sample.id.clone() })?;
+            Ok(Labeled { sample: sample.clone(), answer: entry.gold.clone() })
+        });
+        labelled.collect()
+    }
+}
+
+fn class(answer: &Answer) -> Option<usize> {
+    match answer {
+        Answer::Choice(index) => Some(*index),
+        _ => None,
+    }
+}

@@ -1,0 +1,238 @@
+//! Metrics and tests against numbers from scikit-learn and scipy, and against naive references.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+
+use proptest::prelude::*;
+use semievol_core::{Answer, Sample, Seed};
+use semievol_eval::{
+    AnswerKey, EvalError, Graded, Metric, Prediction, bootstrap, compare, compare_over_seeds, holm, mcnemar,
+    over_seeds, wilson,
+};
+
+const N_OPTIONS: usize = 4;
+
+const WILSON: [(f64, f64); 4] = [
+    (0.4901624715366418, 0.9433178485456248),
+    (0.0, 0.16112515805281935),
+    (0.8388748419471808, 1.0),
+    (0.7950577381976043, 0.8638141618637682),
+];
+const MCNEMAR: [(usize, usize, f64); 6] = [
+    (6, 1, 0.125),
+    (10, 10, 1.0),
+    (3, 15, 0.007537841796875),
+    (40, 60, 0.05688793364098089),
+    (0, 5, 0.0625),
+    (1, 0, 1.0),
+];
+const T_LOW: f64 = 1.0367568385224428;
+
+fn samples(n: usize) -> Vec<Sample> {
+    let options = ["a", "b", "c", "d"];
+    let sample = |row: usize| Sample {
+        category: Some(format!("kind {}", row % 2)),
+        ..Sample::new(row.to_string(), "q").with_options(options)
+    };
+    (0..n).map(sample).collect()
+}
+
+fn key(gold: &[usize]) -> AnswerKey {
+    let answers: Vec<_> = gold.iter().map(|class| Some(Answer::Choice(*class))).collect();
+    AnswerKey::new(&samples(gold.len()), &answers).unwrap()
+}
+
+fn same(predicted: &Answer, gold: &Answer) -> bool {
+    predicted == gold
+}
+
+/// Grades; `None` is a response that could not be read.
+fn grade(gold: &[usize], predicted: &[Option<usize>]) -> Graded {
+    let predictions = predicted.iter().enumerate();
+    let predictions: Vec<_> =
+        predictions.map(|(row, class)| Prediction::new(row.to_string(), class.map(Answer::Choice))).collect();
+    key(gold).grade(&predictions, &same).unwrap()
+}
+
+fn near(one: f64, other: f64) {
+    assert!((one - other).abs() < 1e-9, "{one} is not {other}");
+}
+
+fn check(gold: &[usize], predicted: &[usize], accuracy: f64, macro_f1: f64) {
+    let graded = grade(gold, &predicted.iter().copied().map(Some).collect::<Vec<_>>());
+    near(graded.accuracy(), accuracy);
+    near(graded.macro_f1().unwrap(), macro_f1);
+}
+
+/// `sklearn.metrics.accuracy_score` and `f1_score(average="macro", zero_division=0)`.
+#[test]
+fn macro_f1_is_that_of_scikit_learn() {
+    check(&[0, 1, 2, 0, 1, 2], &[0, 2, 1, 0, 0, 1], 1.0 / 3.0, 0.266_666_666_666_666_66);
+    check(&[0, 0, 1, 1, 2, 2, 2], &[0, 0, 1, 2, 2, 2, 0], 0.714_285_714_285_714_3, 0.711_111_111_111_111_2);
+    // A class that only the predictions have counts, one that neither has does not.
+    check(&[0, 0, 0, 1], &[0, 0, 3, 1], 0.75, 0.6);
+    check(&[2, 2], &[2, 2], 1.0, 1.0);
+}
+
+#[test]
+fn an_unreadable_response_is_a_miss_and_no_class() {
+    let graded = grade(&[0, 0, 1, 1], &[Some(0), None, Some(1), Some(1)]);
+    assert_eq!((graded.n_correct(), graded.n_unparsed()), (3, 1));
+    near(graded.macro_f1().unwrap(), (2.0 / 3.0 + 1.0) / 2.0);
+    let confusion = graded.confusion();
+    assert_eq!(confusion.classes, ["a", "b"]);
+    assert_eq!(confusion.counts, [[1, 0, 1], [0, 2, 0]]);
+    let classes = graded.per_class();
+    assert_eq!((classes[0].precision, classes[0].recall, classes[0].n_predicted), (1.0, 0.5, 1));
+    let categories: Vec<_> = graded.by_category().into_values().collect();
+    assert_eq!(categories, [(2, 2), (1, 2)]);
+}
+
+#[test]
+fn the_key_keeps_its_answers() {
+    let key = key(&[0, 1]);
+    assert_eq!(format!("{key:?}"), "AnswerKey { len: 2, .. }");
+    assert_eq!(format!("{:?}", grade(&[0, 1], &[Some(0), None])), "Graded { len: 2, n_correct: 1, .. }");
+    let oracle = key.oracle(&samples(2)).unwrap();
+    assert_eq!(oracle[1].answer, Answer::Choice(1));
+    assert!(matches!(key.oracle(&samples(3)), Err(EvalError::NoAnswer { id }) if id == "2"));
+    let twice = [Prediction::new("0", None), Prediction::new("0", None)];
+    assert!(matches!(key.grade(&twice, &same), Err(EvalError::Duplicate { .. })));
+    assert!(matches!(AnswerKey::new(&samples(2), &[]), Err(EvalError::Lengths { .. })));
+    let open = AnswerKey::new(&[Sample::new("0", "q")], &[Some(Answer::Text("x".into()))]).unwrap();
+    let graded = open.grade(&[Prediction::new("0", None)], &same).unwrap();
+    assert!(matches!(graded.macro_f1(), Err(EvalError::NoClasses)));
+    assert!(matches!(key.grade(&[], &same).unwrap().metric(Metric::Accuracy), Err(EvalError::Empty { .. })));
+}
+
+/// `scipy.stats.binomtest(k, n).proportion_ci(method="wilson")`.
+#[test]
+fn wilson_is_that_of_scipy() {
+    let cases = [(8, 10, WILSON[0]), (0, 20, WILSON[1]), (20, 20, WILSON[2]), (377, 453, WILSON[3])];
+    for (correct, n, (low, high)) in cases {
+        let interval = wilson(correct, n, 0.95).unwrap();
+        near(interval.low, low);
+        near(interval.high, high);
+    }
+    assert!(wilson(0, 0, 0.95).is_err() && wilson(2, 1, 0.95).is_err() && wilson(1, 2, 95.0).is_err());
+}
+
+/// `scipy.stats.binomtest(b, b + c).pvalue`.
+#[test]
+fn mcnemar_is_that_of_scipy() {
+    for (b, c, p) in MCNEMAR {
+        near(mcnemar(b, c).p, p);
+    }
+    near(mcnemar(0, 0).p, 1.0);
+}
+
+#[test]
+fn holm_never_falls() {
+    assert_eq!(holm(&[]), [0.0; 0]);
+    assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+    let adjusted = holm(&[0.001, f64::NAN, 0.02]);
+    assert!(adjusted[1].is_nan());
+    near(adjusted[0], 0.003);
+    near(adjusted[2], 0.04);
+}
+
+#[test]
+fn seeds_are_summed_up_by_t() {
+    // scipy.stats.t.interval(0.95, 4, loc=mean, scale=sem) of 1, 2, 3, 4, 5.
+    let summary = over_seeds(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.95).unwrap();
+    near(summary.sd.unwrap(), 2.5f64.sqrt());
+    assert!((summary.interval.unwrap().low - T_LOW).abs() < 1e-6, "{summary:?}");
+    let one = over_seeds(&[0.5], 0.95).unwrap();
+    assert_eq!((one.mean, one.sd, one.interval), (0.5, None, None));
+    assert!(over_seeds(&[], 0.95).is_err() && over_seeds(&[f64::NAN], 0.95).is_err());
+}
+
+#[test]
+fn comparisons_need_the_same_samples() {
+    let (two, three) = (grade(&[0, 1], &[Some(0); 2]), grade(&[0, 1, 2], &[Some(0); 3]));
+    let message = compare(&two, &three, Seed(0)).unwrap_err().to_string();
+    assert!(message.contains("sample 2 is `` in one and `2` in the other"), "{message}");
+    assert!(compare_over_seeds(Metric::Accuracy, &[], &[], Seed(0)).is_err());
+    assert!(compare_over_seeds(Metric::Accuracy, &[two], &[], Seed(0)).is_err());
+}
+
+#[test]
+fn a_clear_difference_is_found_and_none_is_not() {
+    let gold: Vec<usize> = (0..200).map(|row| row % 3).collect();
+    let good: Vec<_> =
+        gold.iter().enumerate().map(|(row, class)| Some(if row % 10 == 0 { 3 } else { *class })).collect();
+    let poor: Vec<_> =
+        gold.iter().enumerate().map(|(row, class)| Some(if row % 3 == 0 { 3 } else { *class })).collect();
+    let (good, poor) = (grade(&gold, &good), grade(&gold, &poor));
+    let comparison = compare(&good, &poor, Seed(1)).unwrap();
+    assert!(comparison.interval.low > 0.1 && comparison.mcnemar.p < 1e-6, "{comparison:?}");
+    for metric in [Metric::Accuracy, Metric::MacroF1] {
+        let runs = [good.clone(), good.clone(), good.clone()];
+        let (difference, interval) =
+            compare_over_seeds(metric, &runs, &[poor.clone(), poor.clone(), poor.clone()], Seed(1)).unwrap();
+        assert!(interval.low > 0.0 && interval.holds(difference), "{difference} {interval}");
+        let (none, interval) = compare_over_seeds(metric, &runs, &runs, Seed(1)).unwrap();
+        assert_eq!((none, interval.low, interval.high), (0.0, 0.0, 0.0));
+    }
+}
+
+#[test]
+fn the_bootstrap_agrees_with_the_normal_interval() {
+    let right: Vec<bool> = (0..400).map(|row| row % 4 != 0).collect();
+    let share = |rows: &[usize]| rows.iter().filter(|row| right[**row]).count() as f64 / rows.len() as f64;
+    let interval = bootstrap(400, 0.95, Seed(5), share).unwrap();
+    let half = 1.96 * (0.75f64 * 0.25 / 400.0).sqrt();
+    assert!(
+        (interval.low - (0.75 - half)).abs() < 0.01 && (interval.high - (0.75 + half)).abs() < 0.01,
+        "{interval}"
+    );
+    assert_eq!(interval, bootstrap(400, 0.95, Seed(5), share).unwrap());
+    let mean = |rows: &[usize]| rows.iter().sum::<usize>() as f64 / rows.len() as f64;
+    let other_seed = bootstrap(400, 0.95, Seed(6), mean).unwrap();
+    assert_ne!(bootstrap(400, 0.95, Seed(5), mean).unwrap(), other_seed);
+    assert!(bootstrap(3, 0.95, Seed(5), |_| f64::NAN).is_err());
+}
+
+type Pair = (usize, Option<usize>);
+
+/// F1 by its definition, one class at a time.
+fn naive_macro_f1(pairs: &[Pair]) -> f64 {
+    let count = |test: &dyn Fn(&Pair) -> bool| pairs.iter().filter(|pair| test(pair)).count() as f64;
+    let mut f1 = Vec::new();
+    for class in 0..N_OPTIONS {
+        let both = count(&|pair| pair.0 == class && pair.1 == Some(class));
+        let missed = count(&|pair| pair.0 == class && pair.1 != Some(class));
+        let wrong = count(&|pair| pair.0 != class && pair.1 == Some(class));
+        if both + missed + wrong > 0.0 {
+            f1.push(2.0 * both / (2.0 * both + missed + wrong));
+        }
+    }
+    f1.iter().sum::<f64>() / f1.len() as f64
+}
+
+proptest! {
+    #[test]
+    fn macro_f1_is_the_naive_one(pairs in prop::collection::vec((0..N_OPTIONS, prop::option::of(0..N_OPTIONS)), 1..60)) {
+        let (gold, predicted): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+        let graded = grade(&gold, &predicted);
+        prop_assert!((graded.macro_f1().unwrap() - naive_macro_f1(&pairs)).abs() < 1e-12);
+        let diagonal: usize = graded.confusion().counts.iter().enumerate().map(|(class, row)| row[class]).sum();
+        prop_assert_eq!(diagonal, graded.n_correct());
+    }
+
+    #[test]
+    fn wilson_holds_the_share(n in 1usize..3000, share in 0.0..=1.0, level in 0.01..0.999) {
+        let correct = (n as f64 * share) as usize;
+        let interval = wilson(correct, n, level).unwrap();
+        prop_assert!(interval.holds(correct as f64 / n as f64));
+        prop_assert!(0.0 <= interval.low && interval.high <= 1.0);
+        let mirrored = wilson(n - correct, n, level).unwrap();
+        prop_assert!((interval.low - (1.0 - mirrored.high)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn mcnemar_is_symmetric_and_a_probability(b in 0usize..400, c in 0usize..400) {
+        let p = mcnemar(b, c).p;
+        prop_assert_eq!(p, mcnemar(c, b).p);
+        prop_assert!(p > 0.0 && p <= 1.0);
+    }
+}
