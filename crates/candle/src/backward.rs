@@ -1,0 +1,283 @@
+//! Loss and LoRA gradients of a batch: one forward pass, one backward pass, no gradient for frozen weights.
+
+use crate::forest::Forest;
+use crate::kernels::attention::{Attended, QueryBlock, attend_backward};
+use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
+use crate::kernels::loss::{Target, cross_entropy};
+use crate::kernels::norm::{rms_norm_again, rms_norm_backward};
+use crate::kernels::rope::Turn;
+use crate::kernels::swiglu::{swiglu, swiglu_backward};
+use crate::llama::{Activations, Adapter, Llama, Plan, Workspace};
+use crate::lora::{Group, Lora};
+
+/// Tokens to read and tokens to learn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequence {
+    /// Prompt and response.
+    pub tokens: Vec<u32>,
+    /// The response's first token; the loss is on it and all after it. At least 1.
+    pub n_prompt: usize,
+    /// Weight of each response token in the loss.
+    pub weight: f32,
+}
+
+impl Sequence {
+    /// Sum of the weights of the tokens to learn.
+    pub fn total_weight(&self) -> f64 {
+        f64::from(self.weight) * (self.tokens.len() - self.n_prompt) as f64
+    }
+}
+
+/// Runs training passes, keeping its buffers from one to the next.
+#[derive(Debug, Default)]
+pub struct Pass {
+    recompute: bool,
+    acts: Vec<Activations>,
+    inputs: Vec<Vec<f32>>,
+    work: Workspace,
+    back: BackwardBuffers,
+}
+
+#[derive(Debug, Default)]
+struct BackwardBuffers {
+    d_x: Vec<f32>,
+    d_normed: Vec<f32>,
+    d_swiglu: Vec<f32>,
+    d_attn: Vec<f32>,
+    d_qkv: Vec<f32>,
+    d_ax: Vec<f32>,
+    attention: Vec<f32>,
+}
+
+impl Pass {
+    /// With `recompute`, only each block's input is kept and the rest is computed again in the backward pass:
+    /// a third more arithmetic for memory that hardly grows with the number of layers.
+    pub fn new(recompute: bool) -> Self {
+        Pass { recompute, ..Pass::default() }
+    }
+
+    /// Adds to `grad` the gradient of `scale * sum weight * nll` over all response tokens of `sequences`, and
+    /// returns that sum unscaled. `grad` is laid out as `lora.values`.
+    pub fn accumulate(
+        &mut self,
+        model: &Llama,
+        lora: &Lora,
+        sequences: &[Sequence],
+        scale: f32,
+        grad: &mut [f32],
+    ) -> f64 {
+        let inputs: Vec<&[u32]> = sequences.iter().map(|s| &s.tokens[..s.tokens.len() - 1]).collect();
+        let forest = Forest::pack(&inputs);
+        let (rows, targets) = targets(&forest, sequences);
+        let blocks = forest.query_blocks(0);
+        let plan = Plan { positions: forest.positions(), blocks: &blocks };
+        self.forward(model, lora, &plan, forest.tokens());
+        let loss = self.head(model, &rows, &targets, scale);
+        self.backward(model, lora, &plan, grad);
+        loss
+    }
+
+    fn forward(&mut self, model: &Llama, lora: &Lora, plan: &Plan<'_>, tokens: &[u32]) {
+        let n_blocks = model.config().num_layers;
+        self.inputs.resize_with(n_blocks + 1, Vec::new);
+        self.acts.resize_with(if self.recompute { 1 } else { n_blocks }, Activations::default);
+        model.embed(tokens, &mut self.inputs[0]);
+        for index in 0..n_blocks {
+            let (before, after) = self.inputs.split_at_mut(index + 1);
+            let acts = &mut self.acts[if self.recompute { 0 } else { index }];
+            model.block(index, Some(lora), plan, None, &before[index], acts, &mut self.work, &mut after[0]);
+        }
+    }
+
+    /// The loss, and its gradient with respect to the last block's output in `d_x`.
+    fn head(&mut self, model: &Llama, rows: &[usize], targets: &[Target], scale: f32) -> f64 {
+        let width = model.config().hidden_size;
+        let x = &self.inputs[model.config().num_layers];
+        let (normed, inv) = model.final_norm(x, rows);
+        let mut d_normed = vec![0.0; normed.len()];
+        let logprobs = cross_entropy(&normed, model.weights.head(), width, targets, scale, &mut d_normed);
+        let gathered = crate::llama::gather(x, rows, width);
+        let mut d_rows = vec![0.0; gathered.len()];
+        rms_norm_backward(&d_normed, &gathered, &model.weights.norm, &inv, &mut d_rows);
+        let d_x = &mut self.back.d_x;
+        d_x.clear();
+        d_x.resize(x.len(), 0.0);
+        for (&row, d_row) in rows.iter().zip(d_rows.chunks_exact(width)) {
+            crate::kernels::vector::add_assign(&mut d_x[row * width..(row + 1) * width], d_row);
+        }
+        logprobs.iter().zip(targets).map(|(&l, t)| -f64::from(l) * f64::from(t.weight)).sum()
+    }
+
+    fn backward(&mut self, model: &Llama, lora: &Lora, plan: &Plan<'_>, grad: &mut [f32]) {
+        for index in (0..model.config().num_layers).rev() {
+            let x = std::mem::take(&mut self.inputs[index]);
+            if self.recompute {
+                // The block's output is not needed: its slot serves as a buffer.
+                let out = &mut self.inputs[index + 1];
+                model.block(index, Some(lora), plan, None, &x, &mut self.acts[0], &mut self.work, out);
+            }
+            let acts = &mut self.acts[if self.recompute { 0 } else { index }];
+            let mut block = BlockBackward {
+                model,
+                lora,
+                index,
+                acts,
+                work: &mut self.work,
+                back: &mut self.back,
+                grad: &mut grad[lora.layout.block_range(index)],
+            };
+            block.feed_forward();
+            block.attention(plan, &x);
+            self.inputs[index] = x;
+        }
+    }
+}
+
+/// Row and token of everything to be learnt. The row that predicts a token is the one before it.
+fn targets(forest: &Forest, sequences: &[Sequence]) -> (Vec<usize>, Vec<Target>) {
+    let mut rows = Vec::new();
+    let mut targets = Vec::new();
+    for (index, sequence) in sequences.iter().enumerate() {
+        let learnt = &sequence.tokens[sequence.n_prompt..];
+        rows.extend(forest.rows(index).skip(sequence.n_prompt - 1));
+        targets.extend(learnt.iter().map(|&token| Target { token, weight: sequence.weight }));
+    }
+    (rows, targets)
+}
+
+/// The backward pass of one block; `back.d_x` holds the gradient of its output, then of its input.
+struct BlockBackward<'a> {
+    model: &'a Llama,
+    lora: &'a Lora,
+    index: usize,
+    acts: &'a mut Activations,
+    work: &'a mut Workspace,
+    back: &'a mut BackwardBuffers,
+    grad: &'a mut [f32],
+}
+
+impl BlockBackward<'_> {
+    fn adapter(&self, group: Group) -> Adapter<'_> {
+        Adapter {
+            group: self.lora.layout.group(&self.lora.values, self.index, group),
+            scale: self.lora.scale,
+        }
+    }
+
+    fn feed_forward(&mut self) {
+        let block = &self.model.weights.blocks[self.index];
+        let ffn = self.model.config().intermediate_size;
+        self.work.swiglu.resize(self.acts.mlp_inv.len() * ffn, 0.0);
+        swiglu(&self.acts.gate_up, ffn, &mut self.work.swiglu);
+        let mut d_swiglu = std::mem::take(&mut self.back.d_swiglu);
+        let mut d_normed = std::mem::take(&mut self.back.d_normed);
+        let (d_x, mut d_ax) = (std::mem::take(&mut self.back.d_x), std::mem::take(&mut self.back.d_ax));
+
+        let grad = std::mem::take(&mut self.grad);
+        let io = Io { x: &self.work.swiglu, ax: &self.acts.lora.down, d_out: &d_x };
+        project_backward(io, &block.down, self.adapter(Group::Down), &mut d_ax, Some(&mut d_swiglu), grad);
+        swiglu_backward(&d_swiglu, ffn, &mut self.acts.gate_up);
+        self.work.normed.resize(self.acts.mid.len(), 0.0);
+        rms_norm_again(&self.acts.mid, &block.mlp_norm, &self.acts.mlp_inv, &mut self.work.normed);
+        let io = Io { x: &self.work.normed, ax: &self.acts.lora.gate_up, d_out: &self.acts.gate_up };
+        project_backward(
+            io,
+            &block.gate_up,
+            self.adapter(Group::GateUp),
+            &mut d_ax,
+            Some(&mut d_normed),
+            grad,
+        );
+        self.grad = grad;
+
+        self.back.d_x = d_x;
+        rms_norm_backward(&d_normed, &self.acts.mid, &block.mlp_norm, &self.acts.mlp_inv, &mut self.back.d_x);
+        (self.back.d_swiglu, self.back.d_normed, self.back.d_ax) = (d_swiglu, d_normed, d_ax);
+    }
+
+    fn attention(&mut self, plan: &Plan<'_>, x: &[f32]) {
+        let (config, block) = (self.model.config(), &self.model.weights.blocks[self.index]);
+        let mut d_attn = std::mem::take(&mut self.back.d_attn);
+        let mut d_normed = std::mem::take(&mut self.back.d_normed);
+        let (d_x, mut d_ax) = (std::mem::take(&mut self.back.d_x), std::mem::take(&mut self.back.d_ax));
+
+        let grad = std::mem::take(&mut self.grad);
+        let io = Io { x: &self.acts.attn, ax: &self.acts.lora.o, d_out: &d_x };
+        project_backward(io, &block.o, self.adapter(Group::O), &mut d_ax, Some(&mut d_attn), grad);
+        self.scores(plan.blocks, &d_attn);
+        let turned = config.num_heads + config.num_kv_heads;
+        let d_qkv = &mut self.back.d_qkv;
+        self.model.rope.rotate(Turn::Backward, d_qkv, config.qkv_width(), turned, plan.positions);
+        self.work.normed.resize(x.len(), 0.0);
+        rms_norm_again(x, &block.attn_norm, &self.acts.attn_inv, &mut self.work.normed);
+        let io = Io { x: &self.work.normed, ax: &self.acts.lora.qkv, d_out: &self.back.d_qkv };
+        // Nothing below the first block is trained.
+        let wanted = (self.index > 0).then_some(&mut d_normed);
+        project_backward(io, &block.qkv, self.adapter(Group::Qkv), &mut d_ax, wanted, grad);
+        self.grad = grad;
+
+        self.back.d_x = d_x;
+        if self.index > 0 {
+            rms_norm_backward(&d_normed, x, &block.attn_norm, &self.acts.attn_inv, &mut self.back.d_x);
+        }
+        (self.back.d_attn, self.back.d_normed, self.back.d_ax) = (d_attn, d_normed, d_ax);
+    }
+
+    fn scores(&mut self, blocks: &[QueryBlock], d_attn: &[f32]) {
+        let attended = Attended { out: &self.acts.attn, log_sums: &self.acts.log_sums };
+        self.back.d_qkv.resize(self.acts.qkv.len(), 0.0);
+        attend_backward(
+            self.model.heads(),
+            &self.acts.qkv,
+            blocks,
+            attended,
+            d_attn,
+            &mut self.back.attention,
+            &mut self.back.d_qkv,
+        );
+    }
+}
+
+/// A fused product's input, its `A x`, and the gradient of its output.
+struct Io<'a> {
+    x: &'a [f32],
+    ax: &'a [f32],
+    d_out: &'a [f32],
+}
+
+/// Adds the gradients of `A` and of each `B` to `grad`, and overwrites `d_x` with the input's if it is wanted.
+///
+/// `dB += scale * dOut^T (A x)`, `d(Ax) = scale * dOut B`, `dA += d(Ax)^T x`, `dX = dOut W + d(Ax) A`.
+fn project_backward(
+    io: Io<'_>,
+    w: &[f32],
+    adapter: Adapter<'_>,
+    d_ax: &mut Vec<f32>,
+    d_x: Option<&mut Vec<f32>>,
+    grad: &mut [f32],
+) {
+    let Adapter { group, scale } = adapter;
+    let (k, stacked, rank) = (group.input(), group.stacked(), group.rank());
+    let (rows, width) = (io.x.len() / k, w.len() / k);
+    let (a_at, b_at) = group.places();
+    d_ax.resize(rows * stacked, 0.0);
+    for (part, ((column, columns, b), at)) in group.parts().zip(b_at).enumerate() {
+        let d_part = Mat::strided(&io.d_out[column..], rows, columns, width);
+        let ax = Mat::strided(&io.ax[part * rank..], rows, rank, stacked);
+        matmul(MatMut::new(&mut grad[at.clone()], columns, rank), Write::Add, scale, d_part.t(), ax);
+        let d_ax = MatMut::strided(&mut d_ax[part * rank..], rows, rank, stacked);
+        matmul(d_ax, Write::Set, scale, d_part, Mat::new(b, columns, rank));
+    }
+    let d_ax = Mat::new(d_ax, rows, stacked);
+    matmul(MatMut::new(&mut grad[a_at], stacked, k), Write::Add, 1.0, d_ax.t(), Mat::new(io.x, rows, k));
+    let Some(d_x) = d_x else { return };
+    d_x.resize(rows * k, 0.0);
+    matmul(
+        MatMut::new(d_x, rows, k),
+        Write::Set,
+        1.0,
+        Mat::new(io.d_out, rows, width),
+        Mat::new(w, width, k),
+    );
+    matmul(MatMut::new(d_x, rows, k), Write::Add, 1.0, d_ax, Mat::new(group.a(), stacked, k));
+}

@@ -1,0 +1,122 @@
+//! Matrix products of strided views, on the `gemm` crate (AVX-512, AVX2 or plain, chosen at run time).
+
+use gemm::Parallelism;
+
+/// A read-only matrix over a slice.
+#[derive(Debug, Clone, Copy)]
+pub struct Mat<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+/// A writable matrix over a slice, row-major.
+#[derive(Debug)]
+pub struct MatMut<'a> {
+    data: &'a mut [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+}
+
+/// Whether a product replaces its destination or is added to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// `out = a b`
+    Set,
+    /// `out += a b`
+    Add,
+}
+
+/// Elements a slice needs so that the last one of a view lies inside.
+fn needed(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
+    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+}
+
+impl<'a> Mat<'a> {
+    /// `[rows, cols]`, row-major, without gaps.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Mat::strided(data, rows, cols, cols)
+    }
+
+    /// `[rows, cols]`, row-major, rows `row_stride` elements apart.
+    pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(
+            needed(rows, cols, row_stride, 1) <= data.len(),
+            "matrix view {rows}x{cols} outside its slice"
+        );
+        Mat { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    /// The transpose, without moving anything.
+    pub fn t(self) -> Self {
+        Mat {
+            data: self.data,
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+        }
+    }
+}
+
+impl<'a> MatMut<'a> {
+    /// `[rows, cols]`, row-major, without gaps.
+    pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
+        MatMut::strided(data, rows, cols, cols)
+    }
+
+    /// `[rows, cols]`, row-major, rows `row_stride` elements apart.
+    pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(cols <= row_stride, "rows of {cols} overlap at stride {row_stride}");
+        assert!(
+            needed(rows, cols, row_stride, 1) <= data.len(),
+            "matrix view {rows}x{cols} outside its slice"
+        );
+        MatMut { data, rows, cols, row_stride }
+    }
+}
+
+/// `out = scale * a b` or `out += scale * a b`, on all threads of the current rayon pool if that pays.
+pub fn matmul(out: MatMut<'_>, write: Write, scale: f32, a: Mat<'_>, b: Mat<'_>) {
+    product(out, write, scale, a, b, Parallelism::Rayon(0));
+}
+
+/// [`matmul`] on the calling thread alone, for use inside a parallel loop.
+pub fn matmul_serial(out: MatMut<'_>, write: Write, scale: f32, a: Mat<'_>, b: Mat<'_>) {
+    product(out, write, scale, a, b, Parallelism::None);
+}
+
+fn product(out: MatMut<'_>, write: Write, scale: f32, a: Mat<'_>, b: Mat<'_>, parallelism: Parallelism) {
+    assert_eq!((out.rows, out.cols, a.cols), (a.rows, b.cols, b.rows), "matrix product of unlike shapes");
+    if out.rows == 0 || out.cols == 0 {
+        return;
+    }
+    // SAFETY: the constructors of `Mat` and `MatMut` checked that every element of the three views lies inside
+    // its slice, the shapes agree, and `out` is borrowed exclusively, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            out.rows,
+            out.cols,
+            a.cols,
+            out.data.as_mut_ptr(),
+            1,
+            out.row_stride as isize,
+            write == Write::Add,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! Arithmetic over plain `f32` slices: the only place that knows about instruction sets and threads.
+//!
+//! Every function here is safe, has a scalar meaning that its test states as a naive loop, and gives the same
+//! bits for any number of threads: work is split over rows or heads, never over a sum.
+
+pub mod attention;
+pub mod gemm;
+pub mod loss;
+pub mod norm;
+pub mod rope;
+pub mod skinny;
+pub mod swiglu;
+pub mod vector;
+
+/// Rows that one task of an elementwise loop handles.
+pub(crate) const ROWS_PER_TASK: usize = 32;

@@ -1,0 +1,303 @@
+//! The model's forward pass over packed rows, the same for training, scoring and generation.
+
+use crate::cache::CacheSlots;
+use crate::forest::Forest;
+use crate::kernels::attention::{Columns, Heads, KeysValues, QueryBlock, attend};
+use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
+use crate::kernels::loss::linear;
+use crate::kernels::norm::rms_norm;
+use crate::kernels::rope::{RopeTable, Turn};
+use crate::kernels::swiglu::swiglu;
+use crate::kernels::vector::add_assign;
+use crate::lora::{Group, Lora, LoraGroup};
+use crate::{EngineError, LlamaConfig, LlamaWeights};
+use rayon::prelude::*;
+
+/// A model ready to compute: frozen weights and rotary angles.
+#[derive(Debug, Clone)]
+pub struct Llama {
+    pub(crate) weights: LlamaWeights,
+    pub(crate) rope: RopeTable,
+}
+
+/// What one block computes that its backward pass needs again. `[rows, ...]` each.
+#[derive(Debug, Default)]
+pub(crate) struct Activations {
+    pub attn_inv: Vec<f32>,
+    pub qkv: Vec<f32>,
+    pub attn: Vec<f32>,
+    pub log_sums: Vec<f32>,
+    pub mid: Vec<f32>,
+    pub mlp_inv: Vec<f32>,
+    pub gate_up: Vec<f32>,
+    pub lora: LoraActivations,
+}
+
+/// `A x` of each fused product.
+#[derive(Debug, Default)]
+pub(crate) struct LoraActivations {
+    pub qkv: Vec<f32>,
+    pub o: Vec<f32>,
+    pub gate_up: Vec<f32>,
+    pub down: Vec<f32>,
+}
+
+/// Buffers that no backward pass needs.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    pub normed: Vec<f32>,
+    pub swiglu: Vec<f32>,
+}
+
+/// Where the rows of a pass stand and what they attend to.
+pub(crate) struct Plan<'a> {
+    pub positions: &'a [u32],
+    pub blocks: &'a [QueryBlock],
+}
+
+impl Llama {
+    /// Takes the weights; refuses shapes that do not fit together.
+    ///
+    /// # Errors
+    /// Names the field or matrix that does not fit.
+    pub fn new(weights: LlamaWeights) -> Result<Self, EngineError> {
+        let config = &weights.config;
+        config.check()?;
+        check_shapes(&weights)?;
+        let rope = RopeTable::new(config.head_dim, config.rope_theta, config.max_context);
+        Ok(Llama { weights, rope })
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &LlamaConfig {
+        &self.weights.config
+    }
+
+    /// The frozen weights.
+    pub fn weights(&self) -> &LlamaWeights {
+        &self.weights
+    }
+
+    pub(crate) fn heads(&self) -> Heads {
+        let config = self.config();
+        Heads { n: config.num_heads, n_kv: config.num_kv_heads, dim: config.head_dim }
+    }
+
+    /// Logits of the next token after each sequence of ids, `[vocab]` each; shared beginnings are computed once.
+    ///
+    /// # Panics
+    /// If a sequence is empty or holds an id outside the vocabulary.
+    pub fn next_token_logits<S: AsRef<[u32]>>(&self, lora: Option<&Lora>, sequences: &[S]) -> Vec<Vec<f32>> {
+        let forest = Forest::pack(sequences);
+        let last = |i| forest.rows(i).last().expect("an empty sequence has no next token");
+        let rows: Vec<usize> = (0..sequences.len()).map(last).collect();
+        let (normed, _) = self.final_norm(&self.hidden(lora, &forest), &rows);
+        self.logits(&normed).chunks(self.config().vocab_size).map(<[f32]>::to_vec).collect()
+    }
+
+    /// The residual stream after the last block, `[forest.len(), hidden]`.
+    pub(crate) fn hidden(&self, lora: Option<&Lora>, forest: &Forest) -> Vec<f32> {
+        let blocks = forest.query_blocks(0);
+        let plan = Plan { positions: forest.positions(), blocks: &blocks };
+        let (mut x, mut next) = (Vec::new(), Vec::new());
+        let (mut acts, mut work) = (Activations::default(), Workspace::default());
+        self.embed(forest.tokens(), &mut x);
+        for index in 0..self.config().num_layers {
+            self.block(index, lora, &plan, None, &x, &mut acts, &mut work, &mut next);
+            std::mem::swap(&mut x, &mut next);
+        }
+        x
+    }
+
+    /// The embedding rows of `tokens`.
+    pub(crate) fn embed(&self, tokens: &[u32], out: &mut Vec<f32>) {
+        let width = self.config().hidden_size;
+        out.clear();
+        for &token in tokens {
+            out.extend_from_slice(&self.weights.embedding[token as usize * width..][..width]);
+        }
+    }
+
+    /// One block: `x` is the residual stream before it and `out` after it, `[rows, hidden]` each.
+    #[allow(clippy::too_many_arguments)] // the block's inputs, outputs and the three kinds of buffers
+    pub(crate) fn block(
+        &self,
+        index: usize,
+        lora: Option<&Lora>,
+        plan: &Plan<'_>,
+        cache: Option<&mut CacheSlots<'_>>,
+        x: &[f32],
+        acts: &mut Activations,
+        work: &mut Workspace,
+        out: &mut Vec<f32>,
+    ) {
+        self.attention(index, lora, plan, cache, x, acts, work);
+        self.feed_forward(index, lora, acts, work, out);
+    }
+
+    /// `mid = x + o(attend(qkv(norm(x))))`
+    #[allow(clippy::too_many_arguments)]
+    fn attention(
+        &self,
+        index: usize,
+        lora: Option<&Lora>,
+        plan: &Plan<'_>,
+        cache: Option<&mut CacheSlots<'_>>,
+        x: &[f32],
+        acts: &mut Activations,
+        work: &mut Workspace,
+    ) {
+        let (config, block) = (self.config(), &self.weights.blocks[index]);
+        let rows = plan.positions.len();
+        acts.resize_attention(config, rows);
+        work.normed.resize(x.len(), 0.0);
+        rms_norm(x, &block.attn_norm, config.rms_norm_eps, &mut acts.attn_inv, &mut work.normed);
+        let adapter = Adapter::of(lora, index, Group::Qkv);
+        project(&work.normed, &block.qkv, config.hidden_size, adapter, &mut acts.lora.qkv, &mut acts.qkv);
+        let turned = config.num_heads + config.num_kv_heads;
+        self.rope.rotate(Turn::Forward, &mut acts.qkv, config.qkv_width(), turned, plan.positions);
+
+        let queries = Columns { data: &acts.qkv, stride: config.qkv_width() };
+        let kv = match cache {
+            Some(cache) => cache.store(index, &acts.qkv),
+            None => KeysValues {
+                columns: queries,
+                k_column: config.q_width(),
+                v_column: config.q_width() + config.kv_width(),
+            },
+        };
+        attend(self.heads(), queries, kv, plan.blocks, &mut acts.attn, &mut acts.log_sums);
+        let adapter = Adapter::of(lora, index, Group::O);
+        project(&acts.attn, &block.o, config.q_width(), adapter, &mut acts.lora.o, &mut acts.mid);
+        add_rows(&mut acts.mid, x);
+    }
+
+    /// `out = mid + down(swiglu(gate_up(norm(mid))))`
+    fn feed_forward(
+        &self,
+        index: usize,
+        lora: Option<&Lora>,
+        acts: &mut Activations,
+        work: &mut Workspace,
+        out: &mut Vec<f32>,
+    ) {
+        let (config, block) = (self.config(), &self.weights.blocks[index]);
+        let (rows, ffn) = (acts.mlp_inv.len(), config.intermediate_size);
+        work.normed.resize(rows * config.hidden_size, 0.0);
+        rms_norm(&acts.mid, &block.mlp_norm, config.rms_norm_eps, &mut acts.mlp_inv, &mut work.normed);
+        let adapter = Adapter::of(lora, index, Group::GateUp);
+        acts.gate_up.resize(rows * 2 * ffn, 0.0);
+        project(
+            &work.normed,
+            &block.gate_up,
+            config.hidden_size,
+            adapter,
+            &mut acts.lora.gate_up,
+            &mut acts.gate_up,
+        );
+        work.swiglu.resize(rows * ffn, 0.0);
+        swiglu(&acts.gate_up, ffn, &mut work.swiglu);
+        let adapter = Adapter::of(lora, index, Group::Down);
+        out.resize(rows * config.hidden_size, 0.0);
+        project(&work.swiglu, &block.down, ffn, adapter, &mut acts.lora.down, out);
+        add_rows(out, &acts.mid);
+    }
+
+    /// The last hidden states of chosen rows after the last norm, `[rows.len(), hidden]`; also `1 / rms` of each.
+    pub(crate) fn final_norm(&self, x: &[f32], rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let gathered = gather(x, rows, self.config().hidden_size);
+        let (mut inv, mut normed) = (vec![0.0; rows.len()], vec![0.0; gathered.len()]);
+        rms_norm(&gathered, &self.weights.norm, self.config().rms_norm_eps, &mut inv, &mut normed);
+        (normed, inv)
+    }
+
+    /// Logits over the vocabulary for rows of normed hidden states.
+    pub(crate) fn logits(&self, normed: &[f32]) -> Vec<f32> {
+        let width = self.config().hidden_size;
+        let mut logits = vec![0.0; normed.len() / width * self.config().vocab_size];
+        linear(normed, self.weights.head(), width, &mut logits);
+        logits
+    }
+}
+
+impl Activations {
+    fn resize_attention(&mut self, config: &LlamaConfig, rows: usize) {
+        self.attn_inv.resize(rows, 0.0);
+        self.qkv.resize(rows * config.qkv_width(), 0.0);
+        self.attn.resize(rows * config.q_width(), 0.0);
+        self.log_sums.resize(rows * config.num_heads, 0.0);
+        self.mid.resize(rows * config.hidden_size, 0.0);
+        self.mlp_inv.resize(rows, 0.0);
+    }
+}
+
+/// The LoRA part of a fused product.
+#[derive(Clone, Copy)]
+pub(crate) struct Adapter<'a> {
+    pub group: LoraGroup<'a>,
+    pub scale: f32,
+}
+
+impl<'a> Adapter<'a> {
+    pub fn of(lora: Option<&'a Lora>, block: usize, group: Group) -> Option<Self> {
+        lora.map(|lora| Adapter { group: lora.layout.group(&lora.values, block, group), scale: lora.scale })
+    }
+}
+
+/// `out = x w^T + scale * (x A^T) B^T`; `ax` keeps `x A^T`, `[rows, parts * rank]`.
+fn project(x: &[f32], w: &[f32], k: usize, adapter: Option<Adapter<'_>>, ax: &mut Vec<f32>, out: &mut [f32]) {
+    linear(x, w, k, out);
+    let Some(Adapter { group, scale }) = adapter else { return };
+    let (rows, stacked, rank, width) = (x.len() / k, group.stacked(), group.rank(), w.len() / k);
+    ax.resize(rows * stacked, 0.0);
+    linear(x, group.a(), k, ax);
+    for (part, (column, columns, b)) in group.parts().enumerate() {
+        matmul(
+            MatMut::strided(&mut out[column..], rows, columns, width),
+            Write::Add,
+            scale,
+            Mat::strided(&ax[part * rank..], rows, rank, stacked),
+            Mat::new(b, columns, rank).t(),
+        );
+    }
+}
+
+/// `out += x`, on all threads.
+fn add_rows(out: &mut [f32], x: &[f32]) {
+    const CHUNK: usize = 1 << 14;
+    out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| add_assign(out, x));
+}
+
+/// Chosen rows of a matrix.
+pub(crate) fn gather(x: &[f32], rows: &[usize], width: usize) -> Vec<f32> {
+    rows.iter().flat_map(|&row| &x[row * width..(row + 1) * width]).copied().collect()
+}
+
+fn check_shapes(weights: &LlamaWeights) -> Result<(), EngineError> {
+    let c = &weights.config;
+    let check = |name: String, found: usize, expected: usize| {
+        if found == expected {
+            return Ok(());
+        }
+        Err(EngineError::Config {
+            reason: format!("{name} has {found} values where the shape says {expected}"),
+        })
+    };
+    check("embedding".into(), weights.embedding.len(), c.vocab_size * c.hidden_size)?;
+    check("head".into(), weights.head().len(), c.vocab_size * c.hidden_size)?;
+    check("norm".into(), weights.norm.len(), c.hidden_size)?;
+    check("blocks".into(), weights.blocks.len(), c.num_layers)?;
+    for (i, block) in weights.blocks.iter().enumerate() {
+        for (name, found, expected) in [
+            ("attn_norm", block.attn_norm.len(), c.hidden_size),
+            ("qkv", block.qkv.len(), c.qkv_width() * c.hidden_size),
+            ("o", block.o.len(), c.hidden_size * c.q_width()),
+            ("mlp_norm", block.mlp_norm.len(), c.hidden_size),
+            ("gate_up", block.gate_up.len(), 2 * c.intermediate_size * c.hidden_size),
+            ("down", block.down.len(), c.hidden_size * c.intermediate_size),
+        ] {
+            check(format!("{name} of block {i}"), found, expected)?;
+        }
+    }
+    Ok(())
+}

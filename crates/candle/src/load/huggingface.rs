@@ -1,0 +1,288 @@
+//! Hugging Face folders: `config.json` beside safetensors files.
+
+use super::Parts;
+use super::assemble::{BlockPart, Part, TensorSource, assemble};
+use super::huggingface_tokenizer;
+use crate::{EngineError, LlamaConfig};
+use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+const HEAD: &str = "lm_head.weight";
+const INDEX: &str = "model.safetensors.index.json";
+const SINGLE: &str = "model.safetensors";
+/// A JSON header above this is no header (safetensors' own limit).
+const MAX_HEADER: u64 = 100_000_000;
+
+pub(super) fn load(folder: &Path) -> Result<Parts, EngineError> {
+    let path = folder.join("config.json");
+    let raw: RawConfig = read_json(&path)?;
+    let config = raw.check(&path)?;
+    let mut source = SafetensorsFolder::open(folder)?;
+    let has_head = source.tensors.contains_key(HEAD);
+    let tied = raw.tie_word_embeddings.unwrap_or(!has_head);
+    if tied {
+        source.tensors.remove(HEAD);
+    }
+    let (weights, tokenizer) =
+        rayon::join(|| assemble(&source, config, tied), || huggingface_tokenizer::tokenizer(folder));
+    Ok((weights?, tokenizer?))
+}
+
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, EngineError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| EngineError::file_source(path, "cannot be read", e))?;
+    serde_json::from_str(&text)
+        .map_err(|e| EngineError::file_source(path, format!("not as expected: {e}"), e))
+}
+
+/// `config.json`, as far as it changes what the model computes.
+#[derive(Debug, Deserialize)]
+struct RawConfig {
+    model_type: String,
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    #[serde(default = "default_eps")]
+    rms_norm_eps: f32,
+    rope_theta: Option<f32>,
+    rope_scaling: Option<RopeParameters>,
+    rope_parameters: Option<RopeParameters>,
+    max_position_embeddings: usize,
+    tie_word_embeddings: Option<bool>,
+    hidden_act: Option<String>,
+    partial_rotary_factor: Option<f32>,
+    quantization_config: Option<Value>,
+}
+
+/// Older files call the field `type`, newer ones `rope_type`, and the newest keep the base here too.
+#[derive(Debug, Deserialize)]
+struct RopeParameters {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f32>,
+}
+
+/// What `LlamaConfig` of Transformers assumes.
+fn default_eps() -> f32 {
+    1e-6
+}
+
+impl RawConfig {
+    fn check(&self, path: &Path) -> Result<LlamaConfig, EngineError> {
+        self.check_supported().map_err(|reason| EngineError::file(path, reason))?;
+        let whole = self.num_attention_heads > 0 && self.hidden_size.is_multiple_of(self.num_attention_heads);
+        if self.head_dim.is_none() && !whole {
+            let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
+            return Err(EngineError::file(
+                path,
+                format!("hidden_size {hidden} over {heads} heads is not whole"),
+            ));
+        }
+        let in_parameters = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
+        Ok(LlamaConfig {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_layers: self.num_hidden_layers,
+            num_heads: self.num_attention_heads,
+            num_kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            head_dim: self.head_dim.unwrap_or_else(|| self.hidden_size / self.num_attention_heads),
+            rms_norm_eps: self.rms_norm_eps,
+            rope_theta: self.rope_theta.or(in_parameters).unwrap_or(10_000.0),
+            max_context: self.max_position_embeddings,
+        })
+    }
+
+    fn check_supported(&self) -> Result<(), String> {
+        if self.model_type != "llama" {
+            return Err(format!("model_type is {:?}; supported: \"llama\"", self.model_type));
+        }
+        for rope in [&self.rope_scaling, &self.rope_parameters].into_iter().flatten() {
+            let kind = rope.rope_type.as_deref().unwrap_or("default");
+            if kind != "default" {
+                return Err(format!(
+                    "rope scaling of type {kind:?} is not supported; supported: \"default\""
+                ));
+            }
+        }
+        let activation = self.hidden_act.as_deref().unwrap_or("silu");
+        if activation != "silu" {
+            return Err(format!("hidden_act is {activation:?}; supported: \"silu\""));
+        }
+        if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
+            return Err(format!("partial_rotary_factor is {factor}; supported: 1"));
+        }
+        if self.quantization_config.is_some() {
+            return Err("quantization_config is set; supported: f32, f16 and bf16 weights".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The safetensors files of a folder, sorted by name.
+pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    let index = folder.join(INDEX);
+    if index.is_file() {
+        let map = read_json::<Index>(&index)?.weight_map;
+        let names: BTreeSet<String> = map.into_values().collect();
+        if let Some(name) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+            return Err(EngineError::file(
+                &index,
+                format!("names {name:?}, which is not a file of the folder"),
+            ));
+        }
+        return Ok(names.iter().map(|name| folder.join(name)).collect());
+    }
+    let single = folder.join(SINGLE);
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    Err(EngineError::file(folder, format!("holds neither {SINGLE} nor {INDEX}")))
+}
+
+struct SafetensorsFolder {
+    folder: PathBuf,
+    tensors: HashMap<String, StoredTensor>,
+}
+
+struct StoredTensor {
+    file: PathBuf,
+    /// Of the tensor's first byte in the file.
+    start: u64,
+    info: TensorInfo,
+}
+
+impl SafetensorsFolder {
+    fn open(folder: &Path) -> Result<Self, EngineError> {
+        let mut tensors = HashMap::new();
+        for file in weight_files(folder)? {
+            for (name, tensor) in read_header(&file)? {
+                if let Some(other) = tensors.insert(name.clone(), tensor) {
+                    let reason = format!("tensor {name} is also in {}", other.file.display());
+                    return Err(EngineError::file(file, reason));
+                }
+            }
+        }
+        // Old files store the rotary frequencies, which follow from the configuration.
+        tensors.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
+        Ok(SafetensorsFolder { folder: folder.to_path_buf(), tensors })
+    }
+}
+
+/// Names and places of a file's tensors, checked against the file's length.
+fn read_header(path: &Path) -> Result<Vec<(String, StoredTensor)>, EngineError> {
+    let fail =
+        |e: std::io::Error| EngineError::file_source(path, format!("not a whole safetensors file: {e}"), e);
+    let mut file = File::open(path).map_err(fail)?;
+    let file_len = file.metadata().map_err(fail)?.len();
+    let mut prefix = [0; 8];
+    file.read_exact(&mut prefix).map_err(fail)?;
+    let header_len = u64::from_le_bytes(prefix);
+    if header_len > MAX_HEADER.min(file_len) {
+        return Err(EngineError::file(path, format!("header of {header_len} bytes in a file of {file_len}")));
+    }
+    let mut header = vec![0; header_len as usize];
+    file.read_exact(&mut header).map_err(fail)?;
+    let metadata: Metadata = serde_json::from_slice(&header)
+        .map_err(|e| EngineError::file_source(path, format!("safetensors header: {e}"), e))?;
+    let data_start = 8 + header_len;
+    let data_len = file_len - data_start;
+    let place = |(name, info): (String, &TensorInfo)| {
+        let (first, end) = info.data_offsets;
+        if end as u64 > data_len {
+            return Err(EngineError::file(
+                path,
+                format!("cut short: tensor {name} ends at byte {end} of the data, which has {data_len}"),
+            ));
+        }
+        let start = data_start + first as u64;
+        Ok((name, StoredTensor { file: path.to_path_buf(), start, info: info.clone() }))
+    };
+    metadata.tensors().into_iter().map(place).collect()
+}
+
+impl StoredTensor {
+    fn read(&self, name: &str) -> Result<Vec<f32>, EngineError> {
+        let dtype = match self.info.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => {
+                let reason = format!("tensor {name} has type {other:?}; supported: F32, F16, BF16");
+                return Err(EngineError::file(&self.file, reason));
+            }
+        };
+        let (first, end) = self.info.data_offsets;
+        let mut bytes = vec![0; end - first];
+        File::open(&self.file)
+            .and_then(|mut file| {
+                file.seek(SeekFrom::Start(self.start))?;
+                file.read_exact(&mut bytes)
+            })
+            .map_err(|e| {
+                EngineError::file_source(&self.file, format!("tensor {name} cannot be read: {e}"), e)
+            })?;
+        Tensor::from_raw_buffer(&bytes, dtype, &self.info.shape, &Device::Cpu)
+            .and_then(|tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
+            .map_err(|e| EngineError::file_source(&self.file, format!("tensor {name}: {e}"), e))
+    }
+}
+
+impl TensorSource for SafetensorsFolder {
+    fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    fn name(&self, part: Part) -> String {
+        match part {
+            Part::Embedding => "model.embed_tokens.weight".to_owned(),
+            Part::Norm => "model.norm.weight".to_owned(),
+            Part::Head => HEAD.to_owned(),
+            Part::Block(index, part) => format!("model.layers.{index}.{}.weight", block_name(part)),
+        }
+    }
+
+    fn tensor_names(&self) -> Vec<&str> {
+        self.tensors.keys().map(String::as_str).collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.tensors.get(name).map(|tensor| tensor.info.shape.clone())
+    }
+
+    fn read(&self, _: Part, name: &str, _: &LlamaConfig) -> Result<Vec<f32>, EngineError> {
+        match self.tensors.get(name) {
+            Some(tensor) => tensor.read(name),
+            None => Err(EngineError::file(&self.folder, format!("has no tensor {name}"))),
+        }
+    }
+}
+
+fn block_name(part: BlockPart) -> &'static str {
+    match part {
+        BlockPart::AttnNorm => "input_layernorm",
+        BlockPart::Q => "self_attn.q_proj",
+        BlockPart::K => "self_attn.k_proj",
+        BlockPart::V => "self_attn.v_proj",
+        BlockPart::O => "self_attn.o_proj",
+        BlockPart::MlpNorm => "post_attention_layernorm",
+        BlockPart::Gate => "mlp.gate_proj",
+        BlockPart::Up => "mlp.up_proj",
+        BlockPart::Down => "mlp.down_proj",
+    }
+}

@@ -1,0 +1,131 @@
+//! Models from files: a GGUF file or a Hugging Face folder, to the engine's own [`LlamaWeights`].
+//!
+//! Both kinds name their tensors differently and agree on everything else, so each is a private source of
+//! tensors and one function puts the model together. A tensor that the model has no use for is an error:
+//! a bias that is silently dropped makes another model.
+
+mod assemble;
+mod gguf;
+mod gguf_tokenizer;
+mod huggingface;
+mod huggingface_tokenizer;
+
+pub(crate) use huggingface::read_json;
+
+use crate::{ChatTokenizer, EngineError, LlamaWeights};
+use semievol_model::ModelId;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Hexadecimal digits of the weights' digest that go into a model's name.
+const ID_DIGITS: usize = 12;
+
+/// A model as loaded, before any adapter.
+#[derive(Debug, Clone)]
+pub struct LoadedModel {
+    /// The file's or folder's name, and the beginning of the SHA-256 of its weights: `name@0123456789ab`.
+    pub id: ModelId,
+    /// The frozen weights, `f32`.
+    pub weights: LlamaWeights,
+    /// The tokenizer with the chat template.
+    pub tokenizer: ChatTokenizer,
+}
+
+/// Loads a `.gguf` file, a folder that holds exactly one, or a Hugging Face folder (`config.json`,
+/// `*.safetensors`, `tokenizer.json`, `tokenizer_config.json`).
+///
+/// Weights of any type become `f32`. Nothing is mapped into memory, so a file that changes while it is read
+/// gives wrong numbers or an error, never undefined behaviour.
+///
+/// # Errors
+/// Names the file, and the field or tensor with the value found and the value expected. A broken file is an
+/// error, never a panic.
+pub fn load_model(path: &Path) -> Result<LoadedModel, EngineError> {
+    let (id, parts) = match find_gguf(path)? {
+        Some(file) => rayon::join(|| model_id(path, std::slice::from_ref(&file)), || gguf::load(&file)),
+        None => {
+            let files = huggingface::weight_files(path)?;
+            rayon::join(|| model_id(path, &files), || huggingface::load(path))
+        }
+    };
+    let (weights, tokenizer) = parts?;
+    check_vocabulary(&weights, &tokenizer, path)?;
+    Ok(LoadedModel { id: id?, weights, tokenizer })
+}
+
+type Parts = (LlamaWeights, ChatTokenizer);
+
+/// The name of the model at `path` whose weights are in `files`.
+pub(crate) fn model_id(path: &Path, files: &[PathBuf]) -> Result<ModelId, EngineError> {
+    let digest = digest_files(files)?;
+    Ok(ModelId::new(format!("{}@{}", display_name(path), &digest[..ID_DIGITS])))
+}
+
+fn find_gguf(path: &Path) -> Result<Option<PathBuf>, EngineError> {
+    let is_gguf = |p: &Path| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+    if path.is_file() {
+        if is_gguf(path) {
+            return Ok(Some(path.to_path_buf()));
+        }
+        return Err(EngineError::file(path, "neither a .gguf file nor a folder"));
+    }
+    if path.join("config.json").is_file() {
+        return Ok(None);
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| EngineError::file_source(path, "cannot be read", e))?;
+    let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_gguf(p)).collect();
+    found.sort();
+    match found.as_slice() {
+        [] => Err(EngineError::file(path, "holds neither config.json nor a .gguf file")),
+        [one] => Ok(Some(one.clone())),
+        [first, second, ..] => Err(EngineError::file(
+            path,
+            format!(
+                "holds {} .gguf files, such as {} and {}: name one of them",
+                found.len(),
+                display_name(first),
+                display_name(second)
+            ),
+        )),
+    }
+}
+
+fn display_name(path: &Path) -> String {
+    let name = if path.is_file() { path.file_stem() } else { path.file_name() };
+    name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// SHA-256 over the files' contents in the order of their names, in hexadecimal.
+fn digest_files(files: &[PathBuf]) -> Result<String, EngineError> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    for path in files {
+        let fail = |e| EngineError::file_source(path, "cannot be read", e);
+        let mut file = File::open(path).map_err(fail)?;
+        loop {
+            let n = file.read(&mut buffer).map_err(fail)?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n]);
+        }
+    }
+    Ok(crate::tokenizer::hex(&hasher.finalize()))
+}
+
+fn check_vocabulary(
+    weights: &LlamaWeights,
+    tokenizer: &ChatTokenizer,
+    path: &Path,
+) -> Result<(), EngineError> {
+    let (tokens, rows) = (tokenizer.vocab_size(), weights.config.vocab_size);
+    if tokens > rows {
+        return Err(EngineError::file(
+            path,
+            format!("the tokenizer has ids up to {}, but the embedding has {rows} rows", tokens - 1),
+        ));
+    }
+    Ok(())
+}

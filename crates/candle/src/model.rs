@@ -1,0 +1,275 @@
+//! [`LanguageModel`] of this process: closed sets scored over their token tree, responses sampled.
+
+use crate::forest::{Forest, common_prefix, cut};
+use crate::generate::{Job, generate_batch};
+use crate::kernels::loss::{Target, target_logprobs};
+use crate::llama::Llama;
+use crate::lora::Lora;
+use crate::{ChatTokenizer, EngineError, LoadedModel, adapter};
+use semievol_core::{Prompt, TokenLogprob};
+use semievol_model::{
+    Adapter, Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, ModelLoader,
+    OnDone, ScoreRequest,
+};
+use std::sync::Arc;
+
+/// How much is computed at once. Results differ between limits by rounding alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most tokens of one scoring pass, shared beginnings not counted twice.
+    pub tokens_per_pass: usize,
+    /// Most responses that are sampled side by side.
+    pub rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { tokens_per_pass: 2048, rows: 32 }
+    }
+}
+
+/// A base model, shared by everything that is made of it: cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BaseModel {
+    /// Its name, with the digest of its weights.
+    pub id: ModelId,
+    /// The frozen weights.
+    pub llama: Arc<Llama>,
+    /// Its tokenizer and chat template.
+    pub tokenizer: ChatTokenizer,
+    /// How much is computed at once.
+    pub limits: Limits,
+}
+
+impl BaseModel {
+    /// Prepares a loaded model.
+    ///
+    /// # Errors
+    /// If the weights' shapes do not fit together.
+    pub fn new(loaded: LoadedModel) -> Result<Self, EngineError> {
+        let llama = Arc::new(Llama::new(loaded.weights)?);
+        Ok(BaseModel { id: loaded.id, llama, tokenizer: loaded.tokenizer, limits: Limits::default() })
+    }
+
+    /// The model with an adapter's parameters, or without.
+    pub fn with_lora(&self, id: ModelId, lora: Option<Lora>) -> CandleModel {
+        CandleModel { base: self.clone(), id, lora: lora.map(Arc::new) }
+    }
+
+    /// Tokens of a prompt with the response's beginning: everything before the first token to be answered.
+    pub(crate) fn encode_open(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+        let mut tokens = self.tokenizer.encode_prompt(prompt)?;
+        let mut response = self.tokenizer.encode_response(&prompt.response_prefix, "")?.ids;
+        response.pop(); // the end of the turn
+        tokens.append(&mut response);
+        Ok(tokens)
+    }
+}
+
+impl ModelLoader for BaseModel {
+    fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
+        let Some(adapter) = adapter else {
+            return Ok(Arc::new(self.with_lora(self.id.clone(), None)));
+        };
+        if adapter.base != self.id {
+            return Err(backend(
+                &self.id,
+                format!("the adapter in {} was trained from {}", adapter.folder.display(), adapter.base),
+            ));
+        }
+        let lora = adapter::read(&adapter.folder, self.llama.config())
+            .map_err(|error| backend_source(&self.id, error))?;
+        let short = &adapter.digest[..adapter.digest.len().min(12)];
+        Ok(Arc::new(self.with_lora(ModelId::new(format!("{}+{short}", self.id)), Some(lora))))
+    }
+}
+
+/// A base model with or without an adapter, ready to answer.
+#[derive(Debug, Clone)]
+pub struct CandleModel {
+    base: BaseModel,
+    id: ModelId,
+    lora: Option<Arc<Lora>>,
+}
+
+impl CandleModel {
+    /// Logits of the next token after each sequence of ids, `[vocab]` each.
+    ///
+    /// # Panics
+    /// If a sequence is empty or holds an id outside the vocabulary.
+    pub fn next_token_logits<S: AsRef<[u32]>>(&self, sequences: &[S]) -> Vec<Vec<f32>> {
+        self.base.llama.next_token_logits(self.lora.as_deref(), sequences)
+    }
+
+    fn check_context(&self, index: usize, needed: usize) -> Result<(), ModelError> {
+        let limit = self.base.llama.config().max_context;
+        if needed <= limit {
+            return Ok(());
+        }
+        Err(ModelError::ContextExceeded { index, needed, limit, model: self.id.clone() })
+    }
+
+    fn encode_scored(&self, index: usize, request: &ScoreRequest) -> Result<Scored, ModelError> {
+        if request.continuations.is_empty() {
+            return Err(ModelError::InvalidRequest {
+                index,
+                reason: "there is no continuation to score".into(),
+            });
+        }
+        check_messages(index, &request.prompt)?;
+        let failed = |error| backend_source(&self.id, error);
+        let prompt = self.base.tokenizer.encode_prompt(&request.prompt).map_err(failed)?;
+        let mut sequences = Vec::with_capacity(request.continuations.len());
+        for continuation in &request.continuations {
+            let response = self.base.tokenizer.encode_response(&request.prompt.response_prefix, continuation);
+            let response = response.map_err(failed)?;
+            let start = prompt.len() + response.n_prefix;
+            sequences.push(ScoredSequence { tokens: [&prompt[..], &response.ids].concat(), start });
+        }
+        let longest = sequences.iter().map(|s| s.tokens.len()).max().unwrap_or(0);
+        self.check_context(index, longest)?;
+        Ok(Scored { index, sequences })
+    }
+
+    /// Scores the requests of one pass; results in their order.
+    fn score_pass(&self, pass: &[Scored]) -> Vec<Vec<Vec<TokenLogprob>>> {
+        let sequences: Vec<&ScoredSequence> = pass.iter().flat_map(|scored| &scored.sequences).collect();
+        let inputs: Vec<&[u32]> = sequences.iter().map(|s| &s.tokens[..s.tokens.len() - 1]).collect();
+        let forest = Forest::pack(&inputs);
+        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        for (i, sequence) in sequences.iter().enumerate() {
+            rows.extend(forest.rows(i).skip(sequence.start - 1));
+            targets
+                .extend(sequence.tokens[sequence.start..].iter().map(|&token| Target { token, weight: 1.0 }));
+        }
+        let llama = &self.base.llama;
+        let (normed, _) = llama.final_norm(&llama.hidden(self.lora.as_deref(), &forest), &rows);
+        let logprobs = target_logprobs(&normed, llama.weights.head(), llama.config().hidden_size, &targets);
+        let mut scored =
+            targets.iter().zip(logprobs).map(|(t, logprob)| TokenLogprob { token: t.token, logprob });
+        let mut take = |s: &ScoredSequence| scored.by_ref().take(s.tokens.len() - s.start).collect();
+        pass.iter().map(|request| request.sequences.iter().map(&mut take).collect()).collect()
+    }
+
+    fn encode_job(&self, index: usize, request: &GenerateRequest) -> Result<Job, ModelError> {
+        let refuse = |reason: String| Err(ModelError::InvalidRequest { index, reason });
+        if !(request.temperature >= 0.0 && request.temperature.is_finite()) {
+            return refuse(format!("temperature is {}, but must be 0 or more", request.temperature));
+        }
+        if !(request.top_p > 0.0 && request.top_p <= 1.0) {
+            return refuse(format!("top_p is {}, but must be in (0, 1]", request.top_p));
+        }
+        if request.max_tokens == 0 {
+            return refuse("max_tokens is 0: nothing could be answered".into());
+        }
+        check_messages(index, &request.prompt)?;
+        let prompt =
+            self.base.encode_open(&request.prompt).map_err(|error| backend_source(&self.id, error))?;
+        self.check_context(index, prompt.len() + request.max_tokens)?;
+        Ok(Job { index, prompt, request: request.clone() })
+    }
+}
+
+fn check_messages(index: usize, prompt: &Prompt) -> Result<(), ModelError> {
+    if prompt.messages.is_empty() {
+        return Err(ModelError::InvalidRequest { index, reason: "the prompt has no message".into() });
+    }
+    Ok(())
+}
+
+/// A request to score, as tokens.
+struct Scored {
+    index: usize,
+    sequences: Vec<ScoredSequence>,
+}
+
+struct ScoredSequence {
+    /// Prompt, response and end of turn.
+    tokens: Vec<u32>,
+    /// The first token whose probability is asked for.
+    start: usize,
+}
+
+impl LanguageModel for CandleModel {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { max_context: self.base.llama.config().max_context, scores: true, seeded: true }
+    }
+
+    fn generate_each(
+        &self,
+        requests: &[GenerateRequest],
+        on_done: OnDone<'_, Generation>,
+    ) -> Result<(), ModelError> {
+        let encoded = requests.iter().enumerate().map(|(i, r)| (i, self.encode_job(i, r)));
+        let Some(mut jobs) = keep_good(encoded, on_done) else { return Ok(()) };
+        jobs.sort_by(|a, b| a.prompt.cmp(&b.prompt).then(a.index.cmp(&b.index)));
+        for batch in jobs.chunks(self.base.limits.rows) {
+            if generate_batch(&self.base, self.lora.as_deref(), batch, on_done).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn score_each(
+        &self,
+        requests: &[ScoreRequest],
+        on_done: OnDone<'_, Vec<Vec<TokenLogprob>>>,
+    ) -> Result<(), ModelError> {
+        let encoded = requests.iter().enumerate().map(|(i, r)| (i, self.encode_scored(i, r)));
+        let Some(mut scored) = keep_good(encoded, on_done) else { return Ok(()) };
+        // Neighbours in this order share the longest beginnings.
+        scored.sort_by(|a, b| a.sequences[0].tokens.cmp(&b.sequences[0].tokens).then(a.index.cmp(&b.index)));
+        for pass in passes(&scored, self.base.limits.tokens_per_pass) {
+            for (request, result) in pass.iter().zip(self.score_pass(pass)) {
+                if on_done(request.index, Ok(result)).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reports the requests that failed and returns the others; `None` if the receiver broke off.
+fn keep_good<A, T>(
+    encoded: impl Iterator<Item = (usize, Result<A, ModelError>)>,
+    on_done: OnDone<'_, T>,
+) -> Option<Vec<A>> {
+    let mut good = Vec::new();
+    for (index, result) in encoded {
+        match result {
+            Ok(request) => good.push(request),
+            Err(error) => {
+                if on_done(index, Err(error)).is_break() {
+                    return None;
+                }
+            }
+        }
+    }
+    Some(good)
+}
+
+/// Cuts sorted requests into runs whose packed length is at most `budget`, at least one request each.
+fn passes(scored: &[Scored], budget: usize) -> Vec<&[Scored]> {
+    let cost = |i: usize, first: bool| {
+        let request = &scored[i].sequences;
+        let shared =
+            if first { 0 } else { common_prefix(&scored[i - 1].sequences[0].tokens, &request[0].tokens) };
+        let options: usize = request.iter().map(|s| s.tokens.len() - s.start).sum();
+        request[0].start - shared.min(request[0].start) + options
+    };
+    cut(scored.len(), budget, cost).into_iter().map(|run| &scored[run]).collect()
+}
+
+pub(crate) fn backend(model: &ModelId, reason: String) -> ModelError {
+    ModelError::Backend { model: model.clone(), reason, source: None }
+}
+
+pub(crate) fn backend_source(model: &ModelId, error: EngineError) -> ModelError {
+    ModelError::Backend { model: model.clone(), reason: error.to_string(), source: Some(Box::new(error)) }
+}

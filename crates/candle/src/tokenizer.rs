@@ -1,0 +1,320 @@
+//! Text to token ids and back, with the chat template.
+//!
+//! Two views of one tokenizer: the template's own text is read with its special tokens, everything that
+//! others wrote (questions, responses) as plain characters, so no data row can end a turn or open another.
+
+use crate::EngineError;
+use crate::template::ChatTemplate;
+use semievol_core::{Message, Prompt, Role};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use tokenizers::{Encoding, PostProcessorWrapper, Tokenizer};
+
+/// A tokenizer with its chat template; cloning shares it.
+#[derive(Clone)]
+pub struct ChatTokenizer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Reads special tokens in a text.
+    markup: Tokenizer,
+    /// Takes the text of a special token for ordinary characters; its offsets keep leading spaces.
+    plain: Tokenizer,
+    special_ids: HashSet<u32>,
+    special_texts: Vec<String>,
+    template: ChatTemplate,
+    end_ids: Vec<u32>,
+    end_of_turn: u32,
+    config: Map<String, Value>,
+    digest: String,
+}
+
+/// The response of a training example, or one to be scored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedResponse {
+    /// Prefix and continuation tokenised as one text, then the end-of-turn token.
+    pub ids: Vec<u32>,
+    /// How many of them lie wholly within the prefix; a token that reaches over its end is not counted.
+    pub n_prefix: usize,
+}
+
+/// What a model's files say about its tokenizer.
+pub(crate) struct TokenizerParts {
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) chat_template: String,
+    pub(crate) bos_token: Option<String>,
+    pub(crate) eos_token: String,
+    /// Ids that end a response besides `eos_token`.
+    pub(crate) end_ids: Vec<u32>,
+    /// Further fields for `tokenizer_config.json`.
+    pub(crate) config: Map<String, Value>,
+}
+
+impl ChatTokenizer {
+    pub(crate) fn new(parts: TokenizerParts) -> Result<Self, EngineError> {
+        let TokenizerParts { tokenizer, chat_template, bos_token, eos_token, end_ids, mut config } = parts;
+        let mut markup = tokenizer;
+        markup.with_padding(None);
+        markup.with_truncation(None).map_err(|e| failed(e.to_string()))?;
+        let mut plain = markup.clone();
+        plain.set_encode_special_tokens(true);
+        plain.with_post_processor(None::<PostProcessorWrapper>);
+
+        let template = ChatTemplate::new(chat_template, bos_token.as_deref().unwrap_or(""), &eos_token)?;
+        let eos = markup
+            .token_to_id(&eos_token)
+            .ok_or_else(|| failed(format!("eos_token {eos_token:?} is not in the vocabulary")))?;
+        let end_ids = sorted(end_ids, eos);
+        let end_of_turn = end_of_turn(&template, &markup, &end_ids)?.unwrap_or(eos);
+        let (special_ids, special_texts) = special_tokens(&markup);
+
+        config.insert("chat_template".to_owned(), json!(template.source()));
+        config.insert("eos_token".to_owned(), json!(eos_token));
+        config.insert("bos_token".to_owned(), json!(bos_token));
+        let digest = digest(&markup, &config, &end_ids, end_of_turn)?;
+        let inner = Inner {
+            markup,
+            plain,
+            special_ids,
+            special_texts,
+            template,
+            end_ids,
+            end_of_turn,
+            config,
+            digest,
+        };
+        Ok(ChatTokenizer { inner: Arc::new(inner) })
+    }
+
+    /// The chat up to and including the marker that opens the assistant's turn; without the prompt's
+    /// `response_prefix`, which belongs to the response ([`ChatTokenizer::encode_response`]).
+    ///
+    /// The ids are those of Transformers' `apply_chat_template`, with one difference: where a message holds
+    /// the text of a special token, that text stays text.
+    ///
+    /// # Errors
+    /// If the template refuses the messages.
+    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+        let messages = &prompt.messages;
+        let inner = &*self.inner;
+        if inner.special_texts.iter().any(|special| messages.iter().any(|m| m.content.contains(special))) {
+            return self.encode_disguised(messages);
+        }
+        let text = inner.template.render(messages, true)?;
+        inner.markup.encode_fast(text, false).map(ids).map_err(|e| failed(e.to_string()))
+    }
+
+    /// The way for messages that hold special tokens' text: a marker inside each such text keeps it from being
+    /// read as a token while the special tokens of the template are located; then the text between those is
+    /// encoded without the markers.
+    fn encode_disguised(&self, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+        let inner = &*self.inner;
+        let marker = self.unused_character(messages)?;
+        let disguised: Vec<Message> = messages
+            .iter()
+            .map(|m| Message { role: m.role, content: self.disguise(&m.content, marker) })
+            .collect();
+        let text = inner.template.render(&disguised, true)?;
+        let encoding = inner.markup.encode(text.as_str(), false).map_err(|e| failed(e.to_string()))?;
+        let specials: Vec<(u32, Range<usize>)> = encoding
+            .get_ids()
+            .iter()
+            .zip(encoding.get_offsets())
+            .filter(|(id, _)| inner.special_ids.contains(id))
+            .map(|(&id, &(start, end))| (id, start..end))
+            .collect();
+        let mut all = Vec::new();
+        let mut from = 0;
+        for (id, at) in specials {
+            all.extend(self.encode_text(&text[from..at.start].replace(marker, "")));
+            all.push(id);
+            from = at.end;
+        }
+        all.extend(self.encode_text(&text[from..].replace(marker, "")));
+        Ok(all)
+    }
+
+    fn disguise(&self, content: &str, marker: char) -> String {
+        let mut content = content.to_owned();
+        for special in &self.inner.special_texts {
+            let mut characters = special.chars();
+            if let Some(first) = characters.next() {
+                content = content.replace(special, &format!("{first}{marker}{}", characters.as_str()));
+            }
+        }
+        content
+    }
+
+    /// A character of the private use area that neither the chat nor the template nor a special token holds.
+    fn unused_character(&self, messages: &[Message]) -> Result<char, EngineError> {
+        let inner = &*self.inner;
+        let used = |c: char| {
+            messages.iter().any(|m| m.content.contains(c))
+                || inner.template.source().contains(c)
+                || inner.special_texts.iter().any(|special| special.contains(c))
+        };
+        ('\u{e000}'..='\u{f8ff}').find(|&c| !used(c)).ok_or_else(|| {
+            failed("a chat holds special tokens' text and the whole private use area".to_owned())
+        })
+    }
+
+    /// `prefix` and `continuation` as one text, then the end of the turn.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on the text.
+    pub fn encode_response(&self, prefix: &str, continuation: &str) -> Result<EncodedResponse, EngineError> {
+        let text = format!("{prefix}{continuation}");
+        let encoding = self.inner.plain.encode(text, false).map_err(|e| failed(e.to_string()))?;
+        // Without this test a token of no width at the start would count as one of an empty prefix.
+        let n_prefix = match prefix.len() {
+            0 => 0,
+            len => encoding.get_offsets().iter().take_while(|(_, end)| *end <= len).count(),
+        };
+        let mut ids = ids(encoding);
+        ids.push(self.inner.end_of_turn);
+        Ok(EncodedResponse { ids, n_prefix })
+    }
+
+    /// `text` alone, the text of special tokens as ordinary characters; empty if the tokenizer has no token
+    /// for any of it.
+    pub fn encode_text(&self, text: &str) -> Vec<u32> {
+        self.inner.plain.encode_fast(text, false).map(ids).unwrap_or_default()
+    }
+
+    /// `text` alone, the text of a special token as that token: for text that a template wrote.
+    pub fn encode_markup(&self, text: &str) -> Vec<u32> {
+        self.inner.markup.encode_fast(text, false).map(ids).unwrap_or_default()
+    }
+
+    /// The text of `ids` without special tokens; ids outside the vocabulary are left out.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.inner.markup.decode(ids, true).unwrap_or_default()
+    }
+
+    /// How the vocabulary writes a token (`Ġ` for a space in byte-level ones), for inspection.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        self.inner.markup.id_to_token(id)
+    }
+
+    /// The token that ends the assistant's turn.
+    pub fn end_of_turn(&self) -> u32 {
+        self.inner.end_of_turn
+    }
+
+    /// Whether `id` ends a response.
+    pub fn is_end(&self, id: u32) -> bool {
+        self.inner.end_ids.contains(&id)
+    }
+
+    /// Every id that ends a response, ascending.
+    pub fn end_ids(&self) -> &[u32] {
+        &self.inner.end_ids
+    }
+
+    /// One more than the highest id.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.markup.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
+    }
+
+    /// SHA-256 of everything that decides which ids a chat has and where a response ends, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.inner.digest
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json` as Transformers reads them.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn to_files(&self, folder: &Path) -> Result<(), EngineError> {
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|e| EngineError::file_source(path, "cannot be written", e))
+        };
+        let tokenizer = self.inner.markup.to_string(true).map_err(|e| failed(e.to_string()))?;
+        write("tokenizer.json", tokenizer)?;
+        let config = serde_json::to_string_pretty(&self.inner.config).map_err(|e| failed(e.to_string()))?;
+        write("tokenizer_config.json", config)
+    }
+}
+
+impl std::fmt::Debug for ChatTokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChatTokenizer").field("digest", &self.inner.digest).finish_non_exhaustive()
+    }
+}
+
+fn failed(reason: String) -> EngineError {
+    EngineError::Tokenizer { reason }
+}
+
+fn ids(encoding: Encoding) -> Vec<u32> {
+    encoding.get_ids().to_vec()
+}
+
+fn sorted(mut ids: Vec<u32>, and: u32) -> Vec<u32> {
+    ids.push(and);
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Ids, and texts from the longest to the shortest.
+fn special_tokens(tokenizer: &Tokenizer) -> (HashSet<u32>, Vec<String>) {
+    let added = tokenizer.get_added_tokens_decoder();
+    let special = || added.iter().filter(|(_, token)| token.special);
+    let mut texts: Vec<String> = special().map(|(_, token)| token.content.clone()).collect();
+    texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    (special().map(|(&id, _)| id).collect(), texts)
+}
+
+/// The token that the template puts right after an assistant's message, if it is one that ends a response.
+///
+/// `eos_token` alone does not say: some models name the end of a document there and end a turn otherwise.
+/// A template that refuses this chat says nothing.
+fn end_of_turn(
+    template: &ChatTemplate,
+    tokenizer: &Tokenizer,
+    end_ids: &[u32],
+) -> Result<Option<u32>, EngineError> {
+    const SAID: &str = "semievolsaid";
+    let turn = |role, content: &str| Message { role, content: content.to_owned() };
+    let Ok(text) = template.render(&[turn(Role::User, "a"), turn(Role::Assistant, SAID)], false) else {
+        return Ok(None);
+    };
+    let Some((_, after)) = text.rsplit_once(SAID) else { return Ok(None) };
+    let encoding = tokenizer.encode_fast(after.trim_start(), false).map_err(|e| failed(e.to_string()))?;
+    Ok(encoding.get_ids().first().copied().filter(|id| end_ids.contains(id)))
+}
+
+fn digest(
+    tokenizer: &Tokenizer,
+    config: &Map<String, Value>,
+    end_ids: &[u32],
+    end_of_turn: u32,
+) -> Result<String, EngineError> {
+    let parts = [
+        tokenizer.to_string(false).map_err(|e| failed(e.to_string()))?,
+        ["chat_template", "bos_token", "eos_token"].map(|key| config[key].to_string()).join("\n"),
+        format!("{end_ids:?} {end_of_turn}"),
+    ];
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,200 @@
+//! [`Trainer`] of this process: LoRA with the loss on the response alone.
+
+mod batches;
+mod checkpoint;
+
+use crate::backward::{Pass, Sequence};
+use crate::lora::Lora;
+use crate::model::BaseModel;
+use crate::optim::{AdamW, norm};
+use crate::{EngineError, adapter, tensor_file};
+use batches::{Batches, micro_batches};
+use checkpoint::{Checkpoint, JobKey};
+use semievol_train::{Adapter, Example, Recipe, Schedule, Step, TrainError, TrainJob, Trainer};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// The losses of a finished training, one JSON object a line, beside the adapter.
+pub const STEPS_FILE: &str = "steps.jsonl";
+
+/// Trains adapters for one base model.
+#[derive(Debug, Clone)]
+pub struct CandleTrainer {
+    base: BaseModel,
+    recompute: bool,
+}
+
+impl CandleTrainer {
+    /// A trainer for this base.
+    pub fn new(base: BaseModel) -> Self {
+        CandleTrainer { base, recompute: false }
+    }
+
+    /// Computes each block's activations a second time instead of keeping them: slower by a third, and memory
+    /// that hardly grows with the number of layers.
+    pub fn recompute(mut self, on: bool) -> Self {
+        self.recompute = on;
+        self
+    }
+
+    /// An example as the tokens that training sees: the prompt as inference renders it, then prefix, response
+    /// and end of turn.
+    ///
+    /// # Errors
+    /// If the chat template refuses the prompt.
+    pub fn encode(&self, example: &Example) -> Result<Sequence, EngineError> {
+        let prompt = self.base.tokenizer.encode_prompt(&example.prompt)?;
+        let response =
+            self.base.tokenizer.encode_response(&example.prompt.response_prefix, &example.response)?;
+        let tokens = [&prompt[..], &response.ids].concat();
+        Ok(Sequence { tokens, n_prompt: prompt.len(), weight: example.weight })
+    }
+
+    fn encode_all(&self, examples: &[Example]) -> Result<Vec<Sequence>, TrainError> {
+        let limit = self.base.llama.config().max_context;
+        let encode = |(index, example): (usize, &Example)| {
+            if !(example.weight >= 0.0 && example.weight.is_finite()) {
+                return Err(TrainError::Weight { index, weight: example.weight });
+            }
+            let sequence = self.encode(example).map_err(file_error)?;
+            match sequence.tokens.len() {
+                tokens if tokens > limit => Err(TrainError::TooLong { index, tokens, limit }),
+                _ => Ok(sequence),
+            }
+        };
+        examples.iter().enumerate().map(encode).collect()
+    }
+}
+
+impl Trainer for CandleTrainer {
+    fn train(
+        &self,
+        job: &TrainJob<'_>,
+        on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
+    ) -> Result<Adapter, TrainError> {
+        job.recipe.check()?;
+        if job.examples.is_empty() {
+            return Err(TrainError::NoExamples);
+        }
+        let sequences = self.encode_all(job.examples)?;
+        let key = JobKey::of(&self.base, job, &sequences);
+        let mut run = Run::start(&self.base, job, sequences, self.recompute, &key)?;
+        while run.done() < run.total {
+            let step = run.step(&self.base, job)?;
+            let stopped = on_step(&step).is_break();
+            let due =
+                job.recipe.checkpoint_every > 0 && run.done().is_multiple_of(job.recipe.checkpoint_every);
+            if stopped || (due && run.done() < run.total) {
+                run.state.write(job.out, &key).map_err(file_error)?;
+            }
+            if stopped && run.done() < run.total {
+                return Err(TrainError::Stopped { steps: run.done() });
+            }
+        }
+        run.finish(&self.base, job.out).map_err(file_error)
+    }
+}
+
+/// A training under way.
+struct Run {
+    state: Checkpoint,
+    sequences: Vec<Sequence>,
+    batches: Batches,
+    schedule: Schedule,
+    total: usize,
+    pass: Pass,
+    grad: Vec<f32>,
+}
+
+impl Run {
+    fn start(
+        base: &BaseModel,
+        job: &TrainJob<'_>,
+        sequences: Vec<Sequence>,
+        recompute: bool,
+        key: &JobKey,
+    ) -> Result<Self, TrainError> {
+        let recipe = job.recipe;
+        let fresh = || {
+            let lora =
+                Lora::init(base.llama.config(), recipe.rank, recipe.alpha, job.seed.child("adapter", 0));
+            Checkpoint { optimizer: AdamW::new(lora.values.len()), lora, steps: Vec::new() }
+        };
+        let state = Checkpoint::read(job.out, key, fresh).map_err(file_error)?;
+        let total = recipe.total_steps(sequences.len());
+        Ok(Run {
+            batches: Batches::new(sequences.len(), recipe.batch_size, job.seed),
+            schedule: Schedule::new(recipe, total),
+            grad: vec![0.0; state.lora.values.len()],
+            pass: Pass::new(recompute),
+            state,
+            sequences,
+            total,
+        })
+    }
+
+    fn done(&self) -> usize {
+        self.state.steps.len()
+    }
+
+    /// One optimiser step. The gradient is that of the mean over the batch's target tokens, however many
+    /// passes it takes.
+    fn step(&mut self, base: &BaseModel, job: &TrainJob<'_>) -> Result<Step, TrainError> {
+        let (recipe, index) = (job.recipe, self.done());
+        let batch: Vec<&Sequence> = self.batches.at(index).into_iter().map(|i| &self.sequences[i]).collect();
+        let total_weight: f64 = batch.iter().map(|s| s.total_weight()).sum();
+        let scale = if total_weight > 0.0 { 1.0 / total_weight } else { 0.0 };
+        self.grad.fill(0.0);
+        let mut loss = 0.0;
+        for micro in micro_batches(&batch, recipe.tokens_per_pass) {
+            loss += self.pass.accumulate(&base.llama, &self.state.lora, &micro, scale as f32, &mut self.grad);
+        }
+        let loss = loss * scale;
+        let (grad_norm, lr) = (norm(&self.grad), self.schedule.lr(index));
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            return Err(TrainError::Diverged { step: index, loss, lr, kept: kept(job.out) });
+        }
+        let Checkpoint { lora, optimizer, .. } = &mut self.state;
+        let clip = clip_factor(recipe, grad_norm);
+        optimizer.step(&mut lora.values, &self.grad, clip, lr, recipe.weight_decay);
+        let tokens = batch.iter().map(|s| s.tokens.len()).sum();
+        let step = Step { step: index, total: self.total, loss, grad_norm, lr, tokens };
+        self.state.steps.push(step);
+        Ok(step)
+    }
+
+    fn finish(self, base: &BaseModel, out: &Path) -> Result<Adapter, EngineError> {
+        let written = adapter::write(out, &self.state.lora, &base.id)?;
+        let lines: String = self
+            .state
+            .steps
+            .iter()
+            .filter_map(|s| serde_json::to_string(s).ok())
+            .map(|line| line + "\n")
+            .collect();
+        tensor_file::write_atomically(&out.join(STEPS_FILE), lines.as_bytes())?;
+        checkpoint::remove(out)?;
+        Ok(written)
+    }
+}
+
+/// As `torch.nn.utils.clip_grad_norm_` has it.
+fn clip_factor(recipe: &Recipe, grad_norm: f64) -> f32 {
+    if recipe.max_grad_norm > 0.0 { (recipe.max_grad_norm / (grad_norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
+}
+
+fn kept(out: &Path) -> String {
+    if checkpoint::exists(out) {
+        format!("the last checkpoint stands in {}", out.display())
+    } else {
+        "no checkpoint was written".into()
+    }
+}
+
+fn file_error(error: EngineError) -> TrainError {
+    let (path, reason) = match &error {
+        EngineError::File { path, reason, .. } => (path.display().to_string(), reason.clone()),
+        other => ("training".into(), other.to_string()),
+    };
+    TrainError::File { path, reason, source: Some(Box::new(error)) }
+}

@@ -1,0 +1,80 @@
+//! What the engine's tests share: fixtures, the real model if it is at hand, and how to compare.
+#![allow(dead_code)] // every test file uses a part
+
+use candle_core::{DType, Device};
+use semievol_candle::{BaseModel, Lora, load_model};
+use semievol_hub::{Hub, HubConfig, Source};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Named arrays, flattened.
+pub type Arrays = HashMap<String, Vec<f32>>;
+
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
+}
+
+pub fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+pub fn arrays(path: &Path) -> Arrays {
+    let tensors = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    let flat = |t: candle_core::Tensor| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+    tensors.into_iter().map(|(name, tensor)| (name, flat(tensor).unwrap())).collect()
+}
+
+pub fn tiny() -> BaseModel {
+    BaseModel::new(load_model(&fixture("tiny-llama")).unwrap()).unwrap()
+}
+
+/// The default model: from `SEMIEVOL_SMOLLM2`, or from the cache if an experiment has fetched it. Otherwise
+/// says so, and the test that asked is skipped.
+pub fn smollm2() -> Option<BaseModel> {
+    let path = std::env::var_os("SEMIEVOL_SMOLLM2").map(PathBuf::from).or_else(cached_smollm2);
+    if path.is_none() {
+        eprintln!(
+            "skipped: the default model is not in the cache (run `cargo xtask experiment`, or set SEMIEVOL_SMOLLM2)"
+        );
+    }
+    Some(BaseModel::new(load_model(&path?).unwrap()).unwrap())
+}
+
+fn cached_smollm2() -> Option<PathBuf> {
+    let source: Source =
+        std::fs::read_to_string(fixture("smollm2/source.txt")).unwrap().trim().parse().unwrap();
+    let hub = Hub::new(HubConfig { offline: true, ..HubConfig::from_env().ok()? });
+    Some(hub.fetch(&source, &mut |_| ()).ok()?.path)
+}
+
+/// `||found - expected|| / ||expected||`
+pub fn relative(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let off = square(&mut found.iter().zip(expected).map(|(f, e)| f64::from(*f) - f64::from(*e)));
+    off / square(&mut expected.iter().map(|&e| f64::from(e)))
+}
+
+pub fn ids(value: &Value) -> Vec<u32> {
+    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+pub fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+pub fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
+    assert!((found / expected - 1.0).abs() < tolerance, "{what}: {found}, expected {expected}");
+}
+
+/// An adapter with random non-zero `A` and `B`.
+pub fn random_lora(base: &BaseModel, rank: usize, seed: u64) -> Lora {
+    let mut lora = Lora::init(base.llama.config(), rank, 2.0 * rank as f64, semievol_core::Seed(seed));
+    let mut state = seed;
+    for value in lora.values.iter_mut().filter(|value| **value == 0.0) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *value = ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * 0.2;
+    }
+    lora
+}

@@ -1,0 +1,151 @@
+//! The engine under the suites that every implementation of a contract runs, and laws of its own.
+
+mod common;
+
+use common::*;
+use semievol_candle::export::{merge, write_huggingface};
+use semievol_candle::{BaseModel, CandleTrainer, Limits, Llama, adapter, load_model};
+use semievol_core::{Prompt, Seed};
+use semievol_model::{GenerateRequest, LanguageModel, ModelId, ModelLoader, ScoreRequest};
+use semievol_testkit::contracts;
+use semievol_train::{Example, Recipe, TrainJob, Trainer};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+#[test]
+fn language_model_contract() {
+    contracts::language_model(&*tiny().load(None).unwrap());
+    let adapted = tiny().with_lora(ModelId::new("adapted"), Some(random_lora(&tiny(), 4, 5)));
+    contracts::language_model(&adapted);
+}
+
+#[test]
+fn trainer_contract() {
+    let scratch = tempfile::tempdir().unwrap();
+    contracts::trainer(&CandleTrainer::new(tiny()), scratch.path());
+}
+
+#[test]
+fn small_limits_change_nothing() {
+    let base = tiny();
+    let narrow = BaseModel { limits: Limits { tokens_per_pass: 1, rows: 1 }, ..base.clone() };
+    let prompts = ["one", "one two", "something else", "one"];
+    let scores: Vec<ScoreRequest> = prompts
+        .map(|p| ScoreRequest {
+            prompt: Prompt::user(p),
+            continuations: vec![" a".into(), " b c".into(), String::new()],
+        })
+        .to_vec();
+    let wide = base.load(None).unwrap().score(&scores).unwrap();
+    let small = narrow.load(None).unwrap().score(&scores).unwrap();
+    for (a, b) in wide.iter().flatten().flatten().flatten().zip(small.iter().flatten().flatten().flatten()) {
+        assert!(a.token == b.token && (a.logprob - b.logprob).abs() < 1e-4);
+    }
+    let requests =
+        prompts.map(|p| GenerateRequest { max_tokens: 12, ..GenerateRequest::new(Prompt::user(p), Seed(4)) });
+    let said = |model: Arc<dyn LanguageModel>| {
+        model.generate(&requests).unwrap().into_iter().map(|g| g.unwrap().text).collect::<Vec<_>>()
+    };
+    assert_eq!(said(base.load(None).unwrap()), said(narrow.load(None).unwrap()));
+}
+
+#[test]
+fn generated_tokens_have_the_probability_that_scoring_gives() {
+    let base = tiny();
+    let model = base.with_lora(ModelId::new("adapted"), Some(random_lora(&base, 4, 6)));
+    let prompts = ["first prompt", "second, longer prompt with more words", "first prompt of another kind"];
+    let requests =
+        prompts.map(|p| GenerateRequest { max_tokens: 9, ..GenerateRequest::new(Prompt::user(p), Seed(8)) });
+    for (request, generation) in requests.iter().zip(model.generate(&requests).unwrap()) {
+        let mut ids = base.tokenizer.encode_prompt(&request.prompt).unwrap();
+        for token in generation.unwrap().tokens {
+            let logits = model.next_token_logits(&[&ids[..]]).remove(0);
+            let most = logits.iter().copied().fold(f32::MIN, f32::max);
+            let log_sum = most + logits.iter().map(|l| (l - most).exp()).sum::<f32>().ln();
+            assert!((logits[token.token as usize] - log_sum - token.logprob).abs() < 1e-4);
+            ids.push(token.token);
+        }
+    }
+}
+
+#[test]
+fn a_merged_model_answers_as_base_and_adapter() {
+    let base = tiny();
+    let lora = random_lora(&base, 4, 7);
+    let merged = merge(base.llama.weights(), &lora);
+    let folder = tempfile::tempdir().unwrap();
+    write_huggingface(folder.path(), &merged, &base.tokenizer).unwrap();
+    let reloaded = BaseModel::new(load_model(folder.path()).unwrap()).unwrap();
+    let in_memory = BaseModel { llama: Arc::new(Llama::new(merged).unwrap()), ..base.clone() };
+    let ids = [vec![1u32, 5, 9, 77, 31], vec![4, 200]];
+    let expected = base.with_lora(ModelId::new("live"), Some(lora)).next_token_logits(&ids);
+    for merged in [in_memory, reloaded] {
+        let found = merged.with_lora(ModelId::new("merged"), None).next_token_logits(&ids);
+        assert!(found.iter().zip(&expected).all(|(f, e)| relative(f, e) < 1e-5));
+    }
+    assert_eq!(
+        base.tokenizer.encode_text("round trip, ünïcode"),
+        load_model(folder.path()).unwrap().tokenizer.encode_text("round trip, ünïcode")
+    );
+}
+
+#[test]
+fn an_adapter_is_written_and_read_without_loss() {
+    let base = tiny();
+    let lora = random_lora(&base, 3, 9);
+    let folder = tempfile::tempdir().unwrap();
+    let written = adapter::write(folder.path(), &lora, &base.id).unwrap();
+    assert_eq!(adapter::read(folder.path(), base.llama.config()).unwrap(), lora);
+    let error =
+        BaseModel { id: ModelId::new("another"), ..base }.load(Some(&written)).err().unwrap().to_string();
+    assert!(error.contains("trained from tiny-llama@"), "{error}");
+}
+
+#[test]
+fn adapters_that_do_not_fit_are_refused_by_name() {
+    let base = tiny();
+    let folder = tempfile::tempdir().unwrap();
+    adapter::write(folder.path(), &random_lora(&base, 3, 9), &base.id).unwrap();
+    let config = folder.path().join(adapter::CONFIG_FILE);
+    let good = std::fs::read_to_string(&config).unwrap();
+    for (from, to, expected) in [
+        ("\"use_dora\": false", "\"use_dora\": true", "use_dora, fan_in_fan_out"),
+        (
+            "\"r\": 3",
+            "\"r\": 4",
+            "self_attn.q_proj.lora_A.weight is [3, 32], but the model's shape asks for [4, 32]",
+        ),
+        ("\"LORA\"", "\"IA3\"", "`peft_type` is \"IA3\"; supported: \"LORA\""),
+        ("{", "{{", "is no adapter configuration"),
+    ] {
+        std::fs::write(&config, good.replacen(from, to, 1)).unwrap();
+        let error = adapter::read(folder.path(), base.llama.config()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn cutting_a_batch_into_passes_trains_the_same_adapter() {
+    let scratch = tempfile::tempdir().unwrap();
+    let examples: Vec<Example> = ["a", "bb", "ccc", "d d d d", "e"]
+        .map(|text| Example { prompt: Prompt::user(text), response: text.repeat(3), weight: 1.0 })
+        .to_vec();
+    let train = |name: &str, tokens_per_pass| {
+        let recipe = Recipe { rank: 2, batch_size: 5, epochs: 3, tokens_per_pass, ..Recipe::default() };
+        let out = scratch.path().join(name);
+        let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: &out };
+        let mut losses = Vec::new();
+        let adapter = CandleTrainer::new(tiny()).train(&job, &mut |step| {
+            losses.push(step.loss);
+            ControlFlow::Continue(())
+        });
+        (adapter::read(&adapter.unwrap().folder, tiny().llama.config()).unwrap(), losses)
+    };
+    let ((whole, losses), (cut, cut_losses)) = (train("whole", 4096), train("cut", 10));
+    assert!(
+        losses.iter().zip(&cut_losses).all(|(a, b)| (a / b - 1.0).abs() < 1e-5),
+        "{losses:?} {cut_losses:?}"
+    );
+    assert!(relative(&cut.values, &whole.values) < 1e-2);
+    assert!(losses[2] < losses[0], "it learns: {losses:?}");
+}
