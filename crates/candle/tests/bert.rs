@@ -1,19 +1,17 @@
 //! The BERT embedder, on all-MiniLM-L6-v2.
 //!
-//! `SEMIEVOL_MINILM` names the model's folder; without it these checks are skipped.
+//! Skipped where the model is not at hand.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod common;
+
+use common::{at_hand, fixture};
 use semievol_candle::bert::BertEmbedder;
 use semievol_model::{Embedder, Embeddings, TextRole};
-use std::path::Path;
 
 fn minilm() -> Option<BertEmbedder> {
-    let folder = std::env::var_os("SEMIEVOL_MINILM");
-    if folder.is_none() {
-        eprintln!("skipped: SEMIEVOL_MINILM does not name the model's folder");
-    }
-    folder.map(|folder| BertEmbedder::load(Path::new(&folder)).unwrap())
+    Some(BertEmbedder::load(&at_hand("SEMIEVOL_MINILM", "minilm")?).unwrap())
 }
 
 fn texts() -> Vec<String> {
@@ -60,7 +58,7 @@ fn no_text_gives_no_row() {
 
 #[test]
 fn a_folder_that_is_no_bert_is_told_so() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tiny-llama");
+    let folder = fixture("tiny-llama");
     let error = BertEmbedder::load(&folder).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("config.json"), "{error}");
 }

@@ -1,5 +1,7 @@
 //! The engine under the suites that every implementation of a contract runs, and laws of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use common::*;

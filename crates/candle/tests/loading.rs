@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use semievol_candle::{EngineError, LlamaWeights, load_model};
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+mod common;
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
-}
+use common::fixture;
+use semievol_candle::{EngineError, LlamaWeights, load_model};
+use std::path::Path;
+use tempfile::TempDir;
 
 fn copy_of(name: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,8 @@
 //! The engine's own passes against candle's plain operators and automatic differentiation, against finite
 //! differences, and against themselves with other thread counts and packings.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use candle_core::{DType, Device};

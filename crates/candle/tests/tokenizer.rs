@@ -1,19 +1,16 @@
 //! Token ids against those of Transformers, recorded in the fixtures.
 //!
-//! `SEMIEVOL_SMOLLM2` names SmolLM2-135M-Instruct's GGUF file; without it the checks against that model are
-//! skipped.
+//! The checks against SmolLM2 are skipped where the model is not at hand.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod common;
+
+use common::{at_hand, fixture};
 use semievol_candle::{ChatTokenizer, load_model};
 use semievol_core::{Message, Prompt};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
-}
 
 fn read<T: serde::de::DeserializeOwned>(name: &str) -> T {
     serde_json::from_str(&std::fs::read_to_string(fixture(name)).unwrap()).unwrap()
@@ -24,11 +21,7 @@ fn tiny() -> ChatTokenizer {
 }
 
 fn smollm2() -> Option<ChatTokenizer> {
-    let path = std::env::var_os("SEMIEVOL_SMOLLM2");
-    if path.is_none() {
-        eprintln!("skipped: SEMIEVOL_SMOLLM2 does not name the GGUF file");
-    }
-    path.map(|path| load_model(Path::new(&path)).unwrap().tokenizer)
+    Some(load_model(&at_hand("SEMIEVOL_SMOLLM2", "smollm2")?).unwrap().tokenizer)
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! What the engine's tests share: fixtures, the real model if it is at hand, and how to compare.
-#![allow(dead_code)] // every test file uses a part
+#![allow(dead_code, reason = "every test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use candle_core::{DType, Device};
 use semievol_candle::{BaseModel, Lora, load_model};
@@ -29,21 +30,24 @@ pub fn tiny() -> BaseModel {
     BaseModel::new(load_model(&fixture("tiny-llama")).unwrap()).unwrap()
 }
 
-/// The default model: from `SEMIEVOL_SMOLLM2`, or from the cache if an experiment has fetched it. Otherwise
-/// says so, and the test that asked is skipped.
+/// The default model, if it is at hand.
 pub fn smollm2() -> Option<BaseModel> {
-    let path = std::env::var_os("SEMIEVOL_SMOLLM2").map(PathBuf::from).or_else(cached_smollm2);
-    if path.is_none() {
-        eprintln!(
-            "skipped: the default model is not in the cache (run `cargo xtask experiment`, or set SEMIEVOL_SMOLLM2)"
-        );
-    }
-    Some(BaseModel::new(load_model(&path?).unwrap()).unwrap())
+    Some(BaseModel::new(load_model(&at_hand("SEMIEVOL_SMOLLM2", "smollm2")?).unwrap()).unwrap())
 }
 
-fn cached_smollm2() -> Option<PathBuf> {
-    let source: Source =
-        std::fs::read_to_string(fixture("smollm2/source.txt")).unwrap().trim().parse().unwrap();
+/// Where a model lies: in the path that `variable` names, or in the cache if something has fetched it.
+/// Otherwise says so, and the test that asked is skipped.
+pub fn at_hand(variable: &str, name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(variable).map(PathBuf::from).or_else(|| cached(name));
+    if path.is_none() {
+        eprintln!("skipped: {name} is not in the cache (fixtures/sources/{name}.txt), and {variable} is not set");
+    }
+    path
+}
+
+fn cached(name: &str) -> Option<PathBuf> {
+    let source = std::fs::read_to_string(fixture(&format!("sources/{name}.txt"))).unwrap();
+    let source: Source = source.trim().parse().unwrap();
     let hub = Hub::new(HubConfig { offline: true, ..HubConfig::from_env().ok()? });
     Some(hub.fetch(&source, &mut |_| ()).ok()?.path)
 }

@@ -1,0 +1,201 @@
+//! An experiment as a TOML file: read, overridden, checked.
+
+mod data;
+mod error;
+mod overrides;
+mod task;
+
+pub use data::{DataConfig, Draw};
+pub(crate) use data::{Origin, PreparedFiles};
+pub use error::ConfigError;
+pub use overrides::Override;
+
+use crate::Arm;
+use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
+use semievol_hub::Source;
+use semievol_train::Recipe;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What an experiment file says. Every field but `name`, `model` and `data` has a default.
+///
+/// Checked into an [`Experiment`](crate::Experiment) by [`ExperimentConfig::check`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// Names the results' folder: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// One line that says what is compared.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Where the base model comes from.
+    pub model: Source,
+    /// One run per seed: it draws the rows, the adapter's initial values and the order of the examples.
+    #[serde(default = "default_seeds")]
+    pub seeds: Vec<u64>,
+    /// What is compared, in this order.
+    #[serde(default = "default_arms")]
+    pub arms: Vec<Arm>,
+    /// Most tokens of a generated answer; closed sets are scored and generate nothing.
+    #[serde(default = "default_max_answer_tokens")]
+    pub max_answer_tokens: usize,
+    /// Rows: where they come from and how many are drawn.
+    pub data: DataConfig,
+    /// What is asked and how an answer is read. Without `kind`: a closed set; without `form`: the answer is the
+    /// option's text.
+    #[serde(default = "default_task", deserialize_with = "task::deserialize")]
+    pub task: TaskConfig,
+    /// How the adapter is trained.
+    #[serde(default)]
+    pub train: Recipe,
+    /// The smaller sizes of a quick run.
+    #[serde(default)]
+    pub quick: Quick,
+}
+
+/// The sizes of a quick run: the same stages on fewer rows. A size that is larger than the experiment's own
+/// changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quick {
+    /// Labelled rows.
+    pub labelled: usize,
+    /// Unlabelled rows.
+    pub unlabelled: usize,
+    /// Test rows.
+    pub test: usize,
+    /// Optimiser steps.
+    pub max_steps: usize,
+}
+
+impl Default for Quick {
+    fn default() -> Self {
+        Quick { labelled: 16, unlabelled: 32, test: 40, max_steps: 8 }
+    }
+}
+
+fn default_seeds() -> Vec<u64> {
+    vec![1]
+}
+
+fn default_arms() -> Vec<Arm> {
+    vec![Arm::Vanilla, Arm::Sft]
+}
+
+fn default_max_answer_tokens() -> usize {
+    64
+}
+
+fn default_task() -> TaskConfig {
+    TaskConfig::ClosedSet(ClosedSet::new(AnswerForm::Text))
+}
+
+impl ExperimentConfig {
+    /// Reads a configuration; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// Names the file, the line and what is allowed there.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|source| ConfigError::Toml { file: file.to_owned(), source })
+    }
+
+    /// Reads a configuration with single values changed.
+    ///
+    /// # Errors
+    /// As [`ExperimentConfig::parse`] for the file; for an override, names it.
+    pub fn parse_with(text: &str, file: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let config = Self::parse(text, file)?;
+        match overrides {
+            [] => Ok(config),
+            _ => overrides::apply(text, file, overrides),
+        }
+    }
+
+    /// The configuration with everything said, as TOML.
+    pub fn to_toml(&self) -> String {
+        // Strings, numbers and tables alone: nothing in it has no form in TOML.
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// The same experiment with the sizes of [`Quick`], under another name.
+    ///
+    /// Its rows are drawn stratified, so that few of them hold every class.
+    pub fn quick(mut self) -> Self {
+        let Quick { labelled, unlabelled, test, max_steps } = self.quick;
+        self.name.push_str("-quick");
+        self.data.limit(labelled, unlabelled, test);
+        let own = if self.train.max_steps > 0 { self.train.max_steps } else { usize::MAX };
+        self.train.max_steps = max_steps.min(own);
+        self
+    }
+
+    /// Looks for relative paths of [`DataConfig`] in this folder.
+    pub fn with_data_root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.data.root = Some(root.into());
+        self
+    }
+
+    /// The experiment, once everything that can be checked without its files is found to make sense.
+    ///
+    /// # Errors
+    /// Names the file, the key, its value and what would be right.
+    pub fn check(self, file: &Path) -> Result<crate::Experiment, ConfigError> {
+        let refuse =
+            |key: &str, value: String, expected: &str| Err(ConfigError::value(file, key, value, expected));
+        let in_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !self.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !self.name.chars().all(in_name) {
+            let expected =
+                "letters, digits, `-`, `_` and `.`, beginning with a letter or digit: it names a folder";
+            return refuse("name", format!("{:?}", self.name), expected);
+        }
+        if self.seeds.is_empty() {
+            return refuse("seeds", "[]".into(), "at least one number, such as [1]");
+        }
+        if let Some(twice) = repeated(&self.seeds) {
+            return refuse(
+                "seeds",
+                format!("{:?}", self.seeds),
+                &format!("different numbers, but {twice} occurs twice"),
+            );
+        }
+        // Seeds name folders and stand in TOML, whose integers are signed.
+        if let Some(large) = self.seeds.iter().find(|seed| i64::try_from(**seed).is_err()) {
+            return refuse("seeds", large.to_string(), "below 2^63");
+        }
+        if self.arms.is_empty() {
+            return refuse("arms", "[]".into(), "at least one of \"vanilla\", \"sft\"");
+        }
+        if let Some(twice) = repeated(&self.arms) {
+            return refuse(
+                "arms",
+                format!("{:?}", names(&self.arms)),
+                &format!("different arms, but \"{twice}\" occurs twice"),
+            );
+        }
+        if self.max_answer_tokens == 0 {
+            return refuse("max_answer_tokens", "0".into(), "at least 1");
+        }
+        for (key, value) in [
+            ("quick.labelled", self.quick.labelled),
+            ("quick.test", self.quick.test),
+            ("quick.max_steps", self.quick.max_steps),
+        ] {
+            if value == 0 {
+                return refuse(key, "0".into(), "at least 1");
+            }
+        }
+        let wrong = |source| ConfigError::Part { file: file.to_owned(), source };
+        self.train.check().map_err(|error| wrong(Box::new(error)))?;
+        self.task.build().map_err(|error| wrong(Box::new(error)))?;
+        let origin = self.data.origin(file)?;
+        Ok(crate::Experiment::new(self, origin))
+    }
+}
+
+fn names(arms: &[Arm]) -> Vec<&'static str> {
+    arms.iter().map(|arm| arm.as_str()).collect()
+}
+
+fn repeated<T: PartialEq>(values: &[T]) -> Option<&T> {
+    values.iter().enumerate().find(|(index, value)| values[..*index].contains(value)).map(|(_, value)| value)
+}

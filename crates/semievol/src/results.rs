@@ -1,0 +1,198 @@
+//! What came out, with intervals and paired tests.
+
+mod markdown;
+
+use crate::{Arm, ExperimentConfig, SetSizes};
+use semievol_core::Seed;
+use semievol_data::OverlapReport;
+use semievol_eval::{
+    ClassMetrics, Comparison, Confusion, EvalError, Graded, Interval, Metric, SeedSummary, compare,
+    compare_over_seeds, over_seeds, wilson,
+};
+use semievol_model::ModelId;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Level of every interval.
+const LEVEL: f64 = 0.95;
+
+/// The results of an experiment; `metrics.json` holds the same. There is no time in it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Results {
+    /// The experiment.
+    pub name: String,
+    /// The base model, with the digest of its weights.
+    pub model: ModelId,
+    /// Where the files stand.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// One entry per seed.
+    pub seeds: Vec<SeedResults>,
+    /// One entry per arm, over the seeds.
+    pub summary: Vec<ArmSummary>,
+}
+
+/// The results of one seed.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeedResults {
+    /// The seed.
+    pub seed: u64,
+    /// Rows of each set.
+    pub sizes: SetSizes,
+    /// Rows that stand in two sets, or twice in one.
+    pub overlap: OverlapReport,
+    /// One entry per arm.
+    pub arms: Vec<ArmResults>,
+    #[serde(skip)]
+    pub(crate) graded: Vec<(Arm, Graded)>,
+}
+
+/// The results of an arm for one seed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArmResults {
+    /// The arm.
+    pub arm: Arm,
+    /// Test samples.
+    pub n: usize,
+    /// Answered right.
+    pub n_correct: usize,
+    /// Responses that could not be read, prompts that did not fit included; they count as wrong.
+    pub n_unparsed: usize,
+    /// The share of right answers.
+    pub accuracy: f64,
+    /// Wilson's 95% interval of that share.
+    pub interval: Interval,
+    /// The mean F1 of the classes; absent for open answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<f64>,
+    /// Against the vanilla model on the same samples; absent for that model itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against_vanilla: Option<Comparison>,
+    /// Precision, recall and F1 of each class; empty for open answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub per_class: Vec<ClassMetrics>,
+    /// Which class was taken for which; absent for open answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Confusion>,
+    /// Right and all answers of each category; empty where samples have none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_category: BTreeMap<String, (usize, usize)>,
+}
+
+/// An arm over all seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArmSummary {
+    /// The arm.
+    pub arm: Arm,
+    /// Its accuracy.
+    pub accuracy: SeedSummary,
+    /// Its macro-F1; absent for open answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<SeedSummary>,
+    /// Its gain in accuracy over the vanilla model; absent for that model and for a single seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gain: Option<Gain>,
+}
+
+/// A mean difference of accuracy over seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gain {
+    /// The mean over the seeds of arm less vanilla.
+    pub mean: f64,
+    /// Its 95% interval; absent where it cannot be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// How the interval was made.
+    pub method: GainMethod,
+}
+
+/// How the interval of a [`Gain`] was made. Test rows repeat from seed to seed, so p-values of the seeds are
+/// never pooled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GainMethod {
+    /// All seeds share the test rows: bootstrap over rows and seeds.
+    RowsAndSeeds,
+    /// Each seed draws test rows of its own: Student's t over the seeds' differences.
+    Seeds,
+}
+
+impl Results {
+    pub(crate) fn new(
+        config: &ExperimentConfig,
+        model: ModelId,
+        folder: PathBuf,
+        seeds: Vec<SeedResults>,
+    ) -> Result<Self, EvalError> {
+        let summary =
+            config.arms.iter().map(|arm| ArmSummary::new(*arm, &seeds)).collect::<Result<_, _>>()?;
+        Ok(Results { name: config.name.clone(), model, folder, seeds, summary })
+    }
+}
+
+impl ArmResults {
+    /// The results of all arms of a seed.
+    pub(crate) fn of_seed(seed: u64, graded: &[(Arm, Graded)]) -> Result<Vec<ArmResults>, EvalError> {
+        let vanilla = graded.iter().find(|(arm, _)| *arm == Arm::Vanilla).map(|(_, graded)| graded);
+        let new = |(arm, graded): &(Arm, Graded)| {
+            let compared = vanilla.filter(|_| *arm != Arm::Vanilla);
+            let seed = Seed(seed).child("compare", 0);
+            let against_vanilla = compared.map(|vanilla| compare(graded, vanilla, seed)).transpose()?;
+            let (n, n_correct) = (graded.len(), graded.n_correct());
+            let macro_f1 = graded.macro_f1().ok();
+            Ok(ArmResults {
+                arm: *arm,
+                n,
+                n_correct,
+                n_unparsed: graded.n_unparsed(),
+                accuracy: graded.accuracy(),
+                interval: wilson(n_correct, n, LEVEL)?,
+                macro_f1,
+                against_vanilla,
+                per_class: graded.per_class(),
+                confusion: macro_f1.map(|_| graded.confusion()),
+                by_category: graded.by_category(),
+            })
+        };
+        graded.iter().map(new).collect()
+    }
+}
+
+impl ArmSummary {
+    fn new(arm: Arm, seeds: &[SeedResults]) -> Result<Self, EvalError> {
+        let runs: Vec<&ArmResults> =
+            seeds.iter().flat_map(|seed| &seed.arms).filter(|run| run.arm == arm).collect();
+        let accuracy: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
+        let macro_f1: Option<Vec<f64>> = runs.iter().map(|run| run.macro_f1).collect();
+        Ok(ArmSummary {
+            arm,
+            accuracy: over_seeds(&accuracy, LEVEL)?,
+            macro_f1: macro_f1.map(|values| over_seeds(&values, LEVEL)).transpose()?,
+            gain: gain(arm, seeds)?,
+        })
+    }
+}
+
+fn gain(arm: Arm, seeds: &[SeedResults]) -> Result<Option<Gain>, EvalError> {
+    let of = |wanted: Arm| -> Vec<Graded> {
+        seeds
+            .iter()
+            .flat_map(|seed| &seed.graded)
+            .filter(|(arm, _)| *arm == wanted)
+            .map(|(_, g)| g.clone())
+            .collect()
+    };
+    let (ours, vanilla) = (of(arm), of(Arm::Vanilla));
+    if arm == Arm::Vanilla || vanilla.is_empty() || seeds.len() < 2 {
+        return Ok(None);
+    }
+    if ours.iter().all(|run| run.ids().eq(ours[0].ids())) {
+        let seed = Seed(seeds[0].seed).child("gain", 0);
+        let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &vanilla, seed)?;
+        return Ok(Some(Gain { mean, interval: Some(interval), method: GainMethod::RowsAndSeeds }));
+    }
+    let differences: Vec<f64> = ours.iter().zip(&vanilla).map(|(a, b)| a.accuracy() - b.accuracy()).collect();
+    let summary = over_seeds(&differences, LEVEL)?;
+    Ok(Some(Gain { mean: summary.mean, interval: summary.interval, method: GainMethod::Seeds }))
+}

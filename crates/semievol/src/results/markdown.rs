@@ -1,0 +1,147 @@
+//! Results as a table, with the words that it needs.
+
+use super::{ArmResults, ArmSummary, GainMethod, Results};
+use crate::sets::ClassCount;
+use semievol_eval::{Align, Interval, SeedSummary, Table};
+
+impl Results {
+    /// One row per arm and seed, and with several seeds one per arm over them. Shares are in percent.
+    pub fn table(&self) -> Table {
+        let several = self.seeds.len() > 1;
+        let (left, right) = (Align::Left, Align::Right);
+        let seed_column = several.then_some(("seed", left));
+        let columns = [
+            ("arm", left),
+            ("accuracy", right),
+            ("95% interval", left),
+            ("macro-F1", right),
+            ("against vanilla", right),
+            ("p", right),
+        ];
+        let mut table = Table::new(seed_column.into_iter().chain(columns));
+        for seed in &self.seeds {
+            for arm in &seed.arms {
+                let name = several.then(|| seed.seed.to_string());
+                table.row(name.into_iter().chain(arm.cells()));
+            }
+        }
+        if several {
+            for arm in &self.summary {
+                table.row(["mean".to_owned()].into_iter().chain(arm.cells()));
+            }
+        }
+        table
+    }
+
+    /// How the numbers of [`Results::table`] were made, one sentence a line.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = vec![
+            "Interval of a run: Wilson, over test rows. p: exact McNemar test of the same rows, arm against vanilla.".to_owned(),
+        ];
+        if self.seeds.len() > 1 {
+            notes.push("Mean: mean ± standard deviation over seeds, with Student's t interval; it is about seeds, not about other test rows.".into());
+        }
+        let methods: Vec<GainMethod> =
+            self.summary.iter().filter_map(|arm| arm.gain).map(|gain| gain.method).collect();
+        if methods.contains(&GainMethod::RowsAndSeeds) {
+            notes.push("Mean gain: bootstrap over test rows and seeds, as all seeds share the test rows. p-values of seeds are not pooled.".into());
+        }
+        if methods.contains(&GainMethod::Seeds) {
+            notes.push("Mean gain: Student's t over seeds, each with test rows of its own, some of which repeat. p-values of seeds are not pooled.".into());
+        }
+        let unparsed: usize = self.seeds.iter().flat_map(|seed| &seed.arms).map(|arm| arm.n_unparsed).sum();
+        if unparsed > 0 {
+            notes.push(format!("{unparsed} responses could not be read; they count as wrong."));
+        }
+        notes
+    }
+
+    /// The sizes of the sets and what stands in two of them, one line each.
+    pub fn sizes(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for seed in &self.seeds {
+            let sizes = &seed.sizes;
+            let of = if self.seeds.len() > 1 { format!("seed {}: ", seed.seed) } else { String::new() };
+            lines.push(format!(
+                "{of}{} labelled{}, {} unlabelled, {} test{}",
+                sizes.labelled,
+                mix(&sizes.labelled_classes),
+                sizes.unlabelled,
+                sizes.test,
+                mix(&sizes.test_classes)
+            ));
+            lines.extend(format!("overlap: {}", seed.overlap).lines().map(|line| format!("{of}{line}")));
+        }
+        lines
+    }
+
+    /// What `table.md` holds.
+    pub fn to_markdown(&self) -> String {
+        let list = |lines: Vec<String>| lines.iter().map(|line| format!("- {line}\n")).collect::<String>();
+        format!(
+            "# {}\n\nModel: {}\n\n{}\n{}\n{}",
+            self.name,
+            self.model,
+            self.table().to_markdown(),
+            list(self.sizes()),
+            list(self.notes())
+        )
+    }
+}
+
+impl ArmResults {
+    fn cells(&self) -> [String; 6] {
+        let difference = self.against_vanilla.as_ref();
+        [
+            self.arm.to_string(),
+            percent(self.accuracy),
+            interval(&self.interval),
+            self.macro_f1.map(percent).unwrap_or_default(),
+            difference.map(|c| format!("{:+.1}", 100.0 * c.difference)).unwrap_or_default(),
+            difference.map(|c| p_value(c.mcnemar.p)).unwrap_or_default(),
+        ]
+    }
+}
+
+impl ArmSummary {
+    fn cells(&self) -> [String; 6] {
+        let gain = self.gain.map(|gain| {
+            let interval =
+                gain.interval.as_ref().map(|ends| format!(" {}", interval(ends))).unwrap_or_default();
+            format!("{:+.1}{interval}", 100.0 * gain.mean)
+        });
+        [
+            self.arm.to_string(),
+            spread(&self.accuracy),
+            self.accuracy.interval.as_ref().map(interval).unwrap_or_default(),
+            self.macro_f1.as_ref().map(spread).unwrap_or_default(),
+            gain.unwrap_or_default(),
+            String::new(),
+        ]
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+fn spread(summary: &SeedSummary) -> String {
+    let sd = summary.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd));
+    percent(summary.mean) + &sd.unwrap_or_default()
+}
+
+fn interval(ends: &Interval) -> String {
+    format!("[{:.1}, {:.1}]", 100.0 * ends.low, 100.0 * ends.high)
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".into() } else { format!("{p:.3}") }
+}
+
+fn mix(classes: &[ClassCount]) -> String {
+    if classes.is_empty() {
+        return String::new();
+    }
+    let counts: Vec<String> = classes.iter().map(|count| format!("{} {}", count.rows, count.class)).collect();
+    format!(" ({})", counts.join(", "))
+}

@@ -1,0 +1,253 @@
+//! The rows of an experiment: read once, drawn for each seed.
+
+use crate::config::{Draw, Origin, PreparedFiles};
+use crate::{Event, ExperimentConfig, RunError};
+use semievol_core::{Answer, Labeled, Sample, Seed};
+use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, overlap, split};
+use semievol_eval::AnswerKey;
+use semievol_hub::{Hub, Source, sha256_file};
+use serde::Serialize;
+
+/// The rows that seeds draw from.
+pub(crate) struct Pool {
+    rows: Rows,
+    /// SHA-256 of each file.
+    pub digests: Vec<String>,
+}
+
+enum Rows {
+    Split { dataset: Dataset, sizes: SplitConfig },
+    Files(Box<Files>),
+}
+
+struct Files {
+    labelled: Dataset,
+    unlabelled: Option<Dataset>,
+    test: Dataset,
+    draw: Draw,
+}
+
+/// The rows of one seed. The test answers stand in the key alone.
+pub(crate) struct Sets {
+    pub labelled: Vec<Labeled>,
+    pub unlabelled: Vec<Sample>,
+    pub test: Vec<Sample>,
+    pub key: AnswerKey,
+    pub sizes: SetSizes,
+}
+
+/// Rows of each set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SetSizes {
+    /// Rows that train with their answers.
+    pub labelled: usize,
+    /// Rows that train without.
+    pub unlabelled: usize,
+    /// Rows that test.
+    pub test: usize,
+    /// Labelled rows of each class, in the options' order; empty for open answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labelled_classes: Vec<ClassCount>,
+    /// Test rows of each class.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub test_classes: Vec<ClassCount>,
+}
+
+/// Rows of a class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassCount {
+    /// The option's text where all samples of the set share their options, else its number.
+    pub class: String,
+    /// How many.
+    pub rows: usize,
+}
+
+impl Pool {
+    pub fn read(
+        config: &ExperimentConfig,
+        origin: &Origin,
+        hub: &Hub,
+        events: &mut dyn FnMut(&Event),
+    ) -> Result<Pool, RunError> {
+        let columns = config.data.dataset();
+        let mut digests = Vec::new();
+        let mut read = |key, source: &Source| read(key, source, &columns, hub, &mut digests, events);
+        let rows = match origin {
+            Origin::Split { source, sizes } => {
+                Rows::Split { dataset: read("data.source", source)?, sizes: sizes.clone() }
+            }
+            Origin::Files(files) => {
+                let PreparedFiles { labelled, unlabelled, test, draw } = files.as_ref();
+                let labelled = read("data.labelled", labelled)?;
+                let mut unlabelled =
+                    unlabelled.as_ref().map(|source| read("data.unlabelled", source)).transpose()?;
+                if let Some(rows) = &mut unlabelled {
+                    // Benchmarks carry these rows' answers too; not even the draw may depend on them.
+                    rows.answers.fill(None);
+                }
+                Rows::Files(Box::new(Files {
+                    labelled,
+                    unlabelled,
+                    test: read("data.test", test)?,
+                    draw: *draw,
+                }))
+            }
+        };
+        Ok(Pool { rows, digests })
+    }
+
+    /// The rows of a seed; the same seed gives the same rows.
+    pub fn draw(&self, seed: u64) -> Result<Sets, RunError> {
+        match &self.rows {
+            Rows::Split { dataset, sizes } => {
+                let drawn = split(dataset, sizes, Seed(seed));
+                let drawn =
+                    drawn.map_err(|source| RunError::Split { seed, key: "data", source: source.into() })?;
+                let subset = |rows: &[usize]| dataset.subset(rows);
+                Sets::new(seed, subset(&drawn.labelled), subset(&drawn.unlabelled), subset(&drawn.test))
+            }
+            Rows::Files(files) => files.draw(seed),
+        }
+    }
+}
+
+impl Files {
+    fn draw(&self, seed: u64) -> Result<Sets, RunError> {
+        let Files { labelled, unlabelled, test, draw } = self;
+        let take = |key, rows: &Dataset, size| {
+            // The key names the stream: the draws of the three files do not depend on each other.
+            let drawn = some_of(rows, size, draw, Seed(seed).child(key, 0));
+            drawn.map_err(|source| RunError::Split { seed, key, source: source.into() })
+        };
+        let labelled = take("data.draw.labelled", labelled, draw.labelled)?;
+        let test = take("data.draw.test", test, draw.test)?;
+        let unlabelled = match unlabelled {
+            Some(rows) => take("data.draw.unlabelled", rows, draw.unlabelled)?,
+            None => Dataset::default(),
+        };
+        Sets::new(seed, labelled, unlabelled, test)
+    }
+}
+
+fn read(
+    key: &'static str,
+    source: &Source,
+    columns: &DatasetConfig,
+    hub: &Hub,
+    digests: &mut Vec<String>,
+    events: &mut dyn FnMut(&Event),
+) -> Result<Dataset, RunError> {
+    let what = source.to_string();
+    let mut on =
+        |progress: &_| events(&Event::Fetching { what: what.clone(), progress: Clone::clone(progress) });
+    let hint = match source {
+        Source::Local(path) if path.is_relative() => {
+            "; give the folder that holds the data with --data DIR (data.root)"
+        }
+        _ => "",
+    };
+    let fetched =
+        hub.fetch(source, &mut on).map_err(|source| RunError::Fetch { key, source: source.into(), hint })?;
+    let dataset = Dataset::read([&fetched.path], columns)
+        .map_err(|source| RunError::Data { key, source: source.into() })?;
+    digests.push(sha256_file(&fetched.path).map_err(|source| RunError::Fetch {
+        key,
+        source: source.into(),
+        hint: "",
+    })?);
+    let left_out = dataset.skip_counts().into_iter().map(|(reason, rows)| {
+        let reason = serde_json::to_value(reason).ok();
+        let reason = reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or("other");
+        format!(", {rows} left out ({})", reason.replace('_', " "))
+    });
+    let left_out: String = left_out.collect();
+    if !left_out.is_empty() {
+        events(&Event::Note(format!("{key}: {} rows{left_out}", dataset.len())));
+    }
+    Ok(dataset)
+}
+
+/// `size` rows with every class among them, or all in their order.
+fn some_of(
+    rows: &Dataset,
+    size: Option<usize>,
+    draw: &Draw,
+    seed: Seed,
+) -> Result<Dataset, semievol_data::SplitError> {
+    let Some(size) = size.filter(|size| !(draw.at_most && *size >= rows.len())) else {
+        return Ok(rows.clone());
+    };
+    // The labelled part of a split is the one that brings every class in; rows without an answer can only be
+    // drawn as unlabelled ones.
+    let answered = rows.answers.iter().any(Option::is_some);
+    let sizes = SplitConfig {
+        labelled: if answered { size } else { 0 },
+        unlabelled: Some(if answered { 0 } else { size }),
+        stratified: draw.stratified,
+        ..SplitConfig::default()
+    };
+    let drawn = split(rows, &sizes, seed)?;
+    Ok(rows.subset(if answered { &drawn.labelled } else { &drawn.unlabelled }))
+}
+
+impl Sets {
+    fn new(seed: u64, labelled: Dataset, unlabelled: Dataset, test: Dataset) -> Result<Sets, RunError> {
+        let data = |key| move |source| RunError::Data { key, source: Box::new(source) };
+        let sizes = SetSizes {
+            labelled: labelled.len(),
+            unlabelled: unlabelled.len(),
+            test: test.len(),
+            labelled_classes: classes(&labelled),
+            test_classes: classes(&test),
+        };
+        // A test row without an answer is found here rather than after the hour.
+        test.labeled().map_err(data("data.test"))?;
+        let key = AnswerKey::new(&test.samples, &test.answers)
+            .map_err(|source| RunError::Eval { seed, source: source.into() })?;
+        let labelled = labelled.labeled().map_err(data("data.labelled"))?;
+        Ok(Sets { labelled, unlabelled: unlabelled.samples, test: test.samples, key, sizes })
+    }
+
+    pub fn overlap(&self) -> OverlapReport {
+        let labelled: Vec<Sample> = self.labelled.iter().map(|labeled| labeled.sample.clone()).collect();
+        overlap(&[("labelled", &labelled), ("unlabelled", &self.unlabelled), ("test", &self.test)])
+    }
+
+    pub fn ids(&self, seed: u64) -> SplitIds<'_> {
+        SplitIds {
+            seed,
+            labelled: self.labelled.iter().map(|labeled| labeled.sample.id.as_str()).collect(),
+            unlabelled: self.unlabelled.iter().map(|sample| sample.id.as_str()).collect(),
+            test: self.test.iter().map(|sample| sample.id.as_str()).collect(),
+        }
+    }
+}
+
+/// What `split.json` holds.
+#[derive(Serialize)]
+pub(crate) struct SplitIds<'a> {
+    seed: u64,
+    labelled: Vec<&'a str>,
+    unlabelled: Vec<&'a str>,
+    test: Vec<&'a str>,
+}
+
+fn classes(rows: &Dataset) -> Vec<ClassCount> {
+    let mut counts: Vec<usize> = Vec::new();
+    for answer in &rows.answers {
+        if let Some(Answer::Choice(index)) = answer {
+            counts.resize(counts.len().max(index + 1), 0);
+            counts[*index] += 1;
+        }
+    }
+    let first = rows.samples.first().map(|sample| &sample.options);
+    let shared = first.filter(|first| rows.samples.iter().all(|sample| sample.options == **first));
+    let n_classes = counts.len().max(shared.map_or(0, Vec::len));
+    counts.resize(n_classes, 0);
+    let name = |index: usize| {
+        shared
+            .and_then(|options| options.get(index).cloned())
+            .unwrap_or_else(|| format!("option {}", index + 1))
+    };
+    counts.into_iter().enumerate().map(|(index, rows)| ClassCount { class: name(index), rows }).collect()
+}

@@ -1,0 +1,178 @@
+//! Configurations: what is refused and in which words, what is said where nothing is, and the project's own.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+
+use semievol::{Arm, ConfigError, Experiment, ExperimentConfig, Override};
+use std::path::Path;
+
+const GOOD: &str = "name = 'x'\nmodel = 'm.gguf'\n[data]\nlabelled = 'l.csv'\ntest = 't.csv'\n";
+
+fn parse(text: &str, overrides: &[&str]) -> Result<Experiment, ConfigError> {
+    let file = Path::new("x.toml");
+    let overrides = overrides.iter().map(|text| text.parse()).collect::<Result<Vec<Override>, _>>()?;
+    ExperimentConfig::parse_with(text, file, &overrides)?.check(file)
+}
+
+#[track_caller]
+fn check_refused(text: &str, expected: &str) {
+    assert_eq!(parse(text, &[]).unwrap_err().to_string().trim_end(), expected);
+}
+
+#[test]
+fn the_defaults_are_said() {
+    let config = parse(GOOD, &[]).unwrap().config().clone();
+    assert_eq!(
+        (config.seeds.as_slice(), config.arms.as_slice()),
+        ([1].as_slice(), [Arm::Vanilla, Arm::Sft].as_slice())
+    );
+    let expected = r#"name = "x"
+model = "m.gguf"
+seeds = [1]
+arms = ["vanilla", "sft"]
+max_answer_tokens = 64
+
+[data]
+labelled = "l.csv"
+test = "t.csv"
+on_bad_row = "error"
+on_duplicate = "keep"
+
+[data.file]
+encoding = "utf8"
+
+[data.columns]
+
+[task]
+kind = "closed_set"
+form = "text"
+response_prefix = "Answer:"
+
+[train]
+rank = 16
+alpha = 32.0
+lr = 0.0005
+epochs = 4
+batch_size = 8
+warmup_ratio = 0.1
+cosine = true
+weight_decay = 0.0
+max_grad_norm = 1.0
+max_steps = 0
+tokens_per_pass = 4096
+checkpoint_every = 0
+
+[quick]
+labelled = 16
+unlabelled = 32
+test = 40
+max_steps = 8
+"#;
+    assert_eq!(config.to_toml(), expected);
+}
+
+#[test]
+fn unknown_keys_and_bad_types_are_named_with_their_line() {
+    check_refused(
+        &format!("modle = 'y'\n{GOOD}"),
+        "x.toml: TOML parse error at line 1, column 1\n  |\n1 | modle = 'y'\n  | ^^^^^\nunknown field `modle`, expected one of `name`, `description`, `model`, `seeds`, `arms`, `max_answer_tokens`, `data`, `task`, `train`, `quick`",
+    );
+    check_refused(
+        &format!("{GOOD}[train]\nlr = 'high'"),
+        "x.toml: TOML parse error at line 7, column 6\n  |\n7 | lr = 'high'\n  |      ^^^^^^\ninvalid type: string \"high\", expected f64",
+    );
+    check_refused(
+        &format!("arms = ['sfd']\n{GOOD}"),
+        "x.toml: TOML parse error at line 1, column 9\n  |\n1 | arms = ['sfd']\n  |         ^^^^^\nunknown variant `sfd`, expected `vanilla` or `sft`",
+    );
+    let error = parse(&format!("{GOOD}[task]\nform = 'word'"), &[]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("x.toml: ")
+            && error.contains("unknown variant `word`, expected `letter` or `text`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn bad_values_are_named_with_what_would_be_right() {
+    for (text, expected) in [
+        (
+            GOOD.replace("'x'", "'a/b'"),
+            "x.toml: `name` is \"a/b\", but must be letters, digits, `-`, `_` and `.`, beginning with a letter or digit: it names a folder",
+        ),
+        (
+            format!("seeds = []\n{GOOD}"),
+            "x.toml: `seeds` is [], but must be at least one number, such as [1]",
+        ),
+        (
+            format!("seeds = [3, 3]\n{GOOD}"),
+            "x.toml: `seeds` is [3, 3], but must be different numbers, but 3 occurs twice",
+        ),
+        (
+            GOOD.replace("test = 't.csv'", "source = 's.csv'"),
+            "x.toml: `data.labelled` is `l.csv`, but must be absent where data.source is given: either one source is split, or the files are ready-made",
+        ),
+        (
+            "name = 'x'\nmodel = 'm'\n[data]".to_owned(),
+            "x.toml: `data.source` is absent, but must be a source to split, unless data.labelled and data.test name ready-made files",
+        ),
+        (
+            "name = 'x'\nmodel = 'm'\n[data]\nsource = 's.csv'".to_owned(),
+            "x.toml: `data.split` is absent, but must be a table with `labelled` and `test`, the rows to draw from data.source",
+        ),
+        (
+            GOOD.replace("test = 't.csv'", ""),
+            "x.toml: `data.test` is absent, but must be a file of rows with answers",
+        ),
+        (format!("{GOOD}[train]\nlr = 0.0"), "x.toml: recipe: `lr` is 0, but must be a positive number"),
+        (
+            format!("{GOOD}[task]\nkind = 'numeric'\nabsolute_tolerance = -1.0"),
+            "x.toml: task.absolute_tolerance = -1; a tolerance is finite and at least 0, or left out for exact equality",
+        ),
+        (format!("{GOOD}[quick]\ntest = 0"), "x.toml: `quick.test` is 0, but must be at least 1"),
+    ] {
+        check_refused(&text, expected);
+    }
+}
+
+#[test]
+fn overrides_change_single_values() {
+    let experiment =
+        parse(GOOD, &["train.lr=1e-4", "name=other", "seeds=[4, 5]", "data.draw.labelled = 3"]).unwrap();
+    let config = experiment.config();
+    assert_eq!(
+        (config.train.lr, config.name.as_str(), config.seeds.as_slice()),
+        (1e-4, "other", [4, 5].as_slice())
+    );
+    assert_eq!(config.data.draw.unwrap().labelled, Some(3));
+    for (text, part) in [
+        ("train.lrr=1", "override `train.lrr=1`: unknown field `lrr`"),
+        ("train.lr=fast", "override `train.lr=fast`: invalid type: string \"fast\""),
+        ("name.x=1", "override `name.x=1`: `name` is a value, not a table"),
+        ("=1", "override `=1`: the key is empty"),
+    ] {
+        let error = parse(GOOD, &[text]).unwrap_err().to_string();
+        assert!(error.starts_with(part), "{error}");
+    }
+}
+
+#[test]
+fn quick_is_smaller_and_never_larger() {
+    let text = format!("{GOOD}[data.draw]\nlabelled = 10\n[train]\nmax_steps = 5");
+    let quick = parse(&text, &[]).unwrap().config().clone().quick();
+    let draw = quick.data.draw.unwrap();
+    assert_eq!((draw.labelled, draw.test, quick.train.max_steps), (Some(10), Some(40), 5));
+    assert_eq!(quick.name, "x-quick");
+    assert!(quick.check(Path::new("x.toml")).is_ok());
+}
+
+#[test]
+fn the_projects_own_experiments_are_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/experiments");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        let config = Experiment::read(&file).unwrap_or_else(|error| panic!("{error}")).config().clone();
+        assert_eq!(Some(config.name.as_str()), file.file_stem().and_then(|stem| stem.to_str()));
+        assert!(!config.description.is_empty(), "{}", file.display());
+        config.quick().check(&file).unwrap_or_else(|error| panic!("{error}"));
+    }
+}

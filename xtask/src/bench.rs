@@ -1,0 +1,167 @@
+//! `cargo xtask bench`: how fast the engine trains, reads and writes on this machine, beside the rate of its
+//! matrix products, so that figures from different machines can be compared.
+
+use anyhow::{Context, Result, bail};
+use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul};
+use semievol_candle::optim::AdamW;
+use semievol_candle::{Llama, LlamaConfig, LlamaWeights, Lora, Pass, Sequence};
+use semievol_core::Seed;
+use std::time::Instant;
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Threads to use.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Sequences of a training step and of a prefill.
+    #[arg(long, default_value_t = 8)]
+    batch: usize,
+    /// Tokens of each sequence; nothing is shared between them.
+    #[arg(long, default_value_t = 128)]
+    tokens: usize,
+    /// Times each figure is measured after one warm-up; the median is printed.
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// Keep only block inputs and compute the rest again in the backward pass.
+    #[arg(long)]
+    recompute: bool,
+}
+
+/// Target tokens of each training sequence.
+const TARGETS: usize = 4;
+const RANK: usize = 16;
+
+/// The shape of SmolLM2-135M; the weights are random, which costs the same.
+fn shape() -> LlamaConfig {
+    LlamaConfig {
+        vocab_size: 49_152,
+        hidden_size: 576,
+        intermediate_size: 1536,
+        num_layers: 30,
+        num_heads: 9,
+        num_kv_heads: 3,
+        head_dim: 64,
+        rms_norm_eps: 1e-5,
+        rope_theta: 100_000.0,
+        max_context: 2048,
+    }
+}
+
+/// Measures and prints.
+pub fn run(args: &Args) -> Result<()> {
+    if args.batch == 0 || args.repeats == 0 || args.tokens <= TARGETS || args.tokens > shape().max_context {
+        bail!(
+            "--batch and --repeats must be at least 1, and --tokens in {}..={}",
+            TARGETS + 1,
+            shape().max_context
+        );
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads).build().context("no thread pool")?;
+    pool.install(|| measure(args))
+}
+
+fn measure(args: &Args) -> Result<()> {
+    println!(
+        "shape of SmolLM2-135M, random weights; {} x {} tokens, nothing shared; {} thread(s)",
+        args.batch, args.tokens, args.threads
+    );
+    let llama = Llama::new(LlamaWeights::random(shape(), Seed(1)))?;
+    let sequences: Vec<Sequence> = (0..args.batch).map(|i| sequence(i, args.tokens)).collect();
+
+    let before = peak_memory();
+    let step = training_step(&llama, &sequences, args);
+    let after = peak_memory();
+    let tokens: Vec<&[u32]> = sequences.iter().map(|s| &s.tokens[..]).collect();
+    let prefill = time(args.repeats, || {
+        assert!(llama.next_token_logits(None, &tokens)[0].iter().all(|l| l.is_finite()))
+    });
+    let gemm = best_gemm_rate(args.repeats);
+
+    let macs = (linear_macs(&shape()) * args.batch * args.tokens) as f64;
+    println!("matrix products {gemm:10.1} GFLOP/s, the best of three shapes");
+    report("LoRA step, r=16", &step, args, 4.0 * macs, gemm);
+    report("prefill", &prefill, args, 2.0 * macs, gemm);
+    match (before, after) {
+        (Some(before), Some(after)) => {
+            println!(
+                "peak memory     {after:10.0} MiB of the process after the steps; {before:.0} before (weights)"
+            );
+        }
+        _ => println!("peak memory     not known on this system"),
+    }
+    Ok(())
+}
+
+fn report(what: &str, t: &Timing, args: &Args, flops: f64, gemm: f64) {
+    let rate = (args.batch * args.tokens) as f64 / t.median;
+    let share = 100.0 * flops / t.median / 1e9 / gemm;
+    println!(
+        "{what:15} {rate:10.1} tokens/s; median {:.2} s, {:.2} to {:.2}; frozen products at {share:.0}% of the rate above",
+        t.median, t.least, t.most
+    );
+}
+
+fn sequence(index: usize, len: usize) -> Sequence {
+    let tokens = (0..len).map(|i| ((index * 7919 + i * 104_729 + 17) % 49_000) as u32).collect();
+    Sequence { tokens, n_prompt: len - TARGETS, weight: 1.0 }
+}
+
+/// Multiplications with frozen weights per token, the head not counted.
+fn linear_macs(c: &LlamaConfig) -> usize {
+    c.num_layers * c.hidden_size * (c.qkv_width() + c.q_width() + 3 * c.intermediate_size)
+}
+
+fn training_step(llama: &Llama, sequences: &[Sequence], args: &Args) -> Timing {
+    let mut lora = Lora::init(llama.config(), RANK, 2.0 * RANK as f64, Seed(2));
+    let mut grad = vec![0.0; lora.values.len()];
+    let (mut pass, mut optimizer) = (Pass::new(args.recompute), AdamW::new(grad.len()));
+    let scale = 1.0 / (sequences.len() * TARGETS) as f32;
+    time(args.repeats, || {
+        grad.fill(0.0);
+        let loss = pass.accumulate(llama, &lora, sequences, scale, &mut grad);
+        assert!(loss.is_finite(), "the loss is {loss}");
+        optimizer.step(&mut lora.values, &grad, 1.0, 1e-5, 0.0);
+    })
+}
+
+/// GFLOP/s of the engine's own products at the shapes it uses most.
+fn best_gemm_rate(repeats: usize) -> f64 {
+    let rate = |(m, n, k): (usize, usize, usize)| {
+        let (a, b) = (vec![0.5; m * k], vec![0.25; n * k]);
+        let mut out = vec![0.0; m * n];
+        let timing = time(2 * repeats, || {
+            let out = MatMut::new(&mut out, m, n);
+            matmul(out, Write::Set, 1.0, Mat::new(&a, m, k), Mat::new(&b, n, k).t());
+        });
+        2.0 * (m * n * k) as f64 / timing.least / 1e9
+    };
+    [(1024, 3072, 576), (1024, 576, 1536), (1024, 1024, 1024)].map(rate).into_iter().fold(0.0, f64::max)
+}
+
+/// Seconds.
+struct Timing {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+fn time(repeats: usize, mut work: impl FnMut()) -> Timing {
+    work();
+    let mut seconds: Vec<f64> = (0..repeats)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    Timing { least: seconds[0], median: seconds[repeats / 2], most: seconds[repeats - 1] }
+}
+
+/// Most memory this process has held so far, in MiB.
+fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}

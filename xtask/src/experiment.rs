@@ -1,0 +1,121 @@
+//! `cargo xtask experiment`: a configuration file, run to a table.
+
+use crate::files;
+use crate::progress::Screen;
+use anyhow::Context;
+use semievol::engine::Engine;
+use semievol::hub::{Hub, HubConfig};
+use semievol::{Experiment, ExperimentConfig, Override, Results};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask experiment --quick                  the whole way in a minute or two, on few rows
+  cargo xtask experiment                          movie-review sentiment, 64 labels
+  cargo xtask experiment --seeds 1,2,3            with mean and spread over three draws
+  cargo xtask experiment --set train.lr=1e-4 --set train.epochs=8
+  cargo xtask experiment fpb --data path/to/fpb   files that you have
+  cargo xtask experiment mine.toml                a file of yours; start from one in xtask/experiments/
+
+The first run downloads the model (93 MB) and the data with pip. SEMIEVOL_CACHE names the folder for downloads.
+Results go to OUT/NAME-DIGEST: another configuration gets another folder, the same one is written again.";
+
+/// Compares a model as it is with the model fine-tuned on a few labels, and prints a table.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// An experiment's name (see --list) or the path of a .toml file.
+    #[arg(value_name = "NAME or FILE.toml", default_value = "movie-reviews")]
+    experiment: String,
+    /// Fewer rows and steps, as the file's [quick] table says: every stage is real, the numbers are rough.
+    #[arg(long)]
+    quick: bool,
+    /// Runs these seeds instead of the file's.
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    seeds: Vec<u64>,
+    /// The folder in which the experiment's relative paths start.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where the folder of results goes.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Downloads nothing: what is not in the cache is an error.
+    #[arg(long)]
+    offline: bool,
+    /// Threads to compute with; all by default.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Changes one value of the file, such as train.lr=1e-4; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Override>,
+    /// Lists the experiments and runs none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if args.list {
+        print!("{}", files::list()?);
+        return Ok(());
+    }
+    let experiment = read(args)?;
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads")?;
+    }
+    let mut hub = HubConfig::from_env()?;
+    hub.offline |= args.offline;
+    let mut screen = Screen::new();
+    let done = measure(&experiment, &Hub::new(hub), &args.out, &mut screen);
+    screen.clear();
+    let results = done?;
+    report(&results, &screen)?;
+    Ok(())
+}
+
+/// The experiment that the command line asks for.
+fn read(args: &Args) -> anyhow::Result<Experiment> {
+    let file = files::find(&args.experiment)?;
+    let text = fs::read_to_string(&file).with_context(|| {
+        format!("{}: cannot be read; `cargo xtask experiment --list` lists experiments", file.display())
+    })?;
+    let mut config = ExperimentConfig::parse_with(&text, &file, &args.set)?;
+    if !args.seeds.is_empty() {
+        config.seeds = args.seeds.clone();
+    }
+    if let Some(root) = &args.data {
+        config = config.with_data_root(std::path::absolute(root)?);
+    }
+    if args.quick {
+        config = config.quick();
+    }
+    Ok(config.check(&file)?)
+}
+
+fn measure(experiment: &Experiment, hub: &Hub, out: &Path, screen: &mut Screen) -> anyhow::Result<Results> {
+    let engine = Engine::open(experiment, hub, &mut |event| screen.on(event))?;
+    screen.timing.load = screen.timing.total();
+    let results = experiment.run(hub, engine.parts(), &mut |event| screen.on(event), out)?;
+    Ok(results)
+}
+
+/// Prints the results and keeps the times beside them.
+fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
+    println!("\n{}", results.table());
+    for line in results.sizes().into_iter().chain(results.notes()) {
+        println!("{line}");
+    }
+    println!();
+    for line in screen.timing.lines() {
+        println!("{line}");
+    }
+    let file = results.folder.join("timing.json");
+    let timing = serde_json::to_string_pretty(&screen.timing.to_json(rayon::current_num_threads()))?;
+    let temporary = file.with_extension("json.tmp");
+    fs::write(&temporary, timing + "\n")
+        .and_then(|()| fs::rename(&temporary, &file))
+        .with_context(|| file.display().to_string())?;
+    println!("results: {}", results.folder.display());
+    Ok(())
+}

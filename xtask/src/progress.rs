@@ -1,0 +1,115 @@
+//! Events on standard error: bars on a terminal, one line per stage elsewhere.
+
+use crate::timing::{Timing, unit};
+use indicatif::{ProgressBar, ProgressStyle};
+use semievol::hub::Progress;
+use semievol::{Event, Stage};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// Draws events and measures what they begin and end.
+pub struct Screen {
+    /// What was measured.
+    pub timing: Timing,
+    bar: ProgressBar,
+    interactive: bool,
+}
+
+impl Screen {
+    /// Bars where standard error is a terminal.
+    pub fn new() -> Self {
+        Screen {
+            timing: Timing::start(),
+            bar: ProgressBar::hidden(),
+            interactive: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Takes note of an event.
+    pub fn on(&mut self, event: &Event) {
+        match event {
+            Event::Fetching { what, progress } => self.fetching(what, progress),
+            Event::Loading { path } => self.spinner(format!("loading {}", file_name(path))),
+            Event::Loaded { model } => self.line(&format!("model {model}")),
+            Event::Overlap { seed, report } if !report.is_empty() => {
+                self.line(&format!("seed {seed}: {report}"));
+            }
+            Event::Stage(stage) => {
+                self.timing.begin();
+                self.bar(*stage);
+            }
+            Event::Progress { done, .. } => self.bar.set_position(*done as u64),
+            Event::Step(step) => {
+                self.timing.add_tokens(step.tokens);
+                let rate = self.timing.tokens_per_second();
+                self.bar.set_message(format!("loss {:.3}, {rate:.0} tokens/s", step.loss));
+                self.bar.set_position(step.step as u64 + 1);
+            }
+            Event::StageDone(stage) => {
+                let line = self.timing.end(*stage).line();
+                self.line(&line);
+            }
+            Event::Note(note) => self.line(note),
+            _ => {}
+        }
+    }
+
+    /// Removes the bar, as at the end or before an error.
+    pub fn clear(&mut self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn fetching(&mut self, what: &str, progress: &Progress) {
+        match progress {
+            Progress::Waiting { lock } => {
+                self.line(&format!("waiting for another process that fetches the same ({})", lock.display()));
+            }
+            Progress::Started { what } => {
+                self.line(&format!("fetching {what}"));
+                let style = style("{spinner} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left");
+                self.replace(ProgressBar::no_length().with_style(style));
+            }
+            Progress::Bytes { done, total } => {
+                if let Some(total) = total {
+                    self.bar.set_length((*total).max(*done));
+                }
+                self.bar.set_position(*done);
+            }
+            Progress::Unpacking { what } => self.spinner(format!("unpacking {what}")),
+            Progress::Done { cached: false, .. } => self.line(&format!("fetched {what}")),
+            _ => {}
+        }
+    }
+
+    fn bar(&mut self, stage: Stage) {
+        let bar = ProgressBar::new(stage.total as u64);
+        let rate = "{per_sec}  {eta} left  {msg}";
+        let text = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {}  {rate}", unit(stage));
+        let prefix = format!("seed {}, {}, {}", stage.seed, stage.arm, stage.work.as_str());
+        self.replace(bar.with_style(style(&text)).with_prefix(prefix));
+    }
+
+    fn spinner(&mut self, text: String) {
+        self.replace(ProgressBar::new_spinner().with_message(text));
+        self.bar.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn replace(&mut self, bar: ProgressBar) {
+        self.bar.finish_and_clear();
+        self.bar = if self.interactive { bar } else { ProgressBar::hidden() };
+    }
+
+    fn line(&mut self, text: &str) {
+        self.bar.finish_and_clear();
+        eprintln!("{text}");
+    }
+}
+
+/// A style; the plain one if the template were wrong.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn file_name(path: &std::path::Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
