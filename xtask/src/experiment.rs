@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask experiment --quick                  the whole way in a minute or two, on few rows
+  cargo xtask experiment --quick                  the whole way in two minutes, on few rows
   cargo xtask experiment                          movie-review sentiment, 64 labels
   cargo xtask experiment --seeds 1,2,3            with mean and spread over three draws
   cargo xtask experiment --set train.lr=1e-4 --set train.epochs=8

@@ -10,23 +10,32 @@
 //! weight. candle reads the files, runs the embedder, and serves as the oracle ([`plain`]) that tests hold the
 //! core against. The cost: a new kind of layer needs its backward pass written by hand.
 //!
-//! ```no_run
+//! ```
 //! use semievol_candle::{BaseModel, CandleTrainer, load_model};
 //! use semievol_core::{Prompt, Seed};
 //! use semievol_model::{GenerateRequest, LanguageModel, ModelLoader};
 //! use semievol_train::{Example, Recipe, TrainJob, Trainer};
 //! use std::ops::ControlFlow;
 //!
-//! let base = BaseModel::new(load_model("SmolLM2-135M-Instruct.gguf".as_ref())?)?;
-//! let examples = [Example { prompt: Prompt::user("Capital of France?"), response: "Paris".into(), weight: 1.0 }];
-//! let recipe = Recipe::default();
-//! let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(1), out: "adapter".as_ref() };
+//! // A tiny random model; a GGUF file or any Llama folder in its place.
+//! let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/tiny-llama");
+//! let base = BaseModel::new(load_model(path.as_ref())?)?;
+//! let question = Prompt::user("Capital of France?");
+//! let examples = [Example { prompt: question.clone(), response: "Paris".into(), weight: 1.0 }];
+//! let recipe = Recipe { rank: 4, lr: 0.02, max_steps: 40, ..Recipe::default() };
+//! # let folder = tempfile::tempdir()?;
+//! # let out = folder.path();
+//! let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(1), out };
+//! let mut losses = Vec::new();
 //! let adapter = CandleTrainer::new(base.clone()).train(&job, &mut |step| {
-//!     println!("{} of {}: loss {:.3}", step.step + 1, step.total, step.loss);
+//!     losses.push(step.loss);
 //!     ControlFlow::Continue(())
 //! })?;
+//! assert!(losses[39] < 0.1 * losses[0]);
+//!
 //! let tuned = base.load(Some(&adapter))?;
-//! let answers = tuned.generate(&[GenerateRequest::new(Prompt::user("Capital of France?"), Seed(2))])?;
+//! let greedy = GenerateRequest { temperature: 0.0, ..GenerateRequest::new(question, Seed(2)) };
+//! assert_eq!(tuned.generate(&[greedy])?[0].as_ref().map(|said| said.text.as_str()).ok(), Some("Paris"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

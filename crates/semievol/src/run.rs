@@ -1,7 +1,7 @@
 //! The order of the stages.
 
 use crate::answer::{Answered, answer_all, check};
-use crate::config::{ConfigError, ExperimentConfig, Origin};
+use crate::config::{ConfigError, ExperimentConfig, Origin, Quick};
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
 use crate::{Arm, Event, RunError, Stage, Work, files};
@@ -95,7 +95,7 @@ impl Experiment {
         // Neither words nor places nor the sizes of another run change a result.
         identity.description.clear();
         identity.data.root = None;
-        identity.quick = Default::default();
+        identity.quick = Quick { labelled: 0, unlabelled: 0, test: 0, max_steps: 0 };
         let mut hasher = Sha256::new();
         hasher.update(identity.to_toml());
         data_digests.iter().for_each(|digest| hasher.update(digest));

@@ -61,10 +61,10 @@ tokens_per_pass = 4096
 checkpoint_every = 0
 
 [quick]
-labelled = 16
+labelled = 32
 unlabelled = 32
-test = 40
-max_steps = 8
+test = 100
+max_steps = 24
 "#;
     assert_eq!(config.to_toml(), expected);
 }
@@ -159,7 +159,7 @@ fn quick_is_smaller_and_never_larger() {
     let text = format!("{GOOD}[data.draw]\nlabelled = 10\n[train]\nmax_steps = 5");
     let quick = parse(&text, &[]).unwrap().config().clone().quick();
     let draw = quick.data.draw.unwrap();
-    assert_eq!((draw.labelled, draw.test, quick.train.max_steps), (Some(10), Some(40), 5));
+    assert_eq!((draw.labelled, draw.test, quick.train.max_steps), (Some(10), Some(100), 5));
     assert_eq!(quick.name, "x-quick");
     assert!(quick.check(Path::new("x.toml")).is_ok());
 }

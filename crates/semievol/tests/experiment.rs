@@ -98,7 +98,8 @@ fn another_configuration_gets_another_folder() {
     let out = tempfile::tempdir().unwrap();
     let run = |more| minitask(more).run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap().folder;
     assert_ne!(run("arms = ['vanilla']"), run("arms = ['vanilla']\nseeds = [2]"));
-    // Words change nothing.
+    // Neither words nor the sizes of another run change anything.
+    assert_eq!(run("arms = ['vanilla']"), run("arms = ['vanilla']\nquick = { test = 7 }"));
     assert_eq!(run("arms = ['vanilla']"), run("arms = ['vanilla']\ndescription = 'other words'"));
 }
 

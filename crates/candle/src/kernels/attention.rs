@@ -4,6 +4,8 @@
 //! sees some spans of earlier keys whole, and of its own block the tokens up to itself. A token tree, a ragged
 //! batch, a cached prefix and a decoding step are all lists of such blocks.
 
+#![allow(clippy::single_range_in_vec_init, reason = "lists of spans, some with one span")]
+
 use super::gemm::{Mat, MatMut, Write, matmul_serial};
 use super::vector::{dot_lanes, exp_shifted_sum, max_lanes, vectorized};
 use rayon::prelude::*;

@@ -54,7 +54,9 @@ fn backward_row(gate: &mut [f32], up: &mut [f32], d_out: &[f32]) {
             (gate[lane], up[lane]) = gradient(gate[lane], up[lane], d_out[lane]);
         }
     }
-    for ((gate, up), &d_out) in gate.into_remainder().iter_mut().zip(up.into_remainder()).zip(d_out.remainder()) {
+    for ((gate, up), &d_out) in
+        gate.into_remainder().iter_mut().zip(up.into_remainder()).zip(d_out.remainder())
+    {
         (*gate, *up) = gradient(*gate, *up, d_out);
     }
 }

@@ -40,7 +40,9 @@ pub fn smollm2() -> Option<BaseModel> {
 pub fn at_hand(variable: &str, name: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from).or_else(|| cached(name));
     if path.is_none() {
-        eprintln!("skipped: {name} is not in the cache (fixtures/sources/{name}.txt), and {variable} is not set");
+        eprintln!(
+            "skipped: {name} is not in the cache (fixtures/sources/{name}.txt), and {variable} is not set"
+        );
     }
     path
 }
