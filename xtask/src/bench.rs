@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: how fast the engine trains, reads and writes on this machine, beside the rate of its
-//! matrix products, so that figures from different machines can be compared.
+//! `cargo xtask bench`: how fast the engine trains and reads on this machine, beside the rate of its matrix
+//! products, so that figures from different machines can be compared.
 
 use anyhow::{Context, Result, bail};
 use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul};
@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn measure(args: &Args) -> Result<()> {
     println!(
-        "shape of SmolLM2-135M, random weights; {} x {} tokens, nothing shared; {} thread(s)",
+        "shape of SmolLM2-135M, random weights; {} x {} tokens, nothing shared, {TARGETS} of each to learn; {} thread(s)",
         args.batch, args.tokens, args.threads
     );
     let llama = Llama::new(LlamaWeights::random(shape(), Seed(1)))?;

@@ -2,6 +2,7 @@
 
 use crate::lora::{Lora, LoraLayout, LoraTensor, MODULES};
 use crate::tensor_file;
+use crate::tokenizer::hex;
 use crate::{EngineError, LlamaConfig};
 use safetensors::SafeTensors;
 use semievol_model::{Adapter, ModelId};
@@ -52,8 +53,15 @@ pub fn write(folder: &Path, lora: &Lora, base: &ModelId) -> Result<Adapter, Engi
     let mut text = serde_json::to_string_pretty(&config_of(lora, base)).unwrap_or_default();
     text.push('\n');
     tensor_file::write_atomically(&folder.join(CONFIG_FILE), text.as_bytes())?;
-    let digest = hex(&Sha256::digest(tensor_file::read(&weights)?));
-    Ok(Adapter { base: base.clone(), folder: folder.to_owned(), digest })
+    Ok(Adapter { base: base.clone(), folder: folder.to_owned(), digest: digest(folder)? })
+}
+
+/// SHA-256 of an adapter folder's weights, in hexadecimal.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn digest(folder: &Path) -> Result<String, EngineError> {
+    Ok(hex(&Sha256::digest(tensor_file::read(&folder.join(WEIGHTS_FILE))?)))
 }
 
 fn config_of(lora: &Lora, base: &ModelId) -> Value {
@@ -82,7 +90,8 @@ fn config_of(lora: &Lora, base: &ModelId) -> Value {
 /// PEFT wants a whole number where it is one.
 fn alpha_of(scale: f32, rank: usize) -> Value {
     let alpha = f64::from(scale) * rank as f64;
-    if alpha.fract() == 0.0 { json!(alpha as i64) } else { json!(alpha) }
+    let whole = alpha.round();
+    if (alpha - whole).abs() <= 1e-6 * alpha.abs() { json!(whole as i64) } else { json!(alpha) }
 }
 
 /// Reads an adapter for a model of this shape. Linear layers that the adapter leaves alone get a zero change.
@@ -97,6 +106,10 @@ pub fn read(folder: &Path, config: &LlamaConfig) -> Result<Lora, EngineError> {
     })?;
     peft.check().map_err(|reason| EngineError::file(&path, reason))?;
     let root = if peft.use_rslora { (peft.r as f64).sqrt() } else { peft.r as f64 };
+    if peft.r > config.hidden_size.max(config.intermediate_size) {
+        let reason = format!("`r` is {}, which is wider than the model ({})", peft.r, config.hidden_size);
+        return Err(EngineError::file(&path, reason));
+    }
     let layout = LoraLayout::new(config, peft.r);
     let path = folder.join(WEIGHTS_FILE);
     let bytes = tensor_file::read(&path)?;
@@ -173,8 +186,4 @@ fn other_half(tensor: &LoraTensor) -> String {
     let mut other = tensor.clone();
     other.is_b = !tensor.is_b;
     other.peft_name()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

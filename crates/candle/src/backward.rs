@@ -58,6 +58,10 @@ impl Pass {
 
     /// Adds to `grad` the gradient of `scale * sum weight * nll` over all response tokens of `sequences`, and
     /// returns that sum unscaled. `grad` is laid out as `lora.values`.
+    ///
+    /// # Panics
+    /// If a sequence has no prompt or no response, an id outside the vocabulary, or more tokens than the
+    /// model's context.
     pub fn accumulate(
         &mut self,
         model: &Llama,
@@ -66,6 +70,11 @@ impl Pass {
         scale: f32,
         grad: &mut [f32],
     ) -> f64 {
+        for sequence in sequences {
+            let (n_prompt, len) = (sequence.n_prompt, sequence.tokens.len());
+            assert!(0 < n_prompt && n_prompt < len, "a sequence of {len} tokens with a prompt of {n_prompt}");
+            assert!(len <= model.config().max_context, "a sequence of {len} tokens is over the context");
+        }
         let inputs: Vec<&[u32]> = sequences.iter().map(|s| &s.tokens[..s.tokens.len() - 1]).collect();
         let forest = Forest::pack(&inputs);
         let (rows, targets) = targets(&forest, sequences);

@@ -1,5 +1,8 @@
 use crate::EngineError;
 
+/// A context length above this is taken for a broken file.
+const MOST_POSITIONS: usize = 1 << 20;
+
 /// The shape of a Llama-family model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlamaConfig {
@@ -60,6 +63,15 @@ impl LlamaConfig {
             if value == 0 {
                 return refuse(format!("{name} is 0"));
             }
+        }
+        if self.max_context > MOST_POSITIONS {
+            return refuse(format!("max_position_embeddings is {}, over {MOST_POSITIONS}", self.max_context));
+        }
+        if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
+            return refuse(format!("rope_theta is {}, but must be a positive number", self.rope_theta));
+        }
+        if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
+            return refuse(format!("rms_norm_eps is {}, but must be 0 or more", self.rms_norm_eps));
         }
         if !self.num_heads.is_multiple_of(self.num_kv_heads) {
             return refuse(format!(

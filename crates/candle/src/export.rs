@@ -1,8 +1,8 @@
 //! Merging an adapter into its base, and writing a model as a Hugging Face folder.
 
 use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
-use crate::lora::{Lora, MODULES};
-use crate::{ChatTokenizer, EngineError, LlamaConfig, LlamaWeights, tensor_file};
+use crate::lora::{Lora, LoraTensor, MODULES};
+use crate::{ChatTokenizer, EngineError, LlamaWeights, tensor_file};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,28 +10,18 @@ use std::path::Path;
 /// The base with the adapter's change added: `W + scale B A` for each linear layer.
 pub fn merge(weights: &LlamaWeights, lora: &Lora) -> LlamaWeights {
     let mut merged = weights.clone();
-    let mut tensors = lora.layout.tensors();
-    while let (Some(a), Some(b)) = (tensors.next(), tensors.next()) {
-        let [rank, input] = a.shape;
-        let output = b.shape[0];
-        let config = &weights.config;
-        let block = &mut merged.blocks[a.block];
-        let (q, kv, ffn) = (config.q_width(), config.kv_width(), config.intermediate_size);
-        let (matrix, row) = match a.module.name {
-            "self_attn.q_proj" => (&mut block.qkv, 0),
-            "self_attn.k_proj" => (&mut block.qkv, q),
-            "self_attn.v_proj" => (&mut block.qkv, q + kv),
-            "self_attn.o_proj" => (&mut block.o, 0),
-            "mlp.gate_proj" => (&mut block.gate_up, 0),
-            "mlp.up_proj" => (&mut block.gate_up, ffn),
-            _ => (&mut block.down, 0),
-        };
+    let tensors: Vec<LoraTensor> = lora.layout.tensors().collect();
+    for pair in tensors.chunks_exact(2) {
+        let (a, b) = (&pair[0], &pair[1]);
+        let (start, [output, input]) = a.module.rows(&weights.config);
+        let rank = lora.layout.rank();
+        let matrix = merged.blocks[a.block].fused_mut(a.module);
         matmul(
-            MatMut::new(&mut matrix[row * input..(row + output) * input], output, input),
+            MatMut::new(&mut matrix[start * input..(start + output) * input], output, input),
             Write::Add,
             lora.scale,
-            Mat::new(&lora.values[b.at], output, rank),
-            Mat::new(&lora.values[a.at], rank, input),
+            Mat::new(&lora.values[b.at.clone()], output, rank),
+            Mat::new(&lora.values[a.at.clone()], rank, input),
         );
     }
     merged
@@ -95,28 +85,9 @@ fn named(weights: &LlamaWeights) -> Vec<(String, Vec<usize>, &[f32])> {
         tensors.push((name("input_layernorm"), vec![c.hidden_size], &block.attn_norm));
         tensors.push((name("post_attention_layernorm"), vec![c.hidden_size], &block.mlp_norm));
         for module in MODULES {
-            let (matrix, start, shape) = linear_rows(c, block, module.name);
-            let values = &matrix[start * shape[1]..(start + shape[0]) * shape[1]];
+            let (values, shape) = block.linear(module, c);
             tensors.push((name(module.name), shape.to_vec(), values));
         }
     }
     tensors
-}
-
-/// The fused matrix a linear layer is part of, its first row there, and its shape.
-pub(crate) fn linear_rows<'a>(
-    c: &LlamaConfig,
-    block: &'a crate::BlockWeights,
-    module: &str,
-) -> (&'a [f32], usize, [usize; 2]) {
-    let (hidden, ffn, q, kv) = (c.hidden_size, c.intermediate_size, c.q_width(), c.kv_width());
-    match module {
-        "self_attn.q_proj" => (&block.qkv, 0, [q, hidden]),
-        "self_attn.k_proj" => (&block.qkv, q, [kv, hidden]),
-        "self_attn.v_proj" => (&block.qkv, q + kv, [kv, hidden]),
-        "self_attn.o_proj" => (&block.o, 0, [hidden, q]),
-        "mlp.gate_proj" => (&block.gate_up, 0, [ffn, hidden]),
-        "mlp.up_proj" => (&block.gate_up, ffn, [ffn, hidden]),
-        _ => (&block.down, 0, [hidden, ffn]),
-    }
 }

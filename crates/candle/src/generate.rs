@@ -5,7 +5,7 @@ use crate::forest::Forest;
 use crate::kernels::attention::QueryBlock;
 use crate::llama::{Activations, Plan, Workspace};
 use crate::lora::Lora;
-use crate::model::BaseModel;
+use crate::model::{BaseModel, not_finite};
 use crate::sampler::Sampler;
 use semievol_core::TokenLogprob;
 use semievol_model::{Finish, GenerateRequest, Generation, OnDone};
@@ -41,7 +41,7 @@ pub(crate) fn generate_batch(
     let capacity = forest.len() + jobs.iter().map(|job| job.request.max_tokens).sum::<usize>();
     let mut decoder = Decoder::new(base, lora, capacity);
 
-    let ends: Vec<usize> = (0..jobs.len()).filter_map(|i| forest.rows(i).last()).collect();
+    let ends: Vec<usize> = (0..jobs.len()).flat_map(|i| forest.rows(i).last()).collect();
     let mut next_slot = forest.len();
     let mut rows: Vec<Row<'_>> = Vec::with_capacity(jobs.len());
     for (i, job) in jobs.iter().enumerate() {
@@ -72,6 +72,10 @@ fn extend_rows<'a>(
     let mut alive = Vec::with_capacity(rows.len());
     for (mut row, logits) in rows.into_iter().zip(logits.chunks_exact_mut(vocab)) {
         let token = row.sampler.sample(logits);
+        if !token.logprob.is_finite() {
+            on_done(row.job.index, Err(not_finite(&base.id, row.job.index)))?;
+            continue;
+        }
         row.tokens.push(token);
         match row.finished(base) {
             Some(generation) => on_done(row.job.index, Ok(generation))?,

@@ -86,7 +86,7 @@ impl Llama {
     /// Logits of the next token after each sequence of ids, `[vocab]` each; shared beginnings are computed once.
     ///
     /// # Panics
-    /// If a sequence is empty or holds an id outside the vocabulary.
+    /// If a sequence is empty, longer than the model's context, or holds an id outside the vocabulary.
     pub fn next_token_logits<S: AsRef<[u32]>>(&self, lora: Option<&Lora>, sequences: &[S]) -> Vec<Vec<f32>> {
         let forest = Forest::pack(sequences);
         let last = |i| forest.rows(i).last().expect("an empty sequence has no next token");

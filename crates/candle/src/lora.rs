@@ -2,7 +2,7 @@
 //!
 //! All parameters lie in one vector, so the optimiser, the gradient's norm and a checkpoint are each one loop.
 
-use crate::LlamaConfig;
+use crate::{BlockWeights, LlamaConfig};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use semievol_core::Seed;
@@ -40,6 +40,42 @@ pub const MODULES: [Module; 7] = [
     Module { name: "mlp.up_proj", group: Group::GateUp, part: 1 },
     Module { name: "mlp.down_proj", group: Group::Down, part: 0 },
 ];
+
+impl Module {
+    /// Its first row in its fused matrix, and its shape `[output, input]`.
+    pub(crate) fn rows(&self, config: &LlamaConfig) -> (usize, [usize; 2]) {
+        let (input, outputs) = self.group.shape(config);
+        (outputs[..self.part].iter().sum(), [outputs[self.part], input])
+    }
+}
+
+impl BlockWeights {
+    /// The fused matrix that a linear layer is part of.
+    pub(crate) fn fused(&self, module: Module) -> &[f32] {
+        match module.group {
+            Group::Qkv => &self.qkv,
+            Group::O => &self.o,
+            Group::GateUp => &self.gate_up,
+            Group::Down => &self.down,
+        }
+    }
+
+    /// [`BlockWeights::fused`], to write to.
+    pub(crate) fn fused_mut(&mut self, module: Module) -> &mut [f32] {
+        match module.group {
+            Group::Qkv => &mut self.qkv,
+            Group::O => &mut self.o,
+            Group::GateUp => &mut self.gate_up,
+            Group::Down => &mut self.down,
+        }
+    }
+
+    /// A linear layer's own matrix, and its shape `[output, input]`.
+    pub(crate) fn linear(&self, module: Module, config: &LlamaConfig) -> (&[f32], [usize; 2]) {
+        let (start, shape) = module.rows(config);
+        (&self.fused(module)[start * shape[1]..(start + shape[0]) * shape[1]], shape)
+    }
+}
 
 impl Group {
     /// Width of its input and of each part of its output.
@@ -108,7 +144,7 @@ impl LoraLayout {
         self.rank
     }
 
-    /// Every tensor: block, module, whether it is `B`, its shape and its place.
+    /// Every tensor with its shape and place, a module's `A` before its `B`.
     pub fn tensors(&self) -> impl Iterator<Item = LoraTensor> + '_ {
         (0..self.n_blocks).flat_map(move |block| {
             MODULES

@@ -18,13 +18,15 @@ use std::sync::Arc;
 pub struct Limits {
     /// Most tokens of one scoring pass, shared beginnings not counted twice.
     pub tokens_per_pass: usize,
-    /// Most responses that are sampled side by side.
+    /// Most tokens of prompts and responses that are generated side by side, counted likewise.
+    pub tokens_per_batch: usize,
+    /// Most responses that are generated side by side; 0 counts as 1.
     pub rows: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { tokens_per_pass: 2048, rows: 32 }
+        Limits { tokens_per_pass: 2048, tokens_per_batch: 8192, rows: 32 }
     }
 }
 
@@ -79,6 +81,15 @@ impl ModelLoader for BaseModel {
         }
         let lora = adapter::read(&adapter.folder, self.llama.config())
             .map_err(|error| backend_source(&self.id, error))?;
+        let found = adapter::digest(&adapter.folder).map_err(|error| backend_source(&self.id, error))?;
+        if found != adapter.digest {
+            let reason = format!(
+                "the weights in {} have sha256 {found}, but the adapter was made with {}: train again",
+                adapter.folder.display(),
+                adapter.digest
+            );
+            return Err(backend(&self.id, reason));
+        }
         let short = &adapter.digest[..adapter.digest.len().min(12)];
         Ok(Arc::new(self.with_lora(ModelId::new(format!("{}+{short}", self.id)), Some(lora))))
     }
@@ -96,7 +107,7 @@ impl CandleModel {
     /// Logits of the next token after each sequence of ids, `[vocab]` each.
     ///
     /// # Panics
-    /// If a sequence is empty or holds an id outside the vocabulary.
+    /// If a sequence is empty, longer than the model's context, or holds an id outside the vocabulary.
     pub fn next_token_logits<S: AsRef<[u32]>>(&self, sequences: &[S]) -> Vec<Vec<f32>> {
         self.base.llama.next_token_logits(self.lora.as_deref(), sequences)
     }
@@ -165,7 +176,7 @@ impl CandleModel {
         check_messages(index, &request.prompt)?;
         let prompt =
             self.base.encode_open(&request.prompt).map_err(|error| backend_source(&self.id, error))?;
-        self.check_context(index, prompt.len() + request.max_tokens)?;
+        self.check_context(index, prompt.len().saturating_add(request.max_tokens))?;
         Ok(Job { index, prompt, request: request.clone() })
     }
 }
@@ -207,7 +218,7 @@ impl LanguageModel for CandleModel {
         let encoded = requests.iter().enumerate().map(|(i, r)| (i, self.encode_job(i, r)));
         let Some(mut jobs) = keep_good(encoded, on_done) else { return Ok(()) };
         jobs.sort_by(|a, b| a.prompt.cmp(&b.prompt).then(a.index.cmp(&b.index)));
-        for batch in jobs.chunks(self.base.limits.rows) {
+        for batch in batches(&jobs, self.base.limits) {
             if generate_batch(&self.base, self.lora.as_deref(), batch, on_done).is_break() {
                 break;
             }
@@ -226,7 +237,9 @@ impl LanguageModel for CandleModel {
         scored.sort_by(|a, b| a.sequences[0].tokens.cmp(&b.sequences[0].tokens).then(a.index.cmp(&b.index)));
         for pass in passes(&scored, self.base.limits.tokens_per_pass) {
             for (request, result) in pass.iter().zip(self.score_pass(pass)) {
-                if on_done(request.index, Ok(result)).is_break() {
+                let finite = result.iter().flatten().all(|token| token.logprob.is_finite());
+                let result = if finite { Ok(result) } else { Err(not_finite(&self.id, request.index)) };
+                if on_done(request.index, result).is_break() {
                     return Ok(());
                 }
             }
@@ -254,6 +267,17 @@ fn keep_good<A, T>(
     Some(good)
 }
 
+/// Cuts sorted jobs into batches whose prompts, shared beginnings counted once, and longest responses keep to
+/// the limits, at least one job each.
+fn batches(jobs: &[Job], limits: Limits) -> Vec<&[Job]> {
+    let cost = |i: usize, first: bool| {
+        let shared = if first { 0 } else { common_prefix(&jobs[i - 1].prompt, &jobs[i].prompt) };
+        jobs[i].prompt.len() - shared + jobs[i].request.max_tokens
+    };
+    let runs = cut(jobs.len(), limits.tokens_per_batch, cost);
+    runs.into_iter().flat_map(|run| jobs[run].chunks(limits.rows.max(1))).collect()
+}
+
 /// Cuts sorted requests into runs whose packed length is at most `budget`, at least one request each.
 fn passes(scored: &[Scored], budget: usize) -> Vec<&[Scored]> {
     let cost = |i: usize, first: bool| {
@@ -264,6 +288,14 @@ fn passes(scored: &[Scored], budget: usize) -> Vec<&[Scored]> {
         request[0].start - shared.min(request[0].start) + options
     };
     cut(scored.len(), budget, cost).into_iter().map(|run| &scored[run]).collect()
+}
+
+/// A model whose numbers are broken must not look certain.
+pub(crate) fn not_finite(model: &ModelId, index: usize) -> ModelError {
+    backend(
+        model,
+        format!("the logits of request {index} are not finite: the weights or the adapter are broken"),
+    )
 }
 
 pub(crate) fn backend(model: &ModelId, reason: String) -> ModelError {

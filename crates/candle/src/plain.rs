@@ -200,8 +200,8 @@ fn unfused(
         ("mlp_norm", tensor(&block.mlp_norm, &[c.hidden_size])?),
     ]);
     for module in crate::MODULES {
-        let (matrix, start, shape) = crate::export::linear_rows(c, block, module.name);
-        parts.insert(module.name, tensor(&matrix[start * shape[1]..(start + shape[0]) * shape[1]], &shape)?);
+        let (values, shape) = block.linear(module, c);
+        parts.insert(module.name, tensor(values, &shape)?);
     }
     Ok(parts)
 }

@@ -19,16 +19,19 @@ impl Sampler {
         Sampler { temperature: request.temperature, top_p: request.top_p, rng }
     }
 
-    /// Draws a token and gives its natural-log probability before temperature and top-p. Overwrites `logits`.
+    /// Draws a token and gives its natural-log probability before temperature and top-p, which is NaN if a
+    /// logit is. Overwrites `logits`.
     pub fn sample(&mut self, logits: &mut [f32]) -> TokenLogprob {
         let token = if self.temperature == 0.0 { most_probable(logits) } else { self.draw(logits) };
         let logit = logits[token];
-        let logprob = (logit - softmax_terms(logits).0).min(0.0);
+        let logprob = logit - softmax_terms(logits).0;
         TokenLogprob { token: token as u32, logprob }
     }
 
     fn draw(&mut self, logits: &[f32]) -> usize {
-        let mut weights: Vec<f32> = logits.iter().map(|logit| logit / self.temperature).collect();
+        // Subtracting first keeps the smallest temperatures from overflowing.
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut weights: Vec<f32> = logits.iter().map(|logit| (logit - most) / self.temperature).collect();
         let (_, total) = softmax_terms(&mut weights);
         let uniform: f64 = self.rng.random();
         if self.top_p >= 1.0 {
@@ -104,8 +107,16 @@ mod tests {
         close(shares(1.0, 1.0), [0.5, 0.3, 0.15, 0.05]);
         close(shares(1.0, 0.8), [0.625, 0.375, 0.0, 0.0]);
         close(shares(0.0, 1.0), [1.0, 0.0, 0.0, 0.0]);
+        close(shares(f32::MIN_POSITIVE, 1.0), [1.0, 0.0, 0.0, 0.0]);
         let squares = [0.25, 0.09, 0.0225, 0.0025].map(|p: f64| p / 0.365);
         close(shares(0.5, 1.0), squares);
+    }
+
+    #[test]
+    fn a_broken_model_is_not_certain() {
+        for temperature in [0.0, 1.0] {
+            assert!(sampler(temperature, 1.0, 1).sample(&mut [0.0, f32::NAN, 1.0]).logprob.is_nan());
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::path::Path;
 
 /// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let partial = path.with_extension("partial");
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!("{name}.{}.partial", std::process::id()));
     let write = || {
         let mut file = std::fs::File::create(&partial)?;
         file.write_all(bytes)?;
@@ -38,8 +39,7 @@ pub(crate) fn write_f32<'a>(
     for (name, shape, bytes) in &owned {
         views.push((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?));
     }
-    // More than one entry would be written in the random order of the hash map.
-    debug_assert!(metadata.len() <= 1);
+    assert!(metadata.len() <= 1, "several entries would be written in the random order of the hash map");
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(failed)?;
     write_atomically(path, &bytes)
 }

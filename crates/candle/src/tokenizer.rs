@@ -5,6 +5,7 @@
 
 use crate::EngineError;
 use crate::template::ChatTemplate;
+use crate::tensor_file::write_atomically;
 use semievol_core::{Message, Prompt, Role};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -99,15 +100,21 @@ impl ChatTokenizer {
     /// the text of a special token, that text stays text.
     ///
     /// # Errors
-    /// If the template refuses the messages.
+    /// If the template refuses the messages, or makes nothing of them.
     pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
         let messages = &prompt.messages;
         let inner = &*self.inner;
-        if inner.special_texts.iter().any(|special| messages.iter().any(|m| m.content.contains(special))) {
-            return self.encode_disguised(messages);
+        let spelled_out = |m: &Message| inner.special_texts.iter().any(|special| m.content.contains(special));
+        let ids = if messages.iter().any(spelled_out) {
+            self.encode_disguised(messages)?
+        } else {
+            let text = inner.template.render(messages, true)?;
+            inner.markup.encode_fast(text, false).map(ids).map_err(|e| failed(e.to_string()))?
+        };
+        if ids.is_empty() {
+            return Err(failed("the chat template makes no token of this prompt".to_owned()));
         }
-        let text = inner.template.render(messages, true)?;
-        inner.markup.encode_fast(text, false).map(ids).map_err(|e| failed(e.to_string()))
+        Ok(ids)
     }
 
     /// The way for messages that hold special tokens' text: a marker inside each such text keeps it from being
@@ -132,12 +139,16 @@ impl ChatTokenizer {
         let mut all = Vec::new();
         let mut from = 0;
         for (id, at) in specials {
-            all.extend(self.encode_text(&text[from..at.start].replace(marker, "")));
+            all.extend(self.encode_plain(&text[from..at.start].replace(marker, ""))?);
             all.push(id);
             from = at.end;
         }
-        all.extend(self.encode_text(&text[from..].replace(marker, "")));
+        all.extend(self.encode_plain(&text[from..].replace(marker, ""))?);
         Ok(all)
+    }
+
+    fn encode_plain(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        self.inner.plain.encode_fast(text, false).map(ids).map_err(|e| failed(e.to_string()))
     }
 
     fn disguise(&self, content: &str, marker: char) -> String {
@@ -232,10 +243,7 @@ impl ChatTokenizer {
     /// # Errors
     /// If a file cannot be written.
     pub fn to_files(&self, folder: &Path) -> Result<(), EngineError> {
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(|e| EngineError::file_source(path, "cannot be written", e))
-        };
+        let write = |name: &str, text: String| write_atomically(&folder.join(name), text.as_bytes());
         let tokenizer = self.inner.markup.to_string(true).map_err(|e| failed(e.to_string()))?;
         write("tokenizer.json", tokenizer)?;
         let config = serde_json::to_string_pretty(&self.inner.config).map_err(|e| failed(e.to_string()))?;

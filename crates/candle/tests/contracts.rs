@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use semievol_candle::export::{merge, write_huggingface};
-use semievol_candle::{BaseModel, CandleTrainer, Limits, Llama, adapter, load_model};
+use semievol_candle::{BaseModel, CandleTrainer, Limits, Llama, Lora, adapter, load_model};
 use semievol_core::{Prompt, Seed};
 use semievol_model::{GenerateRequest, LanguageModel, ModelId, ModelLoader, ScoreRequest};
 use semievol_testkit::contracts;
@@ -30,7 +30,8 @@ fn trainer_contract() {
 #[test]
 fn small_limits_change_nothing() {
     let base = tiny();
-    let narrow = BaseModel { limits: Limits { tokens_per_pass: 1, rows: 1 }, ..base.clone() };
+    let narrow =
+        BaseModel { limits: Limits { tokens_per_pass: 1, tokens_per_batch: 1, rows: 0 }, ..base.clone() };
     let prompts = ["one", "one two", "something else", "one"];
     let scores: Vec<ScoreRequest> = prompts
         .map(|p| ScoreRequest {
@@ -101,6 +102,58 @@ fn an_adapter_is_written_and_read_without_loss() {
     let error =
         BaseModel { id: ModelId::new("another"), ..base }.load(Some(&written)).err().unwrap().to_string();
     assert!(error.contains("trained from tiny-llama@"), "{error}");
+}
+
+#[test]
+fn an_adapter_whose_weights_were_replaced_is_refused() {
+    let base = tiny();
+    let folder = tempfile::tempdir().unwrap();
+    let written = adapter::write(folder.path(), &random_lora(&base, 3, 9), &base.id).unwrap();
+    adapter::write(folder.path(), &random_lora(&base, 3, 10), &base.id).unwrap();
+    let error = base.load(Some(&written)).err().unwrap().to_string();
+    assert!(error.contains("but the adapter was made with"), "{error}");
+}
+
+#[test]
+fn a_whole_alpha_is_written_whole() {
+    let base = tiny();
+    for rank in [3, 7, 12] {
+        let folder = tempfile::tempdir().unwrap();
+        let lora = Lora::init(base.llama.config(), rank, 32.0, Seed(1));
+        adapter::write(folder.path(), &lora, &base.id).unwrap();
+        assert_eq!(json(&folder.path().join(adapter::CONFIG_FILE))["lora_alpha"].as_i64(), Some(32));
+    }
+}
+
+#[test]
+fn a_model_with_another_template_is_another_model() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixture("tiny-llama")).unwrap().map(Result::unwrap) {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let id = || load_model(folder.path()).unwrap().id;
+    let before = id();
+    let config = folder.path().join("tokenizer_config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("assistant"));
+    std::fs::write(&config, text.replace("assistant", "helper")).unwrap();
+    assert_ne!(id(), before);
+}
+
+#[test]
+fn broken_weights_are_an_error_and_no_certainty() {
+    let base = tiny();
+    let mut lora = random_lora(&base, 2, 9);
+    lora.values.fill(f32::NAN);
+    let broken = base.with_lora(ModelId::new("broken"), Some(lora));
+    let generated = broken.generate(&[GenerateRequest::new(Prompt::user("x"), Seed(1))]).unwrap();
+    let request = ScoreRequest { prompt: Prompt::user("x"), continuations: vec!["y".into()] };
+    let scored = broken.score(&[request]).unwrap();
+    for error in [generated[0].as_ref().err().unwrap(), scored[0].as_ref().err().unwrap()] {
+        assert!(error.to_string().contains("not finite"), "{error}");
+    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn chosen(
 ) -> Result<Answered, ModelError> {
     let totals: Vec<f64> =
         scores.iter().map(|tokens| tokens.iter().map(|token| f64::from(token.logprob)).sum()).collect();
-    if totals.len() != sample.options.len() || totals.iter().any(|total| total.is_nan()) {
+    if totals.len() != sample.options.len() || totals.iter().any(|total| !total.is_finite()) {
         let reason = format!(
             "sample `{}`: the log-probabilities {totals:?} do not match its {} options",
             sample.id,

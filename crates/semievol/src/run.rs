@@ -9,7 +9,7 @@ use semievol_core::{Sample, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
 use semievol_hub::Hub;
-use semievol_model::{LanguageModel, ModelLoader};
+use semievol_model::{LanguageModel, ModelId, ModelLoader};
 use semievol_train::{Example, TrainError, TrainJob, Trainer};
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
@@ -54,7 +54,7 @@ impl Experiment {
 
     /// Runs every arm for every seed and writes a folder `NAME-DIGEST` into `out`.
     ///
-    /// The digest is that of the configuration and the data files, so results of different experiments never
+    /// The digest is that of the configuration, the model and the data files, so results of different experiments never
     /// mix. Run twice, the same build writes the same bytes; finished predictions are computed anew, and a
     /// training that was interrupted goes on from its last checkpoint.
     ///
@@ -73,7 +73,7 @@ impl Experiment {
         let base =
             base.map_err(|error| RunError::Load { reason: error.to_string(), source: Box::new(error) })?;
         events(&Event::Loaded { model: base.id().clone() });
-        let folder = out.join(self.folder_name(&pool.digests));
+        let folder = out.join(self.folder_name(base.id(), &pool.digests));
         events(&Event::Folder { path: folder.clone() });
         files::write(&folder.join("config.toml"), self.config.to_toml().as_bytes())?;
         let run = Run { config: &self.config, parts, task, base, folder };
@@ -90,7 +90,7 @@ impl Experiment {
         Ok(results)
     }
 
-    fn folder_name(&self, data_digests: &[String]) -> String {
+    fn folder_name(&self, model: &ModelId, data_digests: &[String]) -> String {
         let mut identity = self.config.clone();
         // Neither words nor places nor the sizes of another run change a result.
         identity.description.clear();
@@ -98,6 +98,7 @@ impl Experiment {
         identity.quick = Quick { labelled: 0, unlabelled: 0, test: 0, max_steps: 0 };
         let mut hasher = Sha256::new();
         hasher.update(identity.to_toml());
+        hasher.update(model.as_str());
         data_digests.iter().for_each(|digest| hasher.update(digest));
         let digest: String = hasher.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         format!("{}-{digest}", self.config.name)
@@ -130,6 +131,7 @@ impl Run<'_> {
             sets.labelled.iter().map(|labeled| &labeled.sample).chain(&sets.test).collect();
         let closed = matches!(self.config.task, TaskConfig::ClosedSet(_));
         check(self.base.as_ref(), self.task.as_ref(), closed, &samples)?;
+        let examples = self.examples(&sets)?;
         let overlap = sets.overlap();
         events(&Event::Overlap { seed, report: overlap.clone() });
         let folder = self.folder.join(format!("seed-{seed}"));
@@ -146,7 +148,7 @@ impl Run<'_> {
                 (Arm::Vanilla, _) => self.answer(seed, *arm, self.base.as_ref(), &sets, events)?,
                 (Arm::Sft, kept) => {
                     *vanilla = kept;
-                    let model = self.train(seed, &sets, &folder.join("sft"), events)?;
+                    let model = self.train(seed, &sets, &examples, &folder.join("sft"), events)?;
                     self.answer(seed, *arm, model.as_ref(), &sets, events)?
                 }
             };
@@ -161,13 +163,8 @@ impl Run<'_> {
         Ok(SeedResults { seed, sizes: sets.sizes, overlap, arms, graded })
     }
 
-    fn train(
-        &self,
-        seed: u64,
-        sets: &Sets,
-        out: &Path,
-        events: &mut dyn FnMut(&Event),
-    ) -> Result<Arc<dyn LanguageModel>, RunError> {
+    /// What the labelled rows teach.
+    fn examples(&self, sets: &Sets) -> Result<Vec<Example>, RunError> {
         let mut examples = Vec::with_capacity(sets.labelled.len());
         for labeled in &sets.labelled {
             let response = self.task.target(&labeled.sample, &labeled.answer);
@@ -179,15 +176,21 @@ impl Run<'_> {
             }
             examples.push(Example { prompt: self.task.prompt(&labeled.sample, &[]), response, weight: 1.0 });
         }
+        Ok(examples)
+    }
+
+    fn train(
+        &self,
+        seed: u64,
+        sets: &Sets,
+        examples: &[Example],
+        out: &Path,
+        events: &mut dyn FnMut(&Event),
+    ) -> Result<Arc<dyn LanguageModel>, RunError> {
         let total = self.config.train.total_steps(examples.len());
         let stage = Stage { seed, arm: Arm::Sft, work: Work::Train, total };
         events(&Event::Stage(stage));
-        let job = TrainJob {
-            examples: &examples,
-            recipe: &self.config.train,
-            seed: Seed(seed).child("sft", 0),
-            out,
-        };
+        let job = TrainJob { examples, recipe: &self.config.train, seed: Seed(seed).child("sft", 0), out };
         let trained = self.parts.trainer.train(&job, &mut |step| {
             events(&Event::Step(*step));
             ControlFlow::Continue(())

@@ -58,7 +58,7 @@ weight_decay = 0.0
 max_grad_norm = 1.0
 max_steps = 0
 tokens_per_pass = 4096
-checkpoint_every = 0
+checkpoint_every = 10
 
 [quick]
 labelled = 32

@@ -260,3 +260,31 @@ fn a_row_in_two_sets_is_reported() {
     assert_eq!(results.seeds[0].overlap.count("labelled", "test"), 1);
     assert_eq!(results.sizes()[1], "overlap: 1 row in labelled and test: a = c");
 }
+
+/// A kill is played by a panic between two steps: nothing of the run's own code gets to clean up.
+#[test]
+fn a_run_that_was_killed_in_training_goes_on_and_ends_with_the_same_files() {
+    let mut config = minitask("").config().clone();
+    (config.train.max_steps, config.train.checkpoint_every) = (9, 2);
+    let experiment = config.check(Path::new("minitask.toml")).unwrap();
+    let [whole, broken] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let expected = experiment.run(&hub(), engine().parts(), &mut |_| (), whole.path()).unwrap();
+    let killed = std::panic::catch_unwind(|| {
+        let mut kill = |event: &Event| {
+            if let Event::Step(step) = event {
+                assert!(step.step < 5, "killed");
+            }
+        };
+        experiment.run(&hub(), engine().parts(), &mut kill, broken.path())
+    });
+    assert!(killed.is_err());
+    let mut steps = Vec::new();
+    let mut watch = |event: &Event| {
+        if let Event::Step(step) = event {
+            steps.push(step.step);
+        }
+    };
+    let results = experiment.run(&hub(), engine().parts(), &mut watch, broken.path()).unwrap();
+    assert_eq!(steps, [4, 5, 6, 7, 8], "from the last checkpoint on");
+    assert!(files(&results.folder) == files(&expected.folder), "the files differ");
+}

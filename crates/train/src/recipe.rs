@@ -28,7 +28,7 @@ pub struct Recipe {
     /// Most tokens, shared prefixes counted once, that one forward and backward pass holds. A batch that is
     /// larger is split, its gradients added up per token.
     pub tokens_per_pass: usize,
-    /// Write a checkpoint every so many optimiser steps; 0: none.
+    /// Write a checkpoint every so many optimiser steps, so that a kill loses no more than those; 0: never.
     pub checkpoint_every: usize,
 }
 
@@ -46,7 +46,7 @@ impl Default for Recipe {
             max_grad_norm: 1.0,
             max_steps: 0,
             tokens_per_pass: 4096,
-            checkpoint_every: 0,
+            checkpoint_every: 10,
         }
     }
 }

@@ -25,7 +25,8 @@ const ID_DIGITS: usize = 12;
 /// A model as loaded, before any adapter.
 #[derive(Debug, Clone)]
 pub struct LoadedModel {
-    /// The file's or folder's name, and the beginning of the SHA-256 of its weights: `name@0123456789ab`.
+    /// The file's or folder's name, and the beginning of a SHA-256 over weights, shape, tokenizer and template:
+    /// `name@0123456789ab`.
     pub id: ModelId,
     /// The frozen weights, `f32`.
     pub weights: LlamaWeights,
@@ -52,7 +53,19 @@ pub fn load_model(path: &Path) -> Result<LoadedModel, EngineError> {
     };
     let (weights, tokenizer) = parts?;
     check_vocabulary(&weights, &tokenizer, path)?;
-    Ok(LoadedModel { id: id?, weights, tokenizer })
+    let id = with_reading(&id?, &weights, &tokenizer);
+    Ok(LoadedModel { id, weights, tokenizer })
+}
+
+/// The same weights read with another shape, tokenizer or template are another model.
+fn with_reading(id: &ModelId, weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> ModelId {
+    let (name, weights_digest) = id.as_str().rsplit_once('@').unwrap_or((id.as_str(), ""));
+    let mut hasher = Sha256::new();
+    hasher.update(weights_digest);
+    hasher.update(tokenizer.digest());
+    hasher.update(format!("{:?}", weights.config));
+    let digest = crate::tokenizer::hex(&hasher.finalize());
+    ModelId::new(format!("{name}@{}", &digest[..ID_DIGITS]))
 }
 
 type Parts = (LlamaWeights, ChatTokenizer);

@@ -1,11 +1,11 @@
 //! A training's state in one file, replaced whole: parameters, optimiser, and the steps so far. The place in
 //! the data is the number of steps, because batches are a function of it.
 
-use crate::adapter::hex;
 use crate::backward::Sequence;
 use crate::lora::Lora;
 use crate::model::BaseModel;
 use crate::optim::AdamW;
+use crate::tokenizer::hex;
 use crate::{EngineError, tensor_file};
 use semievol_train::{Step, TrainJob};
 use serde_json::json;
