@@ -19,7 +19,8 @@ pub struct SplitConfig {
     /// the rest of it is left out.
     pub by_group: bool,
     /// Gives labelled and test rows the class shares of the whole, as far as whole numbers allow. A class is a
-    /// position among the options; a whole group counts by its first row.
+    /// position among the options; a whole group counts by its first row. Unlabelled rows are taken from what
+    /// is left in an order that knows no classes.
     pub stratified: bool,
 }
 
@@ -65,17 +66,23 @@ pub enum SplitError {
 ///
 /// Test rows are drawn first, so they do not depend on how many labelled rows are asked for; labelled rows
 /// next, so 32 of them are among the 64 drawn with the same seed, unless a class had to be brought in: if a
-/// class is missing from the labelled rows and there are places enough, the first row of each class goes in
-/// front. Rows without an answer can only be unlabelled.
+/// class is missing from the test or the labelled rows and there are places enough, the first row of each class
+/// goes in front. The only row (or group) of a class is not brought into the test, so it is left for the
+/// labelled rows unless the test drew it by chance. Rows without an answer can only be unlabelled.
 pub fn split(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Split, SplitError> {
     if config.by_group && dataset.groups.iter().all(Option::is_none) {
         return Err(SplitError::NoGroups);
     }
-    let units = draw_order(units(dataset, config.by_group), dataset, config.stratified, seed);
+    let units = shuffled(units(dataset, config.by_group), seed);
+    let places: HashMap<usize, usize> = units.iter().zip(0..).map(|(unit, place)| (unit[0], place)).collect();
+    let units = if config.stratified { stratified(units, dataset) } else { units };
     let mut pool = Pool { dataset, units, cut: Vec::new() };
+    pool.bring_missing_classes_forward(config.test, 2);
     let test = pool.take("test", config.test)?;
-    pool.bring_missing_classes_forward(config.labelled);
+    pool.bring_missing_classes_forward(config.labelled, 1);
     let labelled = pool.take("labelled", config.labelled)?;
+    // What is left goes back to the plain order, so that no answer decides which of it is unlabelled.
+    pool.units.sort_by_key(|unit| places[&unit[0]]);
     let left = pool.units.iter().map(Vec::len).sum();
     let unlabelled = pool.take("unlabelled", config.unlabelled.unwrap_or(left))?;
     pool.cut.sort_unstable();
@@ -114,19 +121,26 @@ impl Pool<'_> {
         Err(SplitError::NotEnough { part, wanted, found, total, answered })
     }
 
-    /// If the first `wanted` answered rows lack a class that is left, puts each class's first unit in front.
-    fn bring_missing_classes_forward(&mut self, wanted: usize) {
+    /// If the first `wanted` answered rows lack a class of which `at_least` units are left, puts the first
+    /// unit of each such class in front.
+    fn bring_missing_classes_forward(&mut self, wanted: usize, at_least: usize) {
         let classes =
             |unit: &Vec<usize>| unit.iter().filter_map(|row| class(self.dataset, *row)).collect::<Vec<_>>();
         let drawn: HashSet<usize> = self.units.iter().flat_map(classes).take(wanted).collect();
-        let all: HashSet<usize> = self.units.iter().flat_map(classes).collect();
-        if drawn.len() == all.len() || all.len() > wanted {
+        let mut left: HashMap<usize, usize> = HashMap::new();
+        for unit in &self.units {
+            for class in classes(unit).into_iter().collect::<HashSet<_>>() {
+                *left.entry(class).or_default() += 1;
+            }
+        }
+        left.retain(|_, n_units| *n_units >= at_least);
+        if left.keys().all(|class| drawn.contains(class)) || left.len() > wanted {
             return;
         }
         let mut met = HashSet::new();
         let brings_a_class = |unit: &Vec<usize>| {
             let before = met.len();
-            met.extend(classes(unit));
+            met.extend(classes(unit).into_iter().filter(|class| left.contains_key(class)));
             met.len() > before
         };
         let (mut front, back): (Vec<_>, Vec<_>) = self.units.iter().cloned().partition(brings_a_class);
@@ -154,15 +168,16 @@ fn units(dataset: &Dataset, by_group: bool) -> Vec<Vec<usize>> {
     units
 }
 
-/// The units in the order they are drawn in. Stratified, every stretch of it has about the class shares of
-/// the whole: the j-th unit of a class of n stands at (j + 1/2) / n.
-fn draw_order(units: Vec<Vec<usize>>, dataset: &Dataset, stratified: bool, seed: Seed) -> Vec<Vec<usize>> {
+/// The units in an order that depends on nothing but the seed and their number.
+fn shuffled(units: Vec<Vec<usize>>, seed: Seed) -> Vec<Vec<usize>> {
     let order = seed.child("split", 0).permutation(units.len());
     let mut units: Vec<Option<Vec<usize>>> = units.into_iter().map(Some).collect();
-    let drawn: Vec<Vec<usize>> = order.iter().filter_map(|unit| units[*unit].take()).collect();
-    if !stratified {
-        return drawn;
-    }
+    order.iter().filter_map(|unit| units[*unit].take()).collect()
+}
+
+/// Shuffled units in an order of which every stretch has about the class shares of the whole: the j-th unit
+/// of a class of n stands at (j + 1/2) / n.
+fn stratified(drawn: Vec<Vec<usize>>, dataset: &Dataset) -> Vec<Vec<usize>> {
     let class_of = |unit: &Vec<usize>| class(dataset, unit[0]);
     let mut sizes: HashMap<Option<usize>, usize> = HashMap::new();
     for unit in &drawn {

@@ -57,6 +57,9 @@ proptest! {
             let left: HashSet<usize> = (0..rows.len()).filter(|row| !drawn.test.contains(row)).filter_map(|row| rows[row].0).collect();
             let got: HashSet<usize> = drawn.labelled.iter().filter_map(|row| rows[*row].0).collect();
             prop_assert!(got == left || labelled < left.len(), "{:?} of {:?}", got, left);
+            let often: HashSet<usize> = (0..3).filter(|class| rows.iter().filter(|row| row.0 == Some(*class)).count() > 1).collect();
+            let tested: HashSet<usize> = drawn.test.iter().filter_map(|row| rows[*row].0).collect();
+            prop_assert!(tested.is_superset(&often) || test < often.len(), "{:?} of {:?}", tested, often);
         }
     }
 }
@@ -71,6 +74,56 @@ fn a_rare_class_is_brought_in() {
         let drawn = split(&dataset(&rows), &config, Seed(seed)).unwrap();
         let classes: HashSet<_> = drawn.labelled.iter().map(|row| rows[*row].0).collect();
         assert_eq!(classes.len(), 3);
+    }
+}
+
+#[test]
+fn a_rare_class_is_tested_and_still_labelled() {
+    let class = |row: usize| if row % 150 == 137 { 2 } else { row % 2 };
+    let rows: Vec<_> = (0..300).map(|row| (Some(class(row)), row)).collect();
+    for (seed, stratified) in (0..20).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let draw = |labelled| {
+            let config = SplitConfig { labelled, test: 6, stratified, ..SplitConfig::default() };
+            split(&dataset(&rows), &config, Seed(seed)).unwrap()
+        };
+        let (few, more) = (draw(6), draw(12));
+        for side in [&few.labelled, &few.test, &more.labelled] {
+            assert_eq!(side.iter().map(|row| rows[*row].0).collect::<HashSet<_>>().len(), 3);
+        }
+        assert_eq!(few.test, more.test);
+        assert_eq!(few.labelled, more.labelled[..6]);
+    }
+}
+
+#[test]
+fn the_only_row_of_a_class_is_not_brought_into_the_test() {
+    let rows: Vec<_> = (0..300).map(|row| (Some(usize::from(row == 137)), row)).collect();
+    let config = SplitConfig { labelled: 6, test: 6, ..SplitConfig::default() };
+    let labelled = |seed| split(&dataset(&rows), &config, Seed(seed)).unwrap().labelled.contains(&137);
+    let plain = |seed| {
+        let all = split(&dataset(&rows), &SplitConfig::default(), Seed(seed)).unwrap().unlabelled;
+        all[..6].contains(&137)
+    };
+    assert!((0..40).all(|seed| labelled(seed) != plain(seed)));
+}
+
+#[test]
+fn classes_do_not_order_the_unlabelled_rows() {
+    let rows: Vec<_> =
+        (0..200).map(|row| ((row % 7 > 0).then_some(usize::from(row % 10 == 0)), row)).collect();
+    let dataset = dataset(&rows);
+    let order = split(&dataset, &SplitConfig::default(), Seed(5)).unwrap().unlabelled;
+    for stratified in [false, true] {
+        let config = SplitConfig {
+            labelled: 20,
+            unlabelled: Some(60),
+            test: 20,
+            stratified,
+            ..SplitConfig::default()
+        };
+        let drawn = split(&dataset, &config, Seed(5)).unwrap();
+        let left = order.iter().filter(|row| !drawn.test.contains(row) && !drawn.labelled.contains(row));
+        assert_eq!(drawn.unlabelled, left.take(60).copied().collect::<Vec<_>>(), "{stratified}");
     }
 }
 

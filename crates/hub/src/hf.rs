@@ -27,7 +27,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer about a repository that is read into memory.
 const MOST_INFO_BYTES: u64 = 64 << 20;
 /// Files without which a folder is no model.
-const WHAT_IT_IS: [&str; 2] = ["config.json", "adapter_config.json"];
+const WHAT_IT_IS: [&str; 2] = ["config.json", ADAPTER];
+const ADAPTER: &str = "adapter_config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const INDEX: &str = ".safetensors.index.json";
 
 pub(crate) fn fetch(
     hub: &Hub,
@@ -100,27 +103,50 @@ fn revision(source: &HfSource) -> &str {
     source.revision.as_deref().unwrap_or("main")
 }
 
-/// Weights are fetched last, and every shard that an index names must be there: what passes is whole.
+/// Weights are fetched last, every shard that an index names must be there, and so must the tokenizer of what
+/// is no adapter, unless the repository has none: what passes is whole.
 fn is_complete(snapshot: &Path) -> bool {
     let Ok(items) = fs::read_dir(snapshot) else { return false };
-    let names: BTreeSet<String> =
-        items.flatten().map(|i| i.file_name().to_string_lossy().into_owned()).collect();
-    let shards = names.iter().filter(|name| name.ends_with(".safetensors.index.json"));
-    let shards: Vec<String> = shards.flat_map(|index| shards_of(&snapshot.join(index))).collect();
+    let names: BTreeSet<String> = items
+        .flatten()
+        .filter(|item| item.path().is_file())
+        .map(|item| item.file_name().to_string_lossy().into_owned())
+        .collect();
+    let indices = names.iter().filter(|name| name.ends_with(INDEX));
+    let Some(shards) = indices.map(|index| shards_of(&snapshot.join(index))).collect::<Option<Vec<_>>>()
+    else {
+        return false;
+    };
     WHAT_IT_IS.iter().any(|file| names.contains(*file))
         && names.iter().any(|name| name.ends_with(".safetensors"))
-        && shards.iter().all(|shard| names.contains(shard))
+        && shards.iter().flatten().all(|shard| names.contains(shard))
+        && (names.contains(TOKENIZER)
+            || names.contains(ADAPTER)
+            || absence_of_a_tokenizer(snapshot).is_some_and(|mark| mark.exists()))
 }
 
-fn shards_of(index: &Path) -> Vec<String> {
+/// Where the hub's Python package notes that a revision has no such file: `.no_exist/COMMIT/FILE`, empty.
+fn absence_of_a_tokenizer(snapshot: &Path) -> Option<PathBuf> {
+    let repository = snapshot.parent()?.parent()?;
+    Some(repository.join(".no_exist").join(snapshot.file_name()?).join(TOKENIZER))
+}
+
+fn note_absence_of_a_tokenizer(snapshot: &Path) -> Result<(), HubError> {
+    let Some(mark) = absence_of_a_tokenizer(snapshot) else { return Ok(()) };
+    let folder = mark.parent().unwrap_or(snapshot);
+    fs::create_dir_all(folder).at("create", folder)?;
+    fs::write(&mark, "").at("write", &mark)
+}
+
+/// The files that an index names; `None` if it cannot be read.
+fn shards_of(index: &Path) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: std::collections::BTreeMap<String, String>,
     }
-    let text = fs::read(index).unwrap_or_default();
-    serde_json::from_slice::<Index>(&text)
-        .map(|index| index.weight_map.into_values().collect())
-        .unwrap_or_default()
+    let text = fs::read(index).ok()?;
+    let index: Index = serde_json::from_slice(&text).ok()?;
+    Some(index.weight_map.into_values().collect())
 }
 
 /// Whether a file of a repository is needed to run or train the model, without its file formats of other
@@ -138,7 +164,7 @@ fn is_of_the_model(file: &str) -> bool {
     ];
     let in_the_root = !file.contains('/');
     let tokenizer = file.starts_with("tokenizer") && file.ends_with(".json");
-    let weights = file.ends_with(".safetensors") || file.ends_with(".safetensors.index.json");
+    let weights = file.ends_with(".safetensors") || file.ends_with(INDEX);
     NAMES.contains(&file) || in_the_root && (tokenizer || weights)
 }
 
@@ -199,12 +225,17 @@ impl<'a> Connection<'a> {
         let snapshot = repository.cache.pointer_path(&info.sha);
         let mut digest = None;
         for file in &files {
-            if !snapshot.join(file).is_file() {
+            let held = snapshot.join(file);
+            let broken = || file.ends_with(INDEX) && shards_of(&held).is_none();
+            if !held.is_file() || self.source.file.is_none() && broken() {
                 digest = Some(self.file(repository, &info.sha, file, on)?);
             }
         }
         repository.cache.create_ref(&info.sha).at("write the reference in", snapshot.as_path())?;
         let whole = self.source.file.is_none();
+        if whole && !files.iter().any(|file| file == TOKENIZER) {
+            note_absence_of_a_tokenizer(&snapshot)?;
+        }
         if whole && !is_complete(&snapshot) {
             let reason =
                 "its safetensors index names files that the repository lacks, or cannot be read".into();

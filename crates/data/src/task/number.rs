@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) canonical: String,
     /// Where it begins and ends, its sign, currency and parentheses included.
     pub(super) span: (usize, usize),
+    /// A magnitude stands against it, as in `$1.2M`: its digits are not its value.
+    pub(super) scaled: bool,
 }
 
 impl Found {
@@ -40,7 +42,8 @@ pub(super) fn whole(text: &str) -> Option<Found> {
     let mut found = numbers(text);
     let first = found.next()?;
     let bare = |part: &str| !part.chars().any(char::is_alphanumeric);
-    let alone = found.next().is_none() && bare(&text[..first.span.0]) && bare(&text[first.span.1..]);
+    let alone =
+        !first.scaled && found.next().is_none() && bare(&text[..first.span.0]) && bare(&text[first.span.1..]);
     alone.then_some(first)
 }
 
@@ -82,10 +85,11 @@ fn read(text: &str, first: usize, end: usize) -> Option<Found> {
         true => format!("0.{digits}"),
         false => digits,
     };
-    let follows = text[last..].chars().next();
-    if follows.is_some_and(|c| c.is_alphanumeric() && !is_unit(&text[last..])) {
+    let unit: String = text[last..].chars().take_while(|c| c.is_alphanumeric()).collect();
+    if !is_unit(&unit) {
         return None;
     }
+    let scaled = is_magnitude(&unit);
     let mut before = &text[..start];
     let mut negative = false;
     for _ in 0..2 {
@@ -106,7 +110,7 @@ fn read(text: &str, first: usize, end: usize) -> Option<Found> {
         (before, last, negative) = (&before[..before.len() - 1], last + 1, true);
     }
     let minus = if negative { "-" } else { "" };
-    Some(Found { canonical: format!("{minus}{digits}"), span: (before.len(), last) })
+    Some(Found { canonical: format!("{minus}{digits}"), span: (before.len(), last), scaled })
 }
 
 /// A sign before a number, unless it joins two things (`7-2`, `2020-21`).
@@ -137,10 +141,15 @@ fn ungrouped(run: &str) -> Option<String> {
     Some(fraction.map_or_else(|| whole.clone(), |fraction| format!("{whole}.{fraction}")))
 }
 
-/// A short unit written against the number, as in `5kg`; not a digit or an exponent.
-fn is_unit(after: &str) -> bool {
-    let unit: String = after.chars().take_while(|c| c.is_alphanumeric()).collect();
-    unit.chars().count() <= 3 && unit.chars().all(char::is_alphabetic)
+/// Nothing, or a short unit written against the number, as in `5kg`; not a digit or an exponent.
+fn is_unit(word: &str) -> bool {
+    word.chars().count() <= 3 && word.chars().all(char::is_alphabetic)
+}
+
+/// Thousands, millions and so on. `5m` may be metres and `5t` tonnes: what cannot be told apart is not read.
+fn is_magnitude(word: &str) -> bool {
+    const MAGNITUDES: [&str; 12] = ["k", "m", "mn", "mln", "mio", "b", "bn", "bln", "mrd", "t", "tn", "trn"];
+    word == "MM" || MAGNITUDES.contains(&word.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -148,7 +157,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[&str]) {
-        let found: Vec<String> = numbers(text).map(|found| found.canonical).collect();
+        let read = numbers(text).filter(|found| !found.scaled);
+        let found: Vec<String> = read.map(|found| found.canonical).collect();
         assert_eq!(found, expected, "{text}");
     }
 
@@ -173,6 +183,18 @@ mod tests {
         check("_0_ and x_3", &["0"]);
         check("1e5", &[]);
         check("", &[]);
+    }
+
+    #[test]
+    fn magnitudes_are_not_lost() {
+        for text in [
+            "$1.2M", "1.2m", "5k", "5K", "$3bn", "3B", "3Bn", "-2t", "(7mn)", "7tn", "$4MM", "**5k**.", "5k_",
+        ] {
+            let scaled: Vec<bool> = numbers(text).map(|found| found.scaled).collect();
+            assert_eq!(scaled, [true], "{text}");
+            assert!(whole(text).is_none(), "{text}");
+        }
+        check("5kg 6km 7mm 8 m 3rd", &["5", "6", "7", "8", "3"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// `$1,200`, `12.5%` and `(3.2)` are read as 1200, 12.5 and -3.2. Without a tolerance an answer must be equal
 /// digit for digit (`1.50` is 1.5): a relative one that forgives roundings also calls 2022 and 2023 equal.
+/// A number with a magnitude against it (`$1.2M`, `5k`, `$3bn`) is not read.
 ///
 /// ```
 /// use semievol_core::{Answer, Sample};
@@ -72,16 +73,18 @@ impl Task for Numeric {
     }
 
     /// The number after the last `answer`, else the one that the response begins with or consists of, else
-    /// the only number there is. Two that differ are no answer.
+    /// the only number there is. Two that differ are no answer, nor is one with a magnitude (`5k`).
     fn parse(&self, _sample: &Sample, response: &str) -> Option<Answer> {
         let response = render::without_prefix(&self.response_prefix, response);
         let lower = response.to_ascii_lowercase();
         let marked = lower.rfind("answer").map(|at| first_line(&response[at..]));
-        let marked = marked.and_then(|line| numbers(line).next());
+        let marked = marked.filter(|line| numbers(line).next().is_some());
         let line = first_line(response);
         let heads = || line.chars().find(|c| c.is_alphanumeric()).is_some_and(|c| c.is_ascii_digit());
-        let found =
-            marked.or_else(|| heads().then(|| agreed(line)).flatten()).or_else(|| agreed(response))?;
+        let found = match marked {
+            Some(line) => agreed(line),
+            None => heads().then(|| agreed(line)).flatten().or_else(|| agreed(response)),
+        }?;
         Some(Answer::Number(found.canonical))
     }
 
@@ -111,12 +114,13 @@ fn number(answer: &Answer) -> Option<Found> {
     }
 }
 
-/// The first number, if no other differs from it.
+/// The first number, if no other differs from it and none has a magnitude.
 fn agreed(text: &str) -> Option<Found> {
     let mut found = numbers(text);
     let first = found.next()?;
     let value = first.decimal();
-    found.all(|other| other.decimal() == value).then_some(first)
+    let agree = !first.scaled && found.all(|other| !other.scaled && other.decimal() == value);
+    agree.then_some(first)
 }
 
 fn first_line(text: &str) -> &str {
