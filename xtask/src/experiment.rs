@@ -28,7 +28,7 @@ pub struct Args {
     /// An experiment's name (see --list) or the path of a .toml file.
     #[arg(value_name = "NAME or FILE.toml", default_value = "movie-reviews")]
     experiment: String,
-    /// Fewer rows and steps, as the file's [quick] table says: every stage is real, the numbers are rough.
+    /// Fewer rows and steps, as the file's table `quick` says: every stage is real, the numbers are rough.
     #[arg(long)]
     quick: bool,
     /// Runs these seeds instead of the file's.
