@@ -102,10 +102,10 @@ impl Pass {
     fn head(&mut self, model: &Llama, rows: &[usize], targets: &[Target], scale: f32) -> f64 {
         let width = model.config().hidden_size;
         let x = &self.inputs[model.config().num_layers];
-        let (normed, inv) = model.final_norm(x, rows);
+        let gathered = crate::llama::gather(x, rows, width);
+        let (normed, inv) = model.final_norm(&gathered);
         let mut d_normed = vec![0.0; normed.len()];
         let logprobs = cross_entropy(&normed, model.weights.head(), width, targets, scale, &mut d_normed);
-        let gathered = crate::llama::gather(x, rows, width);
         let mut d_rows = vec![0.0; gathered.len()];
         rms_norm_backward(&d_normed, &gathered, &model.weights.norm, &inv, &mut d_rows);
         let d_x = &mut self.back.d_x;

@@ -154,23 +154,8 @@ impl<'a> Decoder<'a> {
     ) -> Vec<f32> {
         let llama = &self.base.llama;
         let plan = Plan { positions, blocks };
-        let (mut x, mut next) = (Vec::new(), Vec::new());
-        llama.embed(tokens, &mut x);
-        for index in 0..llama.config().num_layers {
-            let mut cache = CacheSlots { cache: &mut self.cache, slots };
-            llama.block(
-                index,
-                self.lora,
-                &plan,
-                Some(&mut cache),
-                &x,
-                &mut self.acts,
-                &mut self.work,
-                &mut next,
-            );
-            std::mem::swap(&mut x, &mut next);
-        }
-        let (normed, _) = llama.final_norm(&x, wanted);
-        llama.logits(&normed)
+        let mut cache = CacheSlots { cache: &mut self.cache, slots };
+        let x = llama.run(self.lora, &plan, tokens, Some(&mut cache), &mut self.acts, &mut self.work);
+        llama.logits(&llama.normed_rows(&x, wanted))
     }
 }

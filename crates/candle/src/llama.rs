@@ -91,19 +91,34 @@ impl Llama {
         let forest = Forest::pack(sequences);
         let last = |i| forest.rows(i).last().expect("an empty sequence has no next token");
         let rows: Vec<usize> = (0..sequences.len()).map(last).collect();
-        let (normed, _) = self.final_norm(&self.hidden(lora, &forest), &rows);
-        self.logits(&normed).chunks(self.config().vocab_size).map(<[f32]>::to_vec).collect()
+        self.logits(&self.normed_rows(&self.hidden(lora, &forest), &rows))
+            .chunks(self.config().vocab_size)
+            .map(<[f32]>::to_vec)
+            .collect()
     }
 
     /// The residual stream after the last block, `[forest.len(), hidden]`.
     pub(crate) fn hidden(&self, lora: Option<&Lora>, forest: &Forest) -> Vec<f32> {
         let blocks = forest.query_blocks(0);
         let plan = Plan { positions: forest.positions(), blocks: &blocks };
+        self.run(lora, &plan, forest.tokens(), None, &mut Activations::default(), &mut Workspace::default())
+    }
+
+    /// All blocks with one block's buffers, for passes without a backward pass: the residual stream after the
+    /// last, `[tokens.len(), hidden]`.
+    pub(crate) fn run(
+        &self,
+        lora: Option<&Lora>,
+        plan: &Plan<'_>,
+        tokens: &[u32],
+        mut cache: Option<&mut CacheSlots<'_>>,
+        acts: &mut Activations,
+        work: &mut Workspace,
+    ) -> Vec<f32> {
         let (mut x, mut next) = (Vec::new(), Vec::new());
-        let (mut acts, mut work) = (Activations::default(), Workspace::default());
-        self.embed(forest.tokens(), &mut x);
+        self.embed(tokens, &mut x);
         for index in 0..self.config().num_layers {
-            self.block(index, lora, &plan, None, &x, &mut acts, &mut work, &mut next);
+            self.block(index, lora, plan, cache.as_deref_mut(), &x, acts, work, &mut next);
             std::mem::swap(&mut x, &mut next);
         }
         x
@@ -203,11 +218,16 @@ impl Llama {
         add_rows(out, &acts.mid);
     }
 
-    /// The last hidden states of chosen rows after the last norm, `[rows.len(), hidden]`; also `1 / rms` of each.
-    pub(crate) fn final_norm(&self, x: &[f32], rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
-        let gathered = gather(x, rows, self.config().hidden_size);
-        let (mut inv, mut normed) = (vec![0.0; rows.len()], vec![0.0; gathered.len()]);
-        rms_norm(&gathered, &self.weights.norm, self.config().rms_norm_eps, &mut inv, &mut normed);
+    /// The last norm of chosen rows of the residual stream, `[rows.len(), hidden]`.
+    pub(crate) fn normed_rows(&self, x: &[f32], rows: &[usize]) -> Vec<f32> {
+        self.final_norm(&gather(x, rows, self.config().hidden_size)).0
+    }
+
+    /// The last norm, and `1 / rms` of each row.
+    pub(crate) fn final_norm(&self, rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let (mut inv, mut normed) =
+            (vec![0.0; rows.len() / self.config().hidden_size], vec![0.0; rows.len()]);
+        rms_norm(rows, &self.weights.norm, self.config().rms_norm_eps, &mut inv, &mut normed);
         (normed, inv)
     }
 

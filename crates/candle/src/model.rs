@@ -154,7 +154,7 @@ impl CandleModel {
                 .extend(sequence.tokens[sequence.start..].iter().map(|&token| Target { token, weight: 1.0 }));
         }
         let llama = &self.base.llama;
-        let (normed, _) = llama.final_norm(&llama.hidden(self.lora.as_deref(), &forest), &rows);
+        let normed = llama.normed_rows(&llama.hidden(self.lora.as_deref(), &forest), &rows);
         let logprobs = target_logprobs(&normed, llama.weights.head(), llama.config().hidden_size, &targets);
         let mut scored =
             targets.iter().zip(logprobs).map(|(t, logprob)| TokenLogprob { token: t.token, logprob });
