@@ -1,4 +1,5 @@
-//! Plain data of semi-supervised fine-tuning: [`Sample`], [`Prompt`], [`Answer`], [`TokenLogprob`], [`Seed`].
+//! Plain data of semi-supervised fine-tuning: [`Sample`], [`Prompt`], [`Answer`], [`Candidate`], [`Confidence`],
+//! [`TokenLogprob`], [`Seed`].
 //!
 //! Depend on this crate alone to exchange data with any part of semievol without pulling in an engine:
 //! it holds no tensor, opens no file and starts no thread.
@@ -18,10 +19,12 @@
 //! assert_ne!(Seed(7).child("shuffle", 0), Seed(7).child("shuffle", 1));
 //! ```
 
+mod candidate;
 mod prompt;
 mod sample;
 mod seed;
 
+pub use candidate::{Candidate, Confidence};
 pub use prompt::{Message, Prompt, Role, TokenLogprob};
 pub use sample::{Answer, Labeled, Sample};
 pub use seed::Seed;

@@ -1,0 +1,1 @@
+//! Results of an experiment as one HTML file that needs nothing else.

@@ -1,0 +1,94 @@
+use crate::RetrievalError;
+use std::sync::Arc;
+
+/// A row that was found.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Hit {
+    /// Position among the rows that the index was built from.
+    pub row: usize,
+    /// How alike; larger is nearer. Cosine for vectors, BM25's sum for texts.
+    pub score: f32,
+}
+
+/// Finds the vectors nearest to a query.
+pub trait VectorIndex: Send + Sync {
+    /// Width of a vector.
+    fn dim(&self) -> usize;
+
+    /// Number of vectors.
+    fn len(&self) -> usize;
+
+    /// Whether there is no vector.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `k` rows with the largest cosine similarity to `query`, but for `exclude`: scores descending, equal
+    /// scores by row ascending, no row twice. Fewer than `k` rows give all of them; an approximate index may
+    /// miss rows, but never returns fewer than it could.
+    ///
+    /// # Errors
+    /// If `query` has another width, or a value that is not finite.
+    fn nearest(&self, query: &[f32], k: usize, exclude: Option<usize>) -> Result<Vec<Hit>, RetrievalError>;
+}
+
+/// Looks for the neighbours of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// A row that must not be found: a labelled prompt is never its own neighbour.
+    pub exclude: Option<usize>,
+}
+
+/// Finds the rows that texts resemble.
+pub trait Retriever: Send + Sync {
+    /// Names the retriever with every setting and model that changes what it finds; part of the key under which
+    /// its results are kept.
+    fn id(&self) -> String;
+
+    /// Number of rows.
+    fn len(&self) -> usize;
+
+    /// Whether there is no row.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// For each query, in their order, the `k` best rows: as [`VectorIndex::nearest`] orders them. A query
+    /// without anything in common with any row may get fewer.
+    ///
+    /// # Errors
+    /// If a text cannot be embedded.
+    fn retrieve(&self, queries: &[Query<'_>], k: usize) -> Result<Vec<Vec<Hit>>, RetrievalError>;
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: VectorIndex + ?Sized> VectorIndex for $pointer {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
+            fn len(&self) -> usize {
+                (**self).len()
+            }
+            fn nearest(&self, query: &[f32], k: usize, exclude: Option<usize>) -> Result<Vec<Hit>, RetrievalError> {
+                (**self).nearest(query, k, exclude)
+            }
+        }
+
+        impl<T: Retriever + ?Sized> Retriever for $pointer {
+            fn id(&self) -> String {
+                (**self).id()
+            }
+            fn len(&self) -> usize {
+                (**self).len()
+            }
+            fn retrieve(&self, queries: &[Query<'_>], k: usize) -> Result<Vec<Vec<Hit>>, RetrievalError> {
+                (**self).retrieve(queries, k)
+            }
+        }
+    )*};
+}
+
+forward!(&T, Box<T>, Arc<T>);

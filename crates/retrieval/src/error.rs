@@ -1,0 +1,54 @@
+use semievol_model::ModelError;
+use thiserror::Error;
+
+/// What retrieval can fail with.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RetrievalError {
+    /// A vector of another width.
+    #[error(
+        "{what} has {found} values, but the index holds vectors of {expected}: embed both with one model"
+    )]
+    Dimension {
+        /// `query`, or `vector 7`.
+        what: String,
+        /// Its width.
+        found: usize,
+        /// The index's width.
+        expected: usize,
+    },
+    /// A value that no distance is defined for.
+    #[error("{what} holds {value} at position {position}: vectors are finite; check the embedding model")]
+    NotFinite {
+        /// `query`, or `vector 7`.
+        what: String,
+        /// Where in the vector.
+        position: usize,
+        /// NaN or an infinity.
+        value: f32,
+    },
+    /// A setting that makes no index.
+    #[error("{setting} is {value}, but must be {expected}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A stored index that cannot be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+        /// The error behind it.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A text could not be embedded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}

@@ -1,0 +1,139 @@
+use crate::SelectError;
+use semievol_core::{Answer, Candidate, Confidence, Sample};
+use semievol_data::Task;
+use semievol_model::LanguageModel;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A sample on whose answer collaborators differ, or that some of them could not answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dispute<'a> {
+    /// The sample.
+    pub sample: &'a Sample,
+    /// What each collaborator answered, in the configuration's order; at least one has an answer.
+    pub candidates: &'a [Candidate],
+}
+
+/// Decides disputes.
+pub trait Adjudicator: Send + Sync {
+    /// Names the adjudicator with every setting that changes its decisions; part of the key under which they
+    /// are kept.
+    fn id(&self) -> String;
+
+    /// The final candidate of each dispute, in order, its `collaborator` being the adjudicator. One whose
+    /// answer is absent decided nothing: the sample gets no pseudo-label. `judge` is the warm model.
+    ///
+    /// # Errors
+    /// If the judge fails; a single prompt that does not fit is a candidate without answer instead.
+    fn adjudicate(
+        &self,
+        judge: &dyn LanguageModel,
+        task: &dyn Task,
+        disputes: &[Dispute<'_>],
+    ) -> Result<Vec<Candidate>, SelectError>;
+}
+
+/// An unlabelled sample with the answer it would be trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PseudoLabel {
+    /// The sample.
+    pub id: String,
+    /// The final answer; absent if nobody gave one that could be read.
+    pub answer: Option<Answer>,
+    /// How sure; absent without an answer.
+    pub confidence: Option<Confidence>,
+    /// Whether all collaborators gave this answer.
+    pub agreed: bool,
+}
+
+/// What a selector chooses from.
+#[derive(Debug, Clone, Copy)]
+pub struct Pool<'a> {
+    /// Every unlabelled sample of the round.
+    pub unlabelled: &'a [PseudoLabel],
+    /// The warm model's confidence in the gold answer of each labelled sample; empty unless the selector
+    /// [wants it](Selector::wants_labelled).
+    pub labelled: &'a [Confidence],
+}
+
+/// What becomes of one pseudo-label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Whether it is trained on.
+    pub accepted: bool,
+    /// Why, in words that name the value and the threshold.
+    pub reason: String,
+    /// Weight of its tokens in the loss, finite and 0 or more; 1 is that of a label.
+    pub weight: f32,
+}
+
+impl Decision {
+    /// Kept with the weight of a label.
+    pub fn accept(reason: impl Into<String>) -> Self {
+        Decision { accepted: true, reason: reason.into(), weight: 1.0 }
+    }
+
+    /// Left out.
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Decision { accepted: false, reason: reason.into(), weight: 0.0 }
+    }
+}
+
+/// One decision per pseudo-label of the pool, in its order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The decisions.
+    pub decisions: Vec<Decision>,
+}
+
+/// Chooses the pseudo-labels to train on. It sees the whole pool, because a percentile is a fact about the
+/// population.
+pub trait Selector: Send + Sync {
+    /// Names the selector with every setting that changes its decisions; part of the key under which they are
+    /// kept.
+    fn id(&self) -> String;
+
+    /// Whether [`Pool::labelled`] is needed, which costs one pass over the labelled samples.
+    fn wants_labelled(&self) -> bool {
+        false
+    }
+
+    /// One decision for each pseudo-label. One without an answer or a confidence is never accepted. The
+    /// decisions depend on the pool's content, not on its order.
+    ///
+    /// # Errors
+    /// If the pool lacks what the selector needs.
+    fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError>;
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: Adjudicator + ?Sized> Adjudicator for $pointer {
+            fn id(&self) -> String {
+                (**self).id()
+            }
+            fn adjudicate(
+                &self,
+                judge: &dyn LanguageModel,
+                task: &dyn Task,
+                disputes: &[Dispute<'_>],
+            ) -> Result<Vec<Candidate>, SelectError> {
+                (**self).adjudicate(judge, task, disputes)
+            }
+        }
+
+        impl<T: Selector + ?Sized> Selector for $pointer {
+            fn id(&self) -> String {
+                (**self).id()
+            }
+            fn wants_labelled(&self) -> bool {
+                (**self).wants_labelled()
+            }
+            fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
+                (**self).select(pool)
+            }
+        }
+    )*};
+}
+
+forward!(&T, Box<T>, Arc<T>);
