@@ -1,0 +1,116 @@
+//! Which pseudo-labels are trained on (Eq. 7-8).
+
+mod all;
+mod per_class;
+mod percentile;
+mod random;
+mod share;
+
+pub use all::All;
+pub use per_class::PerClass;
+pub use percentile::{Over, Percentile};
+pub use random::Random;
+
+use crate::{Decision, PseudoLabel, SelectError, Selector};
+use semievol_core::{Confidence, Seed};
+use serde::{Deserialize, Serialize};
+
+/// Which selector, as a configuration says it.
+///
+/// ```
+/// use semievol_select::SelectorConfig;
+///
+/// let config: SelectorConfig = toml::from_str("kind = 'percentile'\ntheta = 150")?;
+/// let refused = config.build().err().ok_or("150 is no percentage")?;
+/// assert_eq!(refused.to_string(), "theta is 150, but must be above 0 and at most 100");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SelectorConfig {
+    /// [`Percentile`], the paper's and the default.
+    Percentile {
+        /// Percent that is kept, above 0 and at most 100; 50 by default.
+        #[serde(default = "default_theta")]
+        theta: f64,
+        /// Whose percentile; that of the unlabelled samples by default.
+        #[serde(default)]
+        over: Over,
+    },
+    /// [`PerClass`].
+    PerClass {
+        /// Percent that is kept of each class, above 0 and at most 100; 50 by default.
+        #[serde(default = "default_theta")]
+        theta: f64,
+    },
+    /// [`All`].
+    All {},
+    /// [`Random`].
+    Random {
+        /// Percent that is kept, above 0 and at most 100; 50 by default.
+        #[serde(default = "default_theta")]
+        theta: f64,
+        /// Decides which; 0 by default.
+        #[serde(default = "default_seed")]
+        seed: Seed,
+    },
+}
+
+fn default_theta() -> f64 {
+    50.0
+}
+
+fn default_seed() -> Seed {
+    Seed(0)
+}
+
+impl Default for SelectorConfig {
+    fn default() -> Self {
+        SelectorConfig::Percentile { theta: default_theta(), over: Over::default() }
+    }
+}
+
+impl SelectorConfig {
+    /// The selector.
+    ///
+    /// # Errors
+    /// If a setting makes no sense.
+    pub fn build(&self) -> Result<Box<dyn Selector>, SelectError> {
+        Ok(match self {
+            SelectorConfig::Percentile { theta, over } => Box::new(Percentile::new(*theta, *over)?),
+            SelectorConfig::PerClass { theta } => Box::new(PerClass::new(*theta)?),
+            SelectorConfig::All {} => Box::new(All),
+            SelectorConfig::Random { theta, seed } => Box::new(Random::new(*theta, *seed)?),
+        })
+    }
+}
+
+/// The confidence of a pseudo-label that may be trained on, or the decision that leaves it out.
+fn eligible(label: &PseudoLabel) -> Result<Confidence, Decision> {
+    match (&label.answer, label.confidence) {
+        (Some(_), Some(confidence)) => Ok(confidence),
+        (None, _) => Err(Decision::reject("no answer could be read")),
+        (Some(_), None) => Err(Decision::reject("its answer has no confidence")),
+    }
+}
+
+/// Accepts from the threshold on. `name` says which threshold it is, such as `the 50%`.
+fn against(confidence: Confidence, threshold: Confidence, name: &str) -> Decision {
+    let (value, limit) = apart(confidence.value(), threshold.value());
+    if confidence >= threshold {
+        Decision::accept(format!("confidence {value} is at least {name} threshold {limit}"))
+    } else {
+        Decision::reject(format!("confidence {value} is below {name} threshold {limit}"))
+    }
+}
+
+/// Both numbers with three decimals, or with as many as it takes for different ones to look different.
+fn apart(one: f64, other: f64) -> (String, String) {
+    let written = |digits: usize| (format!("{one:.digits$}"), format!("{other:.digits$}"));
+    let differ = |(one, other): &(String, String)| one != other;
+    let equal = one == other;
+    (3..=17)
+        .map(written)
+        .find(|pair| equal || differ(pair))
+        .unwrap_or_else(|| (one.to_string(), other.to_string()))
+}
