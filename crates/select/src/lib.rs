@@ -3,6 +3,7 @@
 
 mod adjudicate;
 mod agreement;
+pub mod classify;
 mod contract;
 mod error;
 mod selector;

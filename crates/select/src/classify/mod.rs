@@ -1,0 +1,14 @@
+//! A classifier over embeddings: cheap, and wrong in other places than the language model.
+
+mod cross_validation;
+mod logistic;
+mod solver;
+
+pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation};
+pub use logistic::LogisticRegression;
+
+use crate::SelectError;
+
+fn unfit(reason: String) -> SelectError {
+    SelectError::Unfit { part: "logistic regression", reason }
+}
