@@ -2,7 +2,8 @@
 //!
 //! [`AnswerKey::grade`] turns predictions into [`Graded`] results, which give accuracy, macro-F1, per-class and
 //! per-category numbers; [`wilson`], [`bootstrap`] and [`over_seeds`] put intervals on them; [`compare`] and
-//! [`compare_over_seeds`] say whether two methods differ.
+//! [`compare_over_seeds`] say whether two methods differ; [`auroc`], [`risk_coverage`] and [`reliability`] say what
+//! a confidence is worth.
 //!
 //! The decision that shaped it: gold answers of unlabelled data go into the key and do not come out. It grades,
 //! and hands out one thing, the oracle-labelled set of the upper-bound control ([`AnswerKey::oracle`]). So no
@@ -32,6 +33,7 @@
 //! # Ok(()) }
 //! ```
 
+mod calibration;
 mod compare;
 mod error;
 mod graded;
@@ -41,6 +43,7 @@ mod mcnemar;
 mod seeds;
 mod table;
 
+pub use calibration::{Bin, Reliability, RiskPoint, aurc, auroc, reliability, risk_coverage};
 pub use compare::{Comparison, compare, compare_over_seeds};
 pub use error::EvalError;
 pub use graded::{ClassMetrics, Confusion, Graded, Metric};
