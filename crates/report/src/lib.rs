@@ -1,7 +1,7 @@
 //! Results of an experiment as one HTML file that needs nothing else.
 //!
-//! [`render`] turns a [`Report`] into a page: no network, no other file, charts drawn here as inline SVG. It reads
-//! well without scripts and on paper; a few lines of script only filter the prompts to browse.
+//! [`render`] turns a [`Report`] into a page: no network, no other file, charts drawn here as inline SVG. There
+//! is no script in it either: the buttons that filter prompts are radio buttons with styles.
 //!
 //! The decision that shaped it: the input is plain data of this crate, so a page can be made from any results, of
 //! today's run or of a file. The cost: whoever has results copies them into these structs.
@@ -14,12 +14,19 @@
 //! ```
 
 mod data;
+mod format;
+mod html;
+mod stats;
+mod svg;
+mod verdict;
 
 pub use data::{
     Agreement, ArmOverSeeds, ArmRole, ArmRow, ClassCount, Collaborator, CollaboratorAnswer, Difference,
     Interval, LossCurve, LossPoint, Neighbour, PromptSample, PseudoLabel, PseudoReport, Report, SeedReport,
     SetSizes, Share,
 };
+pub use verdict::verdict;
+
 use thiserror::Error;
 
 /// Why there is no page.
@@ -36,5 +43,5 @@ pub enum ReportError {
 /// # Errors
 /// If the template fails, which no report should make it do.
 pub fn render(report: &Report) -> Result<String, ReportError> {
-    Ok(format!("<!DOCTYPE html>\n<title>{}</title>\n", minijinja::HtmlEscape(&report.name)))
+    Ok(html::page(report)?)
 }

@@ -1,0 +1,252 @@
+use crate::format::{count, finite, p_value, percent, points, proper};
+use crate::{ArmOverSeeds, ArmRole, ArmRow, Difference, Interval, Report};
+
+/// What the experiment showed, in one sentence made from its numbers.
+///
+/// It speaks of the first semi-supervised arm, or without one of fine-tuning on labels against the base model.
+/// With one seed it says better or worse only if p < 0.05; with several, only if the interval of the mean
+/// difference over seeds leaves out 0.
+pub fn verdict(report: &Report) -> String {
+    let n_seeds = report.seeds.len();
+    let arms = arms(report);
+    if arms.is_empty() {
+        return match n_seeds {
+            0 | 1 => "There are no results yet.".into(),
+            _ => format!("There are {n_seeds} seeds but no mean over them, so nothing is concluded."),
+        };
+    }
+    let sentence = match arms.iter().find(|arm| arm.role == ArmRole::SemiSupervised) {
+        Some(arm) => about_semi_supervised(arm, &arms, n_seeds),
+        None => about_labels(&arms, n_seeds),
+    };
+    format!("{sentence}.")
+}
+
+/// An arm of the one seed, or over all of them.
+struct Arm<'a> {
+    name: &'a str,
+    role: ArmRole,
+    accuracy: f64,
+    difference: Option<&'a Difference>,
+}
+
+fn arms(report: &Report) -> Vec<Arm<'_>> {
+    match report.seeds.as_slice() {
+        [seed] => seed.arms.iter().map(Arm::of_seed).collect(),
+        _ => report.summary.iter().map(Arm::of_mean).collect(),
+    }
+}
+
+impl<'a> Arm<'a> {
+    fn of_seed(row: &'a ArmRow) -> Self {
+        let difference = row.difference.as_ref();
+        Arm { name: &row.arm, role: row.role, accuracy: row.accuracy, difference }
+    }
+
+    fn of_mean(row: &'a ArmOverSeeds) -> Self {
+        let difference = row.difference.as_ref();
+        Arm { name: &row.arm, role: row.role, accuracy: row.accuracy, difference }
+    }
+}
+
+fn about_semi_supervised(arm: &Arm<'_>, arms: &[Arm<'_>], n_seeds: usize) -> String {
+    let own = format!("{} {}", arm.name, percent(arm.accuracy));
+    let n_controls = arms.iter().filter(|arm| arm.role == ArmRole::LabelsOnly).count();
+    let Some(difference) = arm.difference.filter(|difference| difference.mean.is_finite()) else {
+        let why = match n_controls {
+            0 => "there is no fine-tuning on labels alone to compare it with",
+            _ => "it was not compared with fine-tuning on labels alone",
+        };
+        return format!("{own} ({}); {why}", seeds(n_seeds));
+    };
+    let other = arms.iter().find(|other| other.name == difference.against);
+    let other_accuracy = other.map_or(arm.accuracy - difference.mean, |other| other.accuracy);
+    let which =
+        if n_controls > 1 { "the better fine-tuning on labels alone" } else { "fine-tuning on labels alone" };
+    format!(
+        "{own} against {} for {which} ({}): {}",
+        percent(other_accuracy),
+        difference.against,
+        judged(difference, n_seeds)
+    )
+}
+
+fn about_labels(arms: &[Arm<'_>], n_seeds: usize) -> String {
+    let base = arms.iter().find(|arm| arm.role == ArmRole::Base);
+    let compared = base.and_then(|base| {
+        let difference = base.difference.filter(|difference| difference.mean.is_finite())?;
+        let labels = arms.iter().find(|arm| arm.name == difference.against)?;
+        Some(format!(
+            "{} {} against {} for the model as it is ({}): {}; no semi-supervised arm was run",
+            labels.name,
+            percent(labels.accuracy),
+            percent(base.accuracy),
+            base.name,
+            judged(&reversed(difference), n_seeds)
+        ))
+    });
+    let alone = || {
+        let each: Vec<String> =
+            arms.iter().map(|arm| format!("{} {}", arm.name, percent(arm.accuracy))).collect();
+        format!("{} ({}); no semi-supervised arm was run", each.join(", "), seeds(n_seeds))
+    };
+    compared.unwrap_or_else(alone)
+}
+
+fn reversed(difference: &Difference) -> Difference {
+    let turn = |ends: Interval| Interval { low: -ends.high, high: -ends.low };
+    Difference { mean: -difference.mean, interval: difference.interval.map(turn), ..difference.clone() }
+}
+
+/// The judgement and what it rests on.
+fn judged(difference: &Difference, n_seeds: usize) -> String {
+    let p = difference.p.and_then(finite);
+    let interval = proper(difference.interval);
+    let (certain, ground) = match (n_seeds, p, interval) {
+        (0 | 1, Some(p), _) => {
+            let shown = p_value(p);
+            let p_text = if shown.starts_with('<') { format!("p {shown}") } else { format!("p = {shown}") };
+            (Some(p < 0.05), format!("{} points, {p_text}", points(difference.mean)))
+        }
+        (2.., _, Some(ends)) => {
+            let ground = format!(
+                "{} points in the mean, 95% interval {} to {}",
+                points(difference.mean),
+                points(ends.low),
+                points(ends.high)
+            );
+            (Some(ends.low > 0.0 || ends.high < 0.0), ground)
+        }
+        _ => (None, format!("{} points", points(difference.mean))),
+    };
+    let word = match certain {
+        Some(true) if difference.mean > 0.0 => "better",
+        Some(true) if difference.mean < 0.0 => "worse",
+        Some(_) => "not distinguishable",
+        None => "not tested",
+    };
+    format!("{word} ({ground}, {})", seeds(n_seeds))
+}
+
+fn seeds(n: usize) -> String {
+    if n == 1 { "one seed only".into() } else { format!("{} seeds", count(n)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SeedReport;
+
+    fn row(arm: &str, role: ArmRole, accuracy: f64, difference: Option<Difference>) -> ArmRow {
+        ArmRow { arm: arm.into(), role, accuracy, difference, ..Default::default() }
+    }
+
+    fn difference(against: &str, mean: f64, p: Option<f64>) -> Option<Difference> {
+        let interval = Some(Interval { low: mean - 0.02, high: mean + 0.02 });
+        Some(Difference { against: against.into(), mean, interval, p })
+    }
+
+    fn one_seed(arms: Vec<ArmRow>) -> Report {
+        Report { seeds: vec![SeedReport { arms, ..Default::default() }], ..Default::default() }
+    }
+
+    fn check(report: &Report, expected: &str) {
+        assert_eq!(verdict(report), expected);
+    }
+
+    #[test]
+    fn one_seed_rests_on_p() {
+        let arms = |mean: f64, p: f64| {
+            vec![
+                row("sft", ArmRole::LabelsOnly, 0.82, difference("sft-matched", -0.01, Some(0.9))),
+                row("sft-matched", ArmRole::LabelsOnly, 0.83, None),
+                row(
+                    "SemiEvol",
+                    ArmRole::SemiSupervised,
+                    0.83 + mean,
+                    difference("sft-matched", mean, Some(p)),
+                ),
+            ]
+        };
+        let start = "against 83.0 for the better fine-tuning on labels alone (sft-matched):";
+        check(
+            &one_seed(arms(0.011, 0.52)),
+            &format!("SemiEvol 84.1 {start} not distinguishable (+1.1 points, p = 0.520, one seed only)."),
+        );
+        check(
+            &one_seed(arms(0.05, 1e-5)),
+            &format!("SemiEvol 88.0 {start} better (+5.0 points, p <0.001, one seed only)."),
+        );
+        check(
+            &one_seed(arms(-0.05, 0.02)),
+            &format!("SemiEvol 78.0 {start} worse (−5.0 points, p = 0.020, one seed only)."),
+        );
+    }
+
+    #[test]
+    fn several_seeds_rest_on_the_interval_over_them() {
+        let report = |mean: f64| {
+            let arm = |arm: &str, role, accuracy, difference| ArmOverSeeds {
+                arm: arm.into(),
+                role,
+                accuracy,
+                difference,
+                ..Default::default()
+            };
+            Report {
+                seeds: vec![SeedReport::default(); 3],
+                summary: vec![
+                    arm("sft", ArmRole::LabelsOnly, 0.8, None),
+                    arm("SemiEvol", ArmRole::SemiSupervised, 0.8 + mean, difference("sft", mean, None)),
+                ],
+                ..Default::default()
+            }
+        };
+        check(
+            &report(0.01),
+            "SemiEvol 81.0 against 80.0 for fine-tuning on labels alone (sft): not distinguishable (+1.0 points in the mean, 95% interval −1.0 to +3.0, 3 seeds).",
+        );
+        check(
+            &report(0.03),
+            "SemiEvol 83.0 against 80.0 for fine-tuning on labels alone (sft): better (+3.0 points in the mean, 95% interval +1.0 to +5.0, 3 seeds).",
+        );
+    }
+
+    #[test]
+    fn without_the_arms_it_says_so() {
+        let semi = || row("SemiEvol", ArmRole::SemiSupervised, 0.84, None);
+        check(
+            &one_seed(vec![semi()]),
+            "SemiEvol 84.0 (one seed only); there is no fine-tuning on labels alone to compare it with.",
+        );
+        check(
+            &one_seed(vec![
+                row("vanilla", ArmRole::Base, 0.71, difference("sft", -0.12, Some(0.0001))),
+                row("sft", ArmRole::LabelsOnly, 0.83, None),
+            ]),
+            "sft 83.0 against 71.0 for the model as it is (vanilla): better (+12.0 points, p <0.001, one seed only); no semi-supervised arm was run.",
+        );
+        check(
+            &one_seed(vec![row("vanilla", ArmRole::Base, f64::NAN, None)]),
+            "vanilla – (one seed only); no semi-supervised arm was run.",
+        );
+        check(&Report::default(), "There are no results yet.");
+        let seeds = vec![SeedReport::default(); 2];
+        check(
+            &Report { seeds, ..Default::default() },
+            "There are 2 seeds but no mean over them, so nothing is concluded.",
+        );
+    }
+
+    #[test]
+    fn an_untested_difference_is_not_called_better() {
+        let arms = vec![
+            row("sft", ArmRole::LabelsOnly, 0.8, None),
+            row("SemiEvol", ArmRole::SemiSupervised, 0.9, difference("sft", 0.1, None)),
+        ];
+        check(
+            &one_seed(arms),
+            "SemiEvol 90.0 against 80.0 for fine-tuning on labels alone (sft): not tested (+10.0 points, one seed only).",
+        );
+    }
+}
