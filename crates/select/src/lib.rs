@@ -1,5 +1,50 @@
 //! Collaborative selection (SemiEvol, arXiv 2410.14745, Eq. 5, 7, 8): [`Adjudicator`] decides where collaborators
 //! disagree, [`Selector`] keeps the pseudo-labels to train on.
+//!
+//! - Who decides: [`SelfJustify`] asks the warm model again, [`Majority`] counts, [`Mixture`] averages
+//!   probabilities. [`agreed`] says whether there is anything to decide.
+//! - What is kept: [`Percentile`] the surest, [`PerClass`] the surest of each class, [`All`], or as the control as
+//!   many at [`Random`].
+//! - [`classify`] makes a cheap collaborator out of embeddings.
+//!
+//! The decision that shaped it: a selector sees the whole pool at once and returns a [`Decision`] for everything
+//! in it, with a reason in words. A percentile is a fact about the population, so a rule that looks at one
+//! pseudo-label at a time could not be the paper's; and a run can be read afterwards. The cost: no selection before
+//! the last collaborator has answered.
+//!
+//! A selector of one's own is one method:
+//!
+//! ```
+//! use semievol_core::{Answer, Confidence};
+//! use semievol_select::{Decision, Pool, PseudoLabel, SelectError, Selection, Selector};
+//!
+//! /// Keeps what all collaborators agree on.
+//! struct Unanimous;
+//!
+//! impl Selector for Unanimous {
+//!     fn id(&self) -> String { "unanimous".into() }
+//!     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
+//!         let decide = |label: &PseudoLabel| match (&label.answer, label.agreed && label.confidence.is_some()) {
+//!             (Some(_), true) => Decision::accept("all collaborators agree"),
+//!             _ => Decision::reject("at least one collaborator differs"),
+//!         };
+//!         Ok(Selection { decisions: pool.unlabelled.iter().map(decide).collect() })
+//!     }
+//! }
+//!
+//! let label = |id: &str, agreed| PseudoLabel {
+//!     id: id.into(),
+//!     answer: Some(Answer::Choice(1)),
+//!     confidence: Confidence::new(-0.2),
+//!     agreed,
+//! };
+//! let labels = [label("a", true), label("b", false)];
+//! let selection = Unanimous.select(Pool { unlabelled: &labels, labelled: &[] })?;
+//! assert!(selection.decisions[0].accepted && !selection.decisions[1].accepted);
+//! // Hold your own to what the pipeline relies on.
+//! semievol_testkit::contracts::selector(&Unanimous);
+//! # Ok::<(), SelectError>(())
+//! ```
 
 mod adjudicate;
 mod agreement;

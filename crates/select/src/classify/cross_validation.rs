@@ -7,8 +7,8 @@ use semievol_model::Embeddings;
 
 /// The penalties that are tried, strongest first, by steps of the square root of 10. With unit vectors the first
 /// leaves little more than the classes' shares, the last separates whatever can be separated.
-pub const L2_GRID: [f64; 11] =
-    [10.0, 3.162, 1.0, 0.3162, 0.1, 0.031_62, 0.01, 0.003_162, 0.001, 0.000_316_2, 0.000_1];
+pub const L2_GRID: [f64; 13] =
+    [10.0, 3.162, 1.0, 0.3162, 0.1, 0.03162, 1e-2, 3.162e-3, 1e-3, 3.162e-4, 1e-4, 3.162e-5, 1e-5];
 
 /// Keeps the loss of a class that a fold's training rows lack finite, and the same for every penalty.
 const LEAST_PROBABILITY: f64 = 1e-12;

@@ -2,12 +2,18 @@
 //!
 //! A suite tries every rule, then panics once with all that were broken, each with the values that show it.
 
+mod adjudicator;
+mod confidence;
 mod embedder;
 mod language_model;
+mod selector;
 mod trainer;
 
+pub use adjudicator::adjudicator;
+pub use confidence::confidence;
 pub use embedder::embedder;
 pub use language_model::language_model;
+pub use selector::selector;
 pub use trainer::trainer;
 
 /// A promise of the trait, and how to try it.

@@ -1,0 +1,50 @@
+//! Every adjudicator and selector keeps what its trait promises.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+
+use semievol_core::Seed;
+use semievol_select::{All, Majority, Mixture, Over, PerClass, Percentile, Random, SelfJustify};
+use semievol_testkit::contracts;
+
+#[test]
+fn self_justify() {
+    contracts::adjudicator(&SelfJustify::new(8).unwrap());
+}
+
+#[test]
+fn majority() {
+    contracts::adjudicator(&Majority);
+}
+
+#[test]
+fn mixture() {
+    contracts::adjudicator(&Mixture);
+}
+
+#[test]
+fn percentile() {
+    for over in [Over::Unlabelled, Over::Labelled] {
+        for theta in [0.1, 10.0, 50.0, 100.0] {
+            contracts::selector(&Percentile::new(theta, over).unwrap());
+        }
+    }
+}
+
+#[test]
+fn per_class() {
+    for theta in [0.1, 50.0, 100.0] {
+        contracts::selector(&PerClass::new(theta).unwrap());
+    }
+}
+
+#[test]
+fn all() {
+    contracts::selector(&All);
+}
+
+#[test]
+fn random() {
+    for seed in [0, 1] {
+        contracts::selector(&Random::new(50.0, Seed(seed)).unwrap());
+    }
+}
