@@ -12,16 +12,18 @@ use std::path::{Path, PathBuf};
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask experiment --quick                  the whole way in two minutes, on few rows
-  cargo xtask experiment                          movie-review sentiment, 64 labels
+  cargo xtask experiment                          movie-review sentiment: 64 labels, 600 unlabelled sentences
+  cargo xtask experiment --preset paper           the same with the paper's settings
   cargo xtask experiment --seeds 1,2,3            with mean and spread over three draws
-  cargo xtask experiment --set train.lr=1e-4 --set train.epochs=8
+  cargo xtask experiment --set train.lr=1e-4 --set method.select.theta=30
   cargo xtask experiment fpb --data path/to/fpb   files that you have
   cargo xtask experiment mine.toml                a file of yours; start from one in xtask/experiments/
 
 The first run downloads the model (93 MB) and the data with pip. SEMIEVOL_CACHE names the folder for downloads.
-Results go to OUT/NAME-DIGEST: another configuration gets another folder, the same one is written again.";
+Results go to OUT/NAME-DIGEST, report.html among them. Stopped and started again, a run goes on where it was;
+stages that another run below OUT has finished with the same inputs are copied from there.";
 
-/// Compares a model as it is with the model fine-tuned on a few labels, and prints a table.
+/// Compares a model as it is, fine-tuned on a few labels, and fine-tuned on labels and pseudo-labels.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -31,6 +33,9 @@ pub struct Args {
     /// Fewer rows and steps, as the file's table `quick` says: every stage is real, the numbers are rough.
     #[arg(long)]
     quick: bool,
+    /// The method's preset: `default` or `paper`. Put before what the file changes of it; named in the results.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
     /// Runs these seeds instead of the file's.
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     seeds: Vec<u64>,
@@ -80,7 +85,12 @@ fn read(args: &Args) -> anyhow::Result<Experiment> {
     let text = fs::read_to_string(&file).with_context(|| {
         format!("{}: cannot be read; `cargo xtask experiment --list` lists experiments", file.display())
     })?;
-    let mut config = ExperimentConfig::parse_with(&text, &file, &args.set)?;
+    let preset = args.preset.iter().map(|name| format!("method.preset={name}").parse::<Override>());
+    let changes = preset.chain(args.set.iter().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;
+    let mut config = ExperimentConfig::parse_with(&text, &file, &changes)?;
+    if let Some(name) = &args.preset {
+        config.name = format!("{}-{name}", config.name);
+    }
     if !args.seeds.is_empty() {
         config.seeds = args.seeds.clone();
     }
@@ -103,6 +113,9 @@ fn measure(experiment: &Experiment, hub: &Hub, out: &Path, screen: &mut Screen) 
 /// Prints the results and keeps the times beside them.
 fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
     println!("\n{}", results.table());
+    for (heading, table) in results.pseudo_tables() {
+        println!("{heading}\n{table}");
+    }
     for line in results.sizes().into_iter().chain(results.notes()) {
         println!("{line}");
     }
@@ -116,6 +129,6 @@ fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
     fs::write(&temporary, timing + "\n")
         .and_then(|()| fs::rename(&temporary, &file))
         .with_context(|| file.display().to_string())?;
-    println!("results: {}", results.folder.display());
+    println!("results: {}; open report.html there in a browser", results.folder.display());
     Ok(())
 }

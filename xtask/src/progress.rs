@@ -1,9 +1,9 @@
 //! Events on standard error: bars on a terminal, one line per stage elsewhere.
 
-use crate::timing::{Timing, unit};
+use crate::timing::Timing;
 use indicatif::{ProgressBar, ProgressStyle};
 use semievol::hub::Progress;
-use semievol::{Event, Stage};
+use semievol::{Event, Stage, StageEvent};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -34,21 +34,7 @@ impl Screen {
             Event::Overlap { seed, report } if !report.is_empty() => {
                 self.line(&format!("seed {seed}: {report}"));
             }
-            Event::Stage(stage) => {
-                self.timing.begin();
-                self.bar(*stage);
-            }
-            Event::Progress { done, .. } => self.bar.set_position(*done as u64),
-            Event::Step(step) => {
-                self.timing.add_tokens(step.tokens);
-                let rate = self.timing.tokens_per_second();
-                self.bar.set_message(format!("loss {:.3}, {rate:.0} tokens/s", step.loss));
-                self.bar.set_position(step.step as u64 + 1);
-            }
-            Event::StageDone(stage) => {
-                let line = self.timing.end(*stage).line();
-                self.line(&line);
-            }
+            Event::Stage { seed, event } => self.stage(*seed, event),
             Event::Note(note) => self.line(note),
             _ => {}
         }
@@ -81,12 +67,45 @@ impl Screen {
         }
     }
 
-    fn bar(&mut self, stage: Stage) {
+    fn stage(&mut self, seed: u64, event: &StageEvent) {
+        match event {
+            StageEvent::Begin(stage) => {
+                self.timing.begin();
+                self.bar(seed, stage);
+            }
+            StageEvent::Progress { done } => self.position(*done),
+            StageEvent::Step(step) => {
+                self.timing.add_tokens(step.tokens);
+                let rate = self.timing.tokens_per_second();
+                self.bar.set_message(format!("loss {:.3}, {rate:.0} tokens/s", step.loss));
+                self.position(step.step + 1);
+            }
+            StageEvent::Done(stage) => {
+                let line = self.timing.end(seed, stage).line();
+                self.line(&line);
+            }
+            StageEvent::Kept(stage) => {
+                self.line(&format!("seed {seed}, {}: finished before", stage.name));
+            }
+            StageEvent::Note(note) => self.line(&format!("seed {seed}: {note}")),
+            _ => {}
+        }
+    }
+
+    fn bar(&mut self, seed: u64, stage: &Stage) {
         let bar = ProgressBar::new(stage.total as u64);
         let rate = "{per_sec}  {eta} left  {msg}";
-        let text = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {}  {rate}", unit(stage));
-        let prefix = format!("seed {}, {}, {}", stage.seed, stage.arm, stage.work.as_str());
-        self.replace(bar.with_style(style(&text)).with_prefix(prefix));
+        let text = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {}  {rate}", stage.unit);
+        self.replace(bar.with_style(style(&text)).with_prefix(format!("seed {seed}, {}", stage.name)));
+    }
+
+    fn position(&mut self, done: usize) {
+        if done > 0 && self.bar.position() == 0 {
+            // What an earlier run had done says nothing about the rate of this one.
+            self.bar.reset_eta();
+        }
+        self.timing.progress(done);
+        self.bar.set_position(done as u64);
     }
 
     fn spinner(&mut self, text: String) {

@@ -9,6 +9,8 @@ pub struct Timing {
     started: Instant,
     stage: Instant,
     tokens: usize,
+    /// Units of the stage that were done before its first one here; none until there is one.
+    kept: Option<usize>,
     /// Seconds until the model was there, fetched and loaded.
     pub load: Duration,
     parts: Vec<Part>,
@@ -16,7 +18,10 @@ pub struct Timing {
 
 /// A stage that has ended.
 pub struct Part {
+    seed: u64,
     stage: Stage,
+    /// Units that an earlier run had done.
+    kept: usize,
     took: Duration,
     /// Tokens trained on; none for other stages.
     tokens: Option<usize>,
@@ -26,7 +31,7 @@ impl Timing {
     /// The clock starts.
     pub fn start() -> Self {
         let now = Instant::now();
-        Timing { started: now, stage: now, tokens: 0, load: Duration::ZERO, parts: Vec::new() }
+        Timing { started: now, stage: now, tokens: 0, kept: None, load: Duration::ZERO, parts: Vec::new() }
     }
 
     /// Time since the start.
@@ -38,6 +43,12 @@ impl Timing {
     pub fn begin(&mut self) {
         self.stage = Instant::now();
         self.tokens = 0;
+        self.kept = None;
+    }
+
+    /// So many units of the stage are done.
+    pub fn progress(&mut self, done: usize) {
+        self.kept.get_or_insert(done.saturating_sub(1));
     }
 
     /// A step of the stage has been through so many tokens.
@@ -51,10 +62,10 @@ impl Timing {
     }
 
     /// The stage has ended.
-    pub fn end(&mut self, stage: Stage) -> &Part {
+    pub fn end(&mut self, seed: u64, stage: &Stage) -> &Part {
         let tokens = Some(self.tokens).filter(|tokens| *tokens > 0);
-        let part = Part { stage, took: self.stage.elapsed(), tokens };
-        self.parts.push(part);
+        let kept = self.kept.unwrap_or(0);
+        self.parts.push(Part { seed, stage: stage.clone(), kept, took: self.stage.elapsed(), tokens });
         &self.parts[self.parts.len() - 1]
     }
 
@@ -79,36 +90,32 @@ impl Timing {
 impl Part {
     /// What was done and how fast.
     pub fn line(&self) -> String {
-        let Stage { seed, arm, work, total } = self.stage;
-        let (rate, took) = (total as f64 / self.took.as_secs_f64(), short(self.took));
-        let tokens = self.tokens.map(|tokens| tokens as f64 / self.took.as_secs_f64());
-        let tokens = tokens.map(|rate| format!(", {rate:.0} tokens/s")).unwrap_or_default();
+        let Part { seed, stage, kept, took, tokens } = self;
+        let seconds = took.as_secs_f64();
+        let tokens = tokens.map(|tokens| format!(", {:.0} tokens/s", tokens as f64 / seconds));
+        let before = if *kept > 0 { format!(", {kept} of them before") } else { String::new() };
         format!(
-            "seed {seed}, {arm}, {}: {total} {} in {took} ({rate:.2}/s{tokens})",
-            work.as_str(),
-            unit(self.stage)
+            "seed {seed}, {}: {} {}{before} in {} ({:.2}/s{})",
+            stage.name,
+            stage.total,
+            stage.unit,
+            short(*took),
+            (stage.total - kept) as f64 / seconds,
+            tokens.unwrap_or_default()
         )
     }
 
     fn to_json(&self) -> Value {
-        let Stage { seed, arm, work, total } = self.stage;
+        let Part { seed, stage, kept, took, tokens } = self;
         let mut value = json!({
-            "seed": seed, "arm": arm.as_str(), "work": work.as_str(), "unit": unit(self.stage), "n": total,
-            "seconds": seconds(self.took), "per_second": total as f64 / self.took.as_secs_f64(),
+            "seed": seed, "stage": stage.name, "unit": stage.unit.to_string(), "n": stage.total, "n_before": kept,
+            "seconds": seconds(*took), "per_second": (stage.total - kept) as f64 / took.as_secs_f64(),
         });
-        if let Some(tokens) = self.tokens {
+        if let Some(tokens) = *tokens {
             value["tokens"] = tokens.into();
-            value["tokens_per_second"] = (tokens as f64 / self.took.as_secs_f64()).into();
+            value["tokens_per_second"] = (tokens as f64 / took.as_secs_f64()).into();
         }
         value
-    }
-}
-
-/// What is counted.
-pub fn unit(stage: Stage) -> &'static str {
-    match stage.work {
-        semievol::Work::Train => "steps",
-        semievol::Work::Answer => "prompts",
     }
 }
 

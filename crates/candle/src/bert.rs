@@ -47,11 +47,14 @@ impl BertEmbedder {
             VarBuilder::from_buffered_safetensors(bytes, DType::F32, &Device::Cpu).map_err(broken)?;
         let model = BertModel::load(variables, &config).map_err(broken)?;
         let tokenizer = read_tokenizer(folder, &config)?;
-        let id = model_id(folder, std::slice::from_ref(&weights))?;
+        // The same weights with another tokenizer or another cut make other vectors.
+        let read = ["model.safetensors", "config.json", "tokenizer.json", "sentence_bert_config.json"];
+        let read = read.map(|file| folder.join(file)).into_iter().filter(|path| path.is_file());
+        let id = model_id(folder, &read.collect::<Vec<_>>())?;
         Ok(BertEmbedder { id, model, tokenizer, dim: config.hidden_size })
     }
 
-    /// The folder's name and the beginning of the digest of its weights.
+    /// The folder's name and the beginning of the digest of all that decides its vectors.
     pub fn id(&self) -> &ModelId {
         &self.id
     }

@@ -207,7 +207,9 @@ impl LanguageModel for CandleModel {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_context: self.base.llama.config().max_context, scores: true, seeded: true }
+        let max_context = self.base.llama.config().max_context;
+        // Products of other sizes add up in another order: the last bits depend on the batch.
+        Capabilities { max_context, scores: true, seeded: true, batch_invariant: false }
     }
 
     fn generate_each(

@@ -43,7 +43,7 @@ impl Candidate {
 }
 
 /// How sure a pseudo-label is: finite, larger is surer. Its scale is the estimator's own.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Confidence(f64);
 
 impl Confidence {
@@ -62,8 +62,14 @@ impl Eq for Confidence {}
 
 impl Ord for Confidence {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        // -0.0 and 0.0 are one confidence, as `PartialEq` says.
-        self.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal)
+        // -0.0 and 0.0 are one confidence, as `PartialEq` says; there is no NaN.
+        self.0.partial_cmp(&other.0).unwrap_or(std::cmp::Ordering::Equal)
+    }
+}
+
+impl PartialOrd for Confidence {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
 }
 

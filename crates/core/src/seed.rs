@@ -23,6 +23,12 @@ impl Seed {
         Seed(u64::from_le_bytes(bytes))
     }
 
+    /// A number drawn uniformly from `[0, 1)`; the same seed gives the same number.
+    pub fn uniform(self) -> f64 {
+        // 53 bits, as many as an f64 holds. The stream mixes the bits of seeds that were not hashed.
+        (SplitMix64(self.0).next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// A permutation of `0..len` drawn from this seed (Fisher-Yates over a SplitMix64 stream).
     pub fn permutation(self, len: usize) -> Vec<usize> {
         let mut stream = SplitMix64(self.0);
@@ -78,6 +84,13 @@ mod tests {
             order.sort_unstable();
             assert_eq!(order, (0..len).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn uniform_numbers_fill_the_unit_interval() {
+        let mut tenths = [0; 10];
+        (0..10_000).for_each(|i| tenths[(Seed(5).child("u", i).uniform() * 10.0) as usize] += 1);
+        assert!(tenths.iter().all(|n| (900..1100).contains(n)), "{tenths:?}");
     }
 
     #[test]

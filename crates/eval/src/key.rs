@@ -70,6 +70,11 @@ impl AnswerKey {
         self.entries.is_empty()
     }
 
+    /// Whether there is an answer for a sample.
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.contains_key(id)
+    }
+
     /// Grades predictions for any of the key's samples, in the order given. `is_correct` takes the predicted
     /// and the gold answer, as `Task::is_correct` does.
     pub fn grade(

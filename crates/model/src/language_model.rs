@@ -19,11 +19,14 @@ pub struct Capabilities {
     pub scores: bool,
     /// The same seed gives the same response.
     pub seeded: bool,
+    /// A request gets the same bits whatever else is asked in the same call. Where this does not hold, as in
+    /// an engine that packs requests, who wants to repeat a run exactly repeats whole calls.
+    pub batch_invariant: bool,
 }
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Capabilities { max_context: usize::MAX, scores: false, seeded: true }
+        Capabilities { max_context: usize::MAX, scores: false, seeded: true, batch_invariant: true }
     }
 }
 

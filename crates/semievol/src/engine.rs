@@ -1,36 +1,44 @@
 //! The engine of this process as the parts of an experiment.
 
-use crate::{Event, Experiment, Parts, RunError};
+use crate::{Event, Experiment, RunError};
+use semievol_candle::bert::BertEmbedder;
 use semievol_candle::{BaseModel, CandleTrainer, load_model};
-use semievol_hub::Hub;
-use std::path::Path;
+use semievol_hub::{Hub, Source};
+use semievol_model::LanguageModel;
+use semievol_pipeline::{NamedEmbedder, Parts};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A base model with the trainer for it.
-#[derive(Debug, Clone)]
+/// A base model with the trainer for it, and an embedder where one is needed.
 pub struct Engine {
     base: BaseModel,
     trainer: CandleTrainer,
+    embedder: Option<BertEmbedder>,
+    models: BTreeMap<String, Arc<dyn LanguageModel>>,
 }
 
 impl Engine {
-    /// Fetches and loads the model that an experiment names.
+    /// Fetches and loads the models that an experiment names.
     ///
     /// # Errors
-    /// If it cannot be fetched, or is no model that this engine runs.
+    /// If one cannot be fetched, or is no model that this engine runs.
     pub fn open(
         experiment: &Experiment,
         hub: &Hub,
         events: &mut dyn FnMut(&Event),
     ) -> Result<Self, RunError> {
-        let source = &experiment.config().model;
-        let what = source.to_string();
-        let mut on =
-            |progress: &_| events(&Event::Fetching { what: what.clone(), progress: Clone::clone(progress) });
-        let fetched = hub.fetch(source, &mut on);
-        let fetched =
-            fetched.map_err(|source| RunError::Fetch { key: "model", source: source.into(), hint: "" })?;
-        events(&Event::Loading { path: fetched.path.clone() });
-        Self::load(&fetched.path)
+        let embedder = match experiment.embedder()? {
+            Some(source) => Some(fetch("embedder", source, hub, events)?),
+            None => None,
+        };
+        let model = fetch("model", &experiment.config().model, hub, events)?;
+        events(&Event::Loading { path: model.clone() });
+        let engine = Self::load(&model)?;
+        match embedder {
+            Some(folder) => engine.with_embedder(&folder),
+            None => Ok(engine),
+        }
     }
 
     /// Loads a GGUF file or a Hugging Face folder.
@@ -38,14 +46,49 @@ impl Engine {
     /// # Errors
     /// If it is no model that this engine runs.
     pub fn load(path: &Path) -> Result<Self, RunError> {
-        let loaded = load_model(path).and_then(BaseModel::new);
         let base =
-            loaded.map_err(|error| RunError::Load { reason: error.to_string(), source: Box::new(error) })?;
-        Ok(Engine { trainer: CandleTrainer::new(base.clone()), base })
+            load_model(path).and_then(BaseModel::new).map_err(|error| RunError::load("model", error))?;
+        let trainer = CandleTrainer::new(base.clone());
+        Ok(Engine { trainer, base, embedder: None, models: BTreeMap::new() })
+    }
+
+    /// The same engine with an embedder from a folder in the layout of sentence-transformers.
+    ///
+    /// # Errors
+    /// If it is no BERT that this engine runs.
+    pub fn with_embedder(mut self, folder: &Path) -> Result<Self, RunError> {
+        let embedder = BertEmbedder::load(folder).map_err(|error| RunError::load("embedder", error))?;
+        self.embedder = Some(embedder);
+        Ok(self)
+    }
+
+    /// The same engine with a further model that collaborators may name.
+    pub fn with_model(mut self, name: impl Into<String>, model: Arc<dyn LanguageModel>) -> Self {
+        self.models.insert(name.into(), model);
+        self
     }
 
     /// The parts of an experiment.
     pub fn parts(&self) -> Parts<'_> {
-        Parts { loader: &self.base, trainer: &self.trainer }
+        let embedder = self.embedder.as_ref();
+        Parts {
+            loader: &self.base,
+            trainer: &self.trainer,
+            embedder: embedder.map(|embedder| NamedEmbedder { id: embedder.id(), embedder }),
+            models: &self.models,
+        }
     }
+}
+
+fn fetch(
+    key: &'static str,
+    source: &Source,
+    hub: &Hub,
+    events: &mut dyn FnMut(&Event),
+) -> Result<PathBuf, RunError> {
+    let what = source.to_string();
+    let mut on =
+        |progress: &_| events(&Event::Fetching { what: what.clone(), progress: Clone::clone(progress) });
+    let fetched = hub.fetch(source, &mut on);
+    Ok(fetched.map_err(|source| RunError::Fetch { key, source: source.into(), hint: "" })?.path)
 }

@@ -1,16 +1,14 @@
 use semievol_data::{DataError, SplitError};
 use semievol_eval::EvalError;
 use semievol_hub::HubError;
-use semievol_model::ModelError;
-use semievol_train::TrainError;
-use std::path::PathBuf;
+use semievol_pipeline::PipelineError;
 use thiserror::Error;
 
-/// Why an experiment stopped. What was written up to then stays.
+/// Why an experiment stopped. What was written up to then stays, and the next run goes on from it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The model or a data file cannot be had.
+    /// A model or a data file cannot be had.
     #[error("{key}: {source}{hint}")]
     Fetch {
         /// The key of the configuration that names it.
@@ -38,37 +36,27 @@ pub enum RunError {
         /// Which, and how many there are.
         source: Box<SplitError>,
     },
-    /// Data, task and model do not go together; found before anything is computed.
+    /// Data, task, method and models do not go together; found before anything is computed.
     #[error("{0}")]
     Assembly(String),
-    /// The model failed.
-    #[error("seed {seed}, {arm}: {source}")]
-    Model {
-        /// The seed.
-        seed: u64,
-        /// What was being run.
-        arm: &'static str,
-        /// Why.
-        source: Box<ModelError>,
-    },
     /// A model cannot be loaded.
-    #[error("model: {reason}")]
+    #[error("{key}: {reason}")]
     Load {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// What and why.
         reason: String,
         /// The error behind it.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// There is no adapter.
-    #[error("seed {seed}, sft: {source}{about}")]
-    Train {
+    /// A stage of a seed.
+    #[error("seed {seed}, {source}")]
+    Stage {
         /// The seed.
         seed: u64,
-        /// Why.
-        source: Box<TrainError>,
-        /// The sample it is about; empty for none.
-        about: String,
+        /// Which and why.
+        source: Box<PipelineError>,
     },
     /// The results cannot be graded.
     #[error("seed {seed}: {source}")]
@@ -78,12 +66,27 @@ pub enum RunError {
         /// Why.
         source: Box<EvalError>,
     },
-    /// A file of the results.
-    #[error("{}: cannot be written: {source}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A file of the results, or parts that make no method.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The page of results cannot be made.
+    #[error(transparent)]
+    Report(#[from] semievol_report::ReportError),
+}
+
+impl RunError {
+    pub(crate) fn load(key: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        RunError::Load { key, reason: source.to_string(), source: Box::new(source) }
+    }
+
+    pub(crate) fn stage(seed: u64) -> impl Fn(PipelineError) -> Self {
+        move |source| match source {
+            PipelineError::Assembly(what) => RunError::Assembly(what),
+            source => RunError::Stage { seed, source: source.into() },
+        }
+    }
+
+    pub(crate) fn eval(seed: u64) -> impl Fn(EvalError) -> Self {
+        move |source| RunError::Eval { seed, source: source.into() }
+    }
 }

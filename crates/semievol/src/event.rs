@@ -1,8 +1,8 @@
-use crate::{Arm, SetSizes};
+use crate::SetSizes;
 use semievol_data::OverlapReport;
 use semievol_hub::Progress;
 use semievol_model::ModelId;
-use semievol_train::Step;
+use semievol_pipeline::StageEvent;
 use std::path::PathBuf;
 
 /// What an experiment is doing, as it does it. Nothing in it is a time: who draws it has the clock.
@@ -45,51 +45,13 @@ pub enum Event {
         /// Rows that stand twice.
         report: OverlapReport,
     },
-    /// A stage begins.
-    Stage(Stage),
-    /// So much of the stage is done.
-    Progress {
-        /// Samples answered.
-        done: usize,
-        /// Samples in all.
-        total: usize,
+    /// A stage of a seed begins, goes on, or ends.
+    Stage {
+        /// The seed.
+        seed: u64,
+        /// What happened.
+        event: StageEvent,
     },
-    /// An optimiser step of the stage is done.
-    Step(Step),
-    /// The stage has ended.
-    StageDone(Stage),
     /// Something the user should know.
     Note(String),
-}
-
-/// A part of an experiment that takes long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stage {
-    /// The seed.
-    pub seed: u64,
-    /// The arm.
-    pub arm: Arm,
-    /// What is done.
-    pub work: Work,
-    /// Optimiser steps or samples.
-    pub total: usize,
-}
-
-/// What a [`Stage`] does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Work {
-    /// Trains an adapter; the unit is the optimiser step.
-    Train,
-    /// Answers the test samples; the unit is the sample.
-    Answer,
-}
-
-impl Work {
-    /// One word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Work::Train => "train",
-            Work::Answer => "answer",
-        }
-    }
 }

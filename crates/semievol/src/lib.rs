@@ -2,7 +2,7 @@
 //! rows, which task and which ways to answer are compared; [`Experiment::run`] compares them.
 //!
 //! Depend on this crate to run a comparison from Rust, or to reach all parts of semievol through one
-//! dependency. At this stage two arms exist: the model as it is, and fine-tuned on the labelled rows.
+//! dependency.
 //!
 //! The decision that shaped it: the run sees traits ([`Parts`]) and reports events ([`Event`]); it prints
 //! nothing and reads no clock. So the same run serves a terminal, a test with doubles and a notebook, and what
@@ -18,6 +18,8 @@
 //! let text = r#"
 //!     name = "remarks"
 //!     model = "tiny-llama"
+//!
+//!     arms = ["vanilla", "sft"]
 //!
 //!     [data]
 //!     labelled = "labeled.csv"
@@ -43,36 +45,48 @@
 //! | file | content |
 //! |---|---|
 //! | `config.toml` | the configuration with everything said; runs again as it is |
+//! | `manifest.json` | configuration, digests of models and data, parts, seeds, version |
 //! | `seed-N/split.json` | ids of the rows drawn |
+//! | `seed-N/prompts.jsonl` | each unlabelled row's neighbours and prompt |
+//! | `seed-N/candidates.jsonl` | each collaborator's answer |
+//! | `seed-N/justified.jsonl` | the final answers, and who decided |
+//! | `seed-N/confidence.jsonl` | how sure |
+//! | `seed-N/selection.jsonl` | kept or dropped, and why |
+//! | `seed-N/warm/`, `evolved/`, `sft/`, `sft_matched/` | adapters in PEFT's layout, each with `steps.jsonl` |
 //! | `seed-N/predictions-ARM.jsonl` | [`Answered`], one a line |
-//! | `seed-N/sft/` | the adapter in PEFT's layout, and `steps.jsonl` |
+//! | `seed-N/stages/` | manifests of finished stages, journals of unfinished ones |
 //! | `metrics.json` | [`Results`] |
-//! | `table.md` | the same to read |
+//! | `table.md`, `report.html` | the same to read |
 
-mod answer;
 mod arm;
 mod config;
 pub mod engine;
 mod error;
 mod event;
-mod files;
+mod pseudo;
+mod report;
 mod results;
 mod run;
 mod sets;
 
-pub use answer::{Answered, OptionScore};
 pub use arm::Arm;
-pub use config::{ConfigError, DataConfig, Draw, ExperimentConfig, Override, Quick};
+pub use config::{ConfigError, DataConfig, Draw, ExperimentConfig, Override, Quick, preset};
 pub use error::RunError;
-pub use event::{Event, Stage, Work};
-pub use results::{ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
-pub use run::{Experiment, Parts};
+pub use event::Event;
+pub use pseudo::{CollaboratorResults, PseudoResults, RightOf};
+pub use results::{Against, ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
+pub use run::Experiment;
+pub use semievol_pipeline::{Answered, Method, OptionScore, Parts, Stage, StageEvent, Unit};
 pub use sets::{ClassCount, SetSizes};
 
 pub use semievol_candle as candle;
+pub use semievol_confidence as confidence;
 pub use semievol_core as core;
 pub use semievol_data as data;
 pub use semievol_eval as eval;
 pub use semievol_hub as hub;
 pub use semievol_model as model;
+pub use semievol_pipeline as pipeline;
+pub use semievol_retrieval as retrieval;
+pub use semievol_select as select;
 pub use semievol_train as train;

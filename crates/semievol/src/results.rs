@@ -2,6 +2,7 @@
 
 mod markdown;
 
+use crate::pseudo::PseudoResults;
 use crate::{Arm, ExperimentConfig, SetSizes};
 use semievol_core::Seed;
 use semievol_data::OverlapReport;
@@ -44,8 +45,13 @@ pub struct SeedResults {
     pub overlap: OverlapReport,
     /// One entry per arm.
     pub arms: Vec<ArmResults>,
+    /// What became of the unlabelled rows; absent without the arm `semievol`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pseudo: Option<PseudoResults>,
     #[serde(skip)]
     pub(crate) graded: Vec<(Arm, Graded)>,
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
 }
 
 /// The results of an arm for one seed.
@@ -66,9 +72,10 @@ pub struct ArmResults {
     /// The mean F1 of the classes; absent for open answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
-    /// Against the vanilla model on the same samples; absent for that model itself.
+    /// Against the better of the arms with labels alone (of the test rows, so the comparison is strict), or the
+    /// vanilla model where there is none; absent for that arm itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub against_vanilla: Option<Comparison>,
+    pub against: Option<Against>,
     /// Precision, recall and F1 of each class; empty for open answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub per_class: Vec<ClassMetrics>,
@@ -78,6 +85,16 @@ pub struct ArmResults {
     /// Right and all answers of each category; empty where samples have none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub by_category: BTreeMap<String, (usize, usize)>,
+}
+
+/// A comparison with another arm on the same samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Against {
+    /// The other arm.
+    pub arm: Arm,
+    /// This arm less the other.
+    #[serde(flatten)]
+    pub comparison: Comparison,
 }
 
 /// An arm over all seeds.
@@ -90,7 +107,8 @@ pub struct ArmSummary {
     /// Its macro-F1; absent for open answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<SeedSummary>,
-    /// Its gain in accuracy over the vanilla model; absent for that model and for a single seed.
+    /// Its gain in accuracy over the arm with labels alone that is better in the mean, or over the vanilla model
+    /// where there is none; absent for that arm and for a single seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain: Option<Gain>,
 }
@@ -98,7 +116,9 @@ pub struct ArmSummary {
 /// A mean difference of accuracy over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Gain {
-    /// The mean over the seeds of arm less vanilla.
+    /// The other arm.
+    pub against: Arm,
+    /// The mean over the seeds of this arm less the other.
     pub mean: f64,
     /// Its 95% interval; absent where it cannot be had.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,20 +145,39 @@ impl Results {
         folder: PathBuf,
         seeds: Vec<SeedResults>,
     ) -> Result<Self, EvalError> {
-        let summary =
-            config.arms.iter().map(|arm| ArmSummary::new(*arm, &seeds)).collect::<Result<_, _>>()?;
+        let mut summary =
+            config.arms.iter().map(|arm| ArmSummary::new(*arm, &seeds)).collect::<Result<Vec<_>, _>>()?;
+        let means: Vec<(Arm, f64)> = summary.iter().map(|arm| (arm.arm, arm.accuracy.mean)).collect();
+        if let Some(reference) = reference(&means).filter(|_| seeds.len() > 1) {
+            for arm in summary.iter_mut().filter(|arm| arm.arm != reference) {
+                arm.gain = Some(gain(arm.arm, reference, &seeds)?);
+            }
+        }
         Ok(Results { name: config.name.clone(), model, folder, seeds, summary })
     }
+}
+
+/// The arm that the others are held against: the better one with labels alone, else the vanilla model.
+fn reference(arms: &[(Arm, f64)]) -> Option<Arm> {
+    // The first of equals.
+    let better =
+        arms.iter().rev().filter(|(arm, _)| arm.is_sft()).max_by(|one, other| one.1.total_cmp(&other.1));
+    better.or_else(|| arms.iter().find(|(arm, _)| *arm == Arm::Vanilla)).map(|(arm, _)| *arm)
 }
 
 impl ArmResults {
     /// The results of all arms of a seed.
     pub(crate) fn of_seed(seed: u64, graded: &[(Arm, Graded)]) -> Result<Vec<ArmResults>, EvalError> {
-        let vanilla = graded.iter().find(|(arm, _)| *arm == Arm::Vanilla).map(|(_, graded)| graded);
+        let accuracies: Vec<(Arm, f64)> =
+            graded.iter().map(|(arm, graded)| (*arm, graded.accuracy())).collect();
+        let reference = reference(&accuracies);
+        let reference = graded.iter().find(|(arm, _)| Some(*arm) == reference);
         let new = |(arm, graded): &(Arm, Graded)| {
-            let compared = vanilla.filter(|_| *arm != Arm::Vanilla);
+            let other = reference.filter(|(other, _)| other != arm);
             let seed = Seed(seed).child("compare", 0);
-            let against_vanilla = compared.map(|vanilla| compare(graded, vanilla, seed)).transpose()?;
+            let against = other.map(|(arm, other)| {
+                Ok::<_, EvalError>(Against { arm: *arm, comparison: compare(graded, other, seed)? })
+            });
             let (n, n_correct) = (graded.len(), graded.n_correct());
             let macro_f1 = graded.macro_f1().ok();
             Ok(ArmResults {
@@ -149,7 +188,7 @@ impl ArmResults {
                 accuracy: graded.accuracy(),
                 interval: wilson(n_correct, n, LEVEL)?,
                 macro_f1,
-                against_vanilla,
+                against: against.transpose()?,
                 per_class: graded.per_class(),
                 confusion: macro_f1.map(|_| graded.confusion()),
                 by_category: graded.by_category(),
@@ -169,30 +208,23 @@ impl ArmSummary {
             arm,
             accuracy: over_seeds(&accuracy, LEVEL)?,
             macro_f1: macro_f1.map(|values| over_seeds(&values, LEVEL)).transpose()?,
-            gain: gain(arm, seeds)?,
+            gain: None,
         })
     }
 }
 
-fn gain(arm: Arm, seeds: &[SeedResults]) -> Result<Option<Gain>, EvalError> {
+fn gain(arm: Arm, against: Arm, seeds: &[SeedResults]) -> Result<Gain, EvalError> {
     let of = |wanted: Arm| -> Vec<Graded> {
-        seeds
-            .iter()
-            .flat_map(|seed| &seed.graded)
-            .filter(|(arm, _)| *arm == wanted)
-            .map(|(_, g)| g.clone())
-            .collect()
+        let graded = seeds.iter().flat_map(|seed| &seed.graded);
+        graded.filter(|(arm, _)| *arm == wanted).map(|(_, graded)| graded.clone()).collect()
     };
-    let (ours, vanilla) = (of(arm), of(Arm::Vanilla));
-    if arm == Arm::Vanilla || vanilla.is_empty() || seeds.len() < 2 {
-        return Ok(None);
-    }
+    let (ours, others) = (of(arm), of(against));
     if ours.iter().all(|run| run.ids().eq(ours[0].ids())) {
         let seed = Seed(seeds[0].seed).child("gain", 0);
-        let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &vanilla, seed)?;
-        return Ok(Some(Gain { mean, interval: Some(interval), method: GainMethod::RowsAndSeeds }));
+        let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;
+        return Ok(Gain { against, mean, interval: Some(interval), method: GainMethod::RowsAndSeeds });
     }
-    let differences: Vec<f64> = ours.iter().zip(&vanilla).map(|(a, b)| a.accuracy() - b.accuracy()).collect();
+    let differences: Vec<f64> = ours.iter().zip(&others).map(|(a, b)| a.accuracy() - b.accuracy()).collect();
     let summary = over_seeds(&differences, LEVEL)?;
-    Ok(Some(Gain { mean: summary.mean, interval: summary.interval, method: GainMethod::Seeds }))
+    Ok(Gain { against, mean: summary.mean, interval: summary.interval, method: GainMethod::Seeds })
 }

@@ -1,18 +1,20 @@
-//! The order of the stages.
+//! The order of the arms.
 
-use crate::answer::{Answered, answer_all, check};
 use crate::config::{ConfigError, ExperimentConfig, Origin, Quick};
+use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
-use crate::{Arm, Event, RunError, Stage, Work, files};
-use semievol_core::{Sample, Seed};
+use crate::{Arm, Event, RunError, report};
+use semievol_core::{Labeled, Sample, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
-use semievol_hub::Hub;
-use semievol_model::{LanguageModel, ModelId, ModelLoader};
-use semievol_train::{Example, TrainError, TrainJob, Trainer};
+use semievol_hub::{Hub, Source};
+use semievol_model::{LanguageModel, ModelId};
+use semievol_pipeline::{
+    Answered, Evolved, Lesson, Method, OnEvent, Parts, SeedRun, Shelf, StageEvent, Trained, files,
+};
+use semievol_train::Recipe;
 use sha2::{Digest, Sha256};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,15 +23,6 @@ use std::sync::Arc;
 pub struct Experiment {
     config: ExperimentConfig,
     origin: Origin,
-}
-
-/// What an experiment is run with. Both start from the same base model.
-#[derive(Clone, Copy)]
-pub struct Parts<'a> {
-    /// Gives the base model, alone or with an adapter.
-    pub loader: &'a dyn ModelLoader,
-    /// Makes the adapters.
-    pub trainer: &'a dyn Trainer,
 }
 
 impl Experiment {
@@ -52,14 +45,45 @@ impl Experiment {
         &self.config
     }
 
-    /// Runs every arm for every seed and writes a folder `NAME-DIGEST` into `out`.
-    ///
-    /// The digest is that of the configuration, the model and the data files, so results of different experiments never
-    /// mix. Run twice, the same build writes the same bytes; finished predictions are computed anew, and a
-    /// training that was interrupted goes on from its last checkpoint.
+    /// The parts of the file's method. Put one of your own in the place of another and hand them to
+    /// [`Experiment::run_with`].
     ///
     /// # Errors
-    /// What failed, for which seed and arm. Files that were written stay.
+    /// If its settings make no sense; never for an experiment that was checked.
+    pub fn method(&self) -> Result<Method, RunError> {
+        Ok(self.config.method.build()?)
+    }
+
+    /// Where the embedding model comes from, if any arm needs one.
+    ///
+    /// # Errors
+    /// If one is needed and the file names none.
+    pub fn embedder(&self) -> Result<Option<&Source>, RunError> {
+        let needed = self.needs(&self.config.method);
+        match &self.config.embedder {
+            None if needed.embedder => Err(RunError::Assembly(
+                "`embedder` is absent, but neighbours are found by embeddings: name an embedding model, or set method.retrieval = { kind = \"bm25\" } and leave classifiers out".into(),
+            )),
+            embedder => Ok(embedder.as_ref().filter(|_| needed.embedder)),
+        }
+    }
+
+    fn needs(&self, method: &semievol_pipeline::MethodConfig) -> Needs {
+        let has = |arm| self.config.arms.contains(&arm);
+        let shows = has(Arm::InContext) && method.neighbours > 0;
+        let embedder =
+            (has(Arm::Semievol) && method.needs_embedder()) || (shows && method.retrieval.needs_embedder());
+        Needs { embedder, retriever: shows || has(Arm::Semievol) }
+    }
+
+    /// Runs every arm for every seed and writes a folder `NAME-DIGEST` into `out`.
+    ///
+    /// The digest is that of the configuration, the models and the data files, so results of different
+    /// experiments never mix. Run twice, the same build writes the same bytes. Finished stages are read, of
+    /// this run or of another below `out` that had the same inputs; a partial one goes on where it stopped.
+    ///
+    /// # Errors
+    /// What failed, for which seed and stage. Files that were written stay.
     pub fn run(
         &self,
         hub: &Hub,
@@ -67,30 +91,56 @@ impl Experiment {
         events: &mut dyn FnMut(&Event),
         out: &Path,
     ) -> Result<Results, RunError> {
+        self.run_with(&self.method()?, hub, parts, events, out)
+    }
+
+    /// As [`Experiment::run`], with a method of which some parts are the caller's own.
+    ///
+    /// # Errors
+    /// As [`Experiment::run`].
+    pub fn run_with(
+        &self,
+        method: &Method,
+        hub: &Hub,
+        parts: Parts<'_>,
+        events: &mut dyn FnMut(&Event),
+        out: &Path,
+    ) -> Result<Results, RunError> {
         let task = self.config.task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
-        let base = parts.loader.load(None);
-        let base =
-            base.map_err(|error| RunError::Load { reason: error.to_string(), source: Box::new(error) })?;
+        let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
         events(&Event::Loaded { model: base.id().clone() });
-        let folder = out.join(self.folder_name(base.id(), &pool.digests));
+        let identity = self.identity(method, base.id(), parts, &pool.digests);
+        let folder = out.join(format!("{}-{}", self.config.name, &identity[..8]));
         events(&Event::Folder { path: folder.clone() });
         files::write(&folder.join("config.toml"), self.config.to_toml().as_bytes())?;
-        let run = Run { config: &self.config, parts, task, base, folder };
-        let mut vanilla = None;
+        let run = Run {
+            config: &self.config,
+            method,
+            parts,
+            needs: self.needs(&method.config),
+            task,
+            task_id: serde_json::to_string(&self.config.task).unwrap_or_default(),
+            base,
+            folder,
+            shelf: Shelf::of(out),
+        };
         let mut seeds = Vec::new();
         for seed in &self.config.seeds {
-            seeds.push(run.seed(*seed, &pool, &mut vanilla, events)?);
+            seeds.push(run.seed(*seed, &pool, events)?);
         }
-        let eval = |source| RunError::Eval { seed: self.config.seeds[0], source: Box::new(source) };
-        let results =
-            Results::new(&self.config, run.base.id().clone(), run.folder.clone(), seeds).map_err(eval)?;
+        let results = Results::new(&self.config, run.base.id().clone(), run.folder.clone(), seeds);
+        let results = results.map_err(RunError::eval(self.config.seeds[0]))?;
         files::write_json(&run.folder.join("metrics.json"), &results)?;
         files::write(&run.folder.join("table.md"), results.to_markdown().as_bytes())?;
+        let page = semievol_report::render(&report::page(&self.config, &results)?)?;
+        files::write(&run.folder.join("report.html"), page.as_bytes())?;
+        files::write_json(&run.folder.join("manifest.json"), &self.manifest(method, &run, &identity, &pool))?;
         Ok(results)
     }
 
-    fn folder_name(&self, model: &ModelId, data_digests: &[String]) -> String {
+    /// SHA-256 of all that the results depend on.
+    fn identity(&self, method: &Method, model: &ModelId, parts: Parts<'_>, data: &[String]) -> String {
         let mut identity = self.config.clone();
         // Neither words nor places nor the sizes of another run change a result.
         identity.description.clear();
@@ -99,134 +149,121 @@ impl Experiment {
         let mut hasher = Sha256::new();
         hasher.update(identity.to_toml());
         hasher.update(model.as_str());
-        data_digests.iter().for_each(|digest| hasher.update(digest));
-        let digest: String = hasher.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{digest}", self.config.name)
+        parts.embedder.iter().for_each(|embedder| hasher.update(embedder.id.as_str()));
+        for (name, model) in parts.models {
+            hasher.update(format!("{name}={}\n", model.id()));
+        }
+        hasher.update(format!(
+            "{}\n{}\n{}\n",
+            method.adjudicator.id(),
+            method.estimator.id(),
+            method.selector.id()
+        ));
+        data.iter().for_each(|digest| hasher.update(digest));
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What `manifest.json` holds.
+    fn manifest(&self, method: &Method, run: &Run<'_>, identity: &str, pool: &Pool) -> serde_json::Value {
+        serde_json::json!({
+            "identity": identity,
+            "version": env!("CARGO_PKG_VERSION"),
+            "seeds": self.config.seeds,
+            "model": run.base.id(),
+            "embedder": run.parts.embedder.map(|embedder| embedder.id),
+            "models": run.parts.models.iter().map(|(name, model)| (name, model.id())).collect::<std::collections::BTreeMap<_, _>>(),
+            "adjudicator": method.adjudicator.id(),
+            "confidence": method.estimator.id(),
+            "selector": method.selector.id(),
+            "data": pool.digests,
+            "config": self.config,
+        })
     }
 }
 
-/// What the stages of one experiment share.
+/// What the arms cannot do without.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    embedder: bool,
+    retriever: bool,
+}
+
+/// What the seeds of one experiment share.
 struct Run<'a> {
     config: &'a ExperimentConfig,
+    method: &'a Method,
     parts: Parts<'a>,
+    needs: Needs,
     task: Box<dyn Task>,
+    task_id: String,
     base: Arc<dyn LanguageModel>,
     folder: PathBuf,
+    shelf: Shelf,
 }
 
-/// The test samples and the base model's answers, which no seed changes.
-type Vanilla = Option<(Vec<Sample>, Vec<Answered>)>;
-
 impl Run<'_> {
-    fn seed(
-        &self,
-        seed: u64,
-        pool: &Pool,
-        vanilla: &mut Vanilla,
-        events: &mut dyn FnMut(&Event),
-    ) -> Result<SeedResults, RunError> {
+    fn seed(&self, seed: u64, pool: &Pool, events: &mut dyn FnMut(&Event)) -> Result<SeedResults, RunError> {
         let sets = pool.draw(seed)?;
         events(&Event::Drawn { seed, sizes: sets.sizes.clone() });
-        let samples: Vec<&Sample> =
-            sets.labelled.iter().map(|labeled| &labeled.sample).chain(&sets.test).collect();
-        let closed = matches!(self.config.task, TaskConfig::ClosedSet(_));
-        check(self.base.as_ref(), self.task.as_ref(), closed, &samples)?;
-        let examples = self.examples(&sets)?;
+        self.check(&sets)?;
         let overlap = sets.overlap();
         events(&Event::Overlap { seed, report: overlap.clone() });
-        let folder = self.folder.join(format!("seed-{seed}"));
-        files::write_json(&folder.join("split.json"), &sets.ids(seed))?;
+        let run = SeedRun {
+            parts: self.parts,
+            task: self.task.as_ref(),
+            task_id: &self.task_id,
+            base: self.base.clone(),
+            recipe: &self.config.train,
+            max_answer_tokens: self.config.max_answer_tokens,
+            seed: Seed(seed),
+            folder: self.folder.join(format!("seed-{seed}")),
+            shelf: &self.shelf,
+        };
+        files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
+        let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
+        let arms = Arms { run: &run, method: self.method, needs: self.needs, sets: &sets };
+        let done = arms.run_all(&self.config.arms, &mut on_stage).map_err(RunError::stage(seed))?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
-        for arm in &self.config.arms {
-            let answered = match (arm, vanilla.take()) {
-                (Arm::Vanilla, Some((test, answered))) if test == sets.test => {
-                    events(&Event::Note(format!(
-                        "seed {seed}, vanilla: the same test rows, answered before"
-                    )));
-                    answered
-                }
-                (Arm::Vanilla, _) => self.answer(seed, *arm, self.base.as_ref(), &sets, events)?,
-                (Arm::Sft, kept) => {
-                    *vanilla = kept;
-                    let model = self.train(seed, &sets, &examples, &folder.join("sft"), events)?;
-                    self.answer(seed, *arm, model.as_ref(), &sets, events)?
-                }
-            };
-            files::write_jsonl(&folder.join(format!("predictions-{arm}.jsonl")), &answered)?;
-            graded.push((*arm, self.grade(seed, *arm, &sets, &answered, events)?));
-            if *arm == Arm::Vanilla {
-                *vanilla = Some((sets.test.clone(), answered));
-            }
+        for (arm, answered) in &done.answered {
+            graded.push((*arm, self.grade(seed, *arm, &sets, answered, events)?));
         }
-        let eval = |source| RunError::Eval { seed, source: Box::new(source) };
-        let arms = ArmResults::of_seed(seed, &graded).map_err(eval)?;
-        Ok(SeedResults { seed, sizes: sets.sizes, overlap, arms, graded })
+        let arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
+        let pseudo =
+            done.evolved.map(|evolved| PseudoResults::new(self.method, self.task.as_ref(), &sets, evolved));
+        let pseudo = pseudo.transpose().map_err(RunError::eval(seed))?;
+        let folder = run.folder.clone();
+        Ok(SeedResults { seed, sizes: sets.sizes, overlap, arms, pseudo, graded, folder })
     }
 
-    /// What the labelled rows teach.
-    fn examples(&self, sets: &Sets) -> Result<Vec<Example>, RunError> {
-        let mut examples = Vec::with_capacity(sets.labelled.len());
-        for labeled in &sets.labelled {
-            let response = self.task.target(&labeled.sample, &labeled.answer);
-            if response.is_empty() {
-                return Err(RunError::Assembly(format!(
-                    "sample `{}`: its answer {:?} is none that the task can write; check task.kind and data.columns.answer",
-                    labeled.sample.id, labeled.answer
-                )));
-            }
-            examples.push(Example { prompt: self.task.prompt(&labeled.sample, &[]), response, weight: 1.0 });
+    /// Refuses what would fail in the middle of a run: a closed set without options, a model that cannot
+    /// score, a method without anything to work on.
+    fn check(&self, sets: &Sets) -> Result<(), RunError> {
+        let semievol = self.config.arms.contains(&Arm::Semievol);
+        if semievol && sets.unlabelled.is_empty() {
+            return Err(RunError::Assembly(
+                "the arm `semievol` learns from unlabelled rows, but there are none: set data.unlabelled (or data.split.unlabelled), or leave the arm out".into(),
+            ));
         }
-        Ok(examples)
-    }
-
-    fn train(
-        &self,
-        seed: u64,
-        sets: &Sets,
-        examples: &[Example],
-        out: &Path,
-        events: &mut dyn FnMut(&Event),
-    ) -> Result<Arc<dyn LanguageModel>, RunError> {
-        let total = self.config.train.total_steps(examples.len());
-        let stage = Stage { seed, arm: Arm::Sft, work: Work::Train, total };
-        events(&Event::Stage(stage));
-        let job = TrainJob { examples, recipe: &self.config.train, seed: Seed(seed).child("sft", 0), out };
-        let trained = self.parts.trainer.train(&job, &mut |step| {
-            events(&Event::Step(*step));
-            ControlFlow::Continue(())
-        });
-        let adapter = trained.map_err(|source| {
-            let index = match &source {
-                TrainError::TooLong { index, .. } | TrainError::Weight { index, .. } => Some(*index),
-                _ => None,
-            };
-            let sample = index.and_then(|index| sets.labelled.get(index)).map(|labeled| &labeled.sample.id);
-            let about = sample.map(|id| format!(" (labelled sample `{id}`)")).unwrap_or_default();
-            RunError::Train { seed, source: source.into(), about }
-        })?;
-        events(&Event::StageDone(stage));
-        let loaded = self.parts.loader.load(Some(&adapter));
-        loaded.map_err(|source| RunError::Model { seed, arm: Arm::Sft.as_str(), source: source.into() })
-    }
-
-    fn answer(
-        &self,
-        seed: u64,
-        arm: Arm,
-        model: &dyn LanguageModel,
-        sets: &Sets,
-        events: &mut dyn FnMut(&Event),
-    ) -> Result<Vec<Answered>, RunError> {
-        let total = sets.test.len();
-        let stage = Stage { seed, arm, work: Work::Answer, total };
-        events(&Event::Stage(stage));
-        let mut on_done = |done| events(&Event::Progress { done, total });
-        let max_tokens = self.config.max_answer_tokens;
-        let answered = answer_all(model, self.task.as_ref(), &sets.test, max_tokens, &mut on_done);
-        let answered =
-            answered.map_err(|source| RunError::Model { seed, arm: arm.as_str(), source: source.into() })?;
-        events(&Event::StageDone(stage));
-        Ok(answered)
+        let mut samples =
+            sets.labelled.iter().map(|labeled| &labeled.sample).chain(&sets.unlabelled).chain(&sets.test);
+        if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
+            return Ok(());
+        }
+        if let Some(sample) = samples.find(|sample| self.task.candidates(sample).is_empty()) {
+            return Err(RunError::Assembly(format!(
+                "sample `{}` has no options, and task.kind = \"closed_set\" needs them: set data.columns.options, or another task.kind",
+                sample.id
+            )));
+        }
+        let cannot = |model: &dyn LanguageModel| !model.capabilities().scores;
+        let further = self.parts.models.values().filter(|_| semievol).map(AsRef::as_ref);
+        match [self.base.as_ref()].into_iter().chain(further).find(|model| cannot(*model)) {
+            None => Ok(()),
+            Some(model) => Err(RunError::Assembly(format!(
+                "{} cannot score, and task.kind = \"closed_set\" compares the options' probabilities: take another model",
+                model.id()
+            ))),
+        }
     }
 
     fn grade(
@@ -247,8 +284,93 @@ impl Run<'_> {
         let predictions: Vec<Prediction> =
             answered.iter().map(|one| Prediction::new(&one.id, one.predicted.clone())).collect();
         let is_correct = |predicted: &_, gold: &_| self.task.is_correct(predicted, gold);
-        sets.key
-            .grade(&predictions, &is_correct)
-            .map_err(|source| RunError::Eval { seed, source: source.into() })
+        sets.key.grade(&predictions, &is_correct).map_err(RunError::eval(seed))
+    }
+}
+
+/// The arms of one seed.
+struct Arms<'a> {
+    run: &'a SeedRun<'a>,
+    method: &'a Method,
+    needs: Needs,
+    sets: &'a Sets,
+}
+
+/// What the arms of one seed gave.
+struct Done {
+    /// In the configuration's order.
+    answered: Vec<(Arm, Vec<Answered>)>,
+    evolved: Option<Evolved>,
+}
+
+type Answers = Result<Vec<Answered>, semievol_pipeline::PipelineError>;
+
+impl Arms<'_> {
+    fn run_all(&self, arms: &[Arm], events: OnEvent<'_>) -> Result<Done, semievol_pipeline::PipelineError> {
+        let config = &self.method.config;
+        let (labelled, test, unlabelled) = (&self.sets.labelled, &self.sets.test, &self.sets.unlabelled);
+        let retrieval = self.needs.retriever.then_some(&config.retrieval);
+        let others = [unlabelled.as_slice(), test.as_slice()];
+        let library = self.run.library(labelled, &others, retrieval, self.needs.embedder, events)?;
+        let mut evolved = None;
+        let mut answered = Vec::new();
+        // Tables follow the configuration; the matched control can only be trained when the steps are known.
+        let matched_last = |arm: &&Arm| **arm == Arm::SftMatched;
+        for arm in arms.iter().filter(|arm| !matched_last(arm)).chain(arms.iter().filter(matched_last)) {
+            let answers = match arm {
+                Arm::Vanilla => self.answer(*arm, self.run.base.as_ref(), &[], events)?,
+                Arm::InContext => {
+                    let hits = library.nearest(test, config.neighbours)?;
+                    let shots: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
+                    self.answer(*arm, self.run.base.as_ref(), &shots, events)?
+                }
+                Arm::Sft => {
+                    let trained = self.train(*arm, self.run.recipe, events)?;
+                    self.answer_trained(*arm, &trained, events)?
+                }
+                Arm::Semievol => {
+                    let done = self.run.evolve(self.method, &library, unlabelled, events)?;
+                    let answers = self.answer_trained(*arm, &done.evolved, events)?;
+                    evolved = Some(done);
+                    answers
+                }
+                Arm::SftMatched => {
+                    let steps = evolved.as_ref().map_or(0, |evolved: &Evolved| evolved.evolved.steps);
+                    let recipe = Recipe { max_steps: steps, ..self.run.recipe.clone() };
+                    let trained = self.train(*arm, &recipe, events)?;
+                    self.answer_trained(*arm, &trained, events)?
+                }
+            };
+            answered.push((*arm, answers));
+        }
+        answered.sort_by_key(|(arm, _)| arms.iter().position(|known| known == arm));
+        Ok(Done { answered, evolved })
+    }
+
+    /// Fine-tunes on the labels alone.
+    fn train(
+        &self,
+        arm: Arm,
+        recipe: &Recipe,
+        events: OnEvent<'_>,
+    ) -> Result<Trained, semievol_pipeline::PipelineError> {
+        let lessons: Vec<Lesson<'_>> = self.sets.labelled.iter().map(Lesson::label).collect();
+        self.run.train(arm.as_str(), &lessons, recipe, events)
+    }
+
+    fn answer_trained(&self, arm: Arm, trained: &Trained, events: OnEvent<'_>) -> Answers {
+        let model = self.run.load(arm.as_str(), &trained.adapter)?;
+        self.answer(arm, model.as_ref(), &[], events)
+    }
+
+    fn answer(
+        &self,
+        arm: Arm,
+        model: &dyn LanguageModel,
+        shots: &[Vec<&Labeled>],
+        events: OnEvent<'_>,
+    ) -> Answers {
+        let test: &[Sample] = &self.sets.test;
+        self.run.answer(arm.as_str(), model, test, shots, events)
     }
 }

@@ -7,6 +7,7 @@ use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, overlap,
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// The rows that seeds draw from.
 pub(crate) struct Pool {
@@ -23,16 +24,20 @@ enum Rows {
 struct Files {
     labelled: Dataset,
     unlabelled: Option<Dataset>,
+    /// What the unlabelled file says of its rows' answers, by id: for grading, and out of the draw's sight.
+    unlabelled_answers: HashMap<String, Answer>,
     test: Dataset,
     draw: Draw,
 }
 
-/// The rows of one seed. The test answers stand in the key alone.
+/// The rows of one seed. Gold answers of test and unlabelled rows stand in the keys alone.
 pub(crate) struct Sets {
     pub labelled: Vec<Labeled>,
     pub unlabelled: Vec<Sample>,
     pub test: Vec<Sample>,
     pub key: AnswerKey,
+    /// Answers of the unlabelled rows, where the data has them.
+    pub unlabelled_key: AnswerKey,
     pub sizes: SetSizes,
 }
 
@@ -81,13 +86,17 @@ impl Pool {
                 let labelled = read("data.labelled", labelled)?;
                 let mut unlabelled =
                     unlabelled.as_ref().map(|source| read("data.unlabelled", source)).transpose()?;
+                let mut unlabelled_answers = HashMap::new();
                 if let Some(rows) = &mut unlabelled {
                     // Benchmarks carry these rows' answers too; not even the draw may depend on them.
-                    rows.answers.fill(None);
+                    for (sample, answer) in rows.samples.iter().zip(&mut rows.answers) {
+                        unlabelled_answers.extend(answer.take().map(|answer| (sample.id.clone(), answer)));
+                    }
                 }
                 Rows::Files(Box::new(Files {
                     labelled,
                     unlabelled,
+                    unlabelled_answers,
                     test: read("data.test", test)?,
                     draw: *draw,
                 }))
@@ -113,7 +122,7 @@ impl Pool {
 
 impl Files {
     fn draw(&self, seed: u64) -> Result<Sets, RunError> {
-        let Files { labelled, unlabelled, test, draw } = self;
+        let Files { labelled, unlabelled, unlabelled_answers, test, draw } = self;
         let take = |key, rows: &Dataset, size| {
             // The key names the stream: the draws of the three files do not depend on each other.
             let drawn = some_of(rows, size, draw, Seed(seed).child(key, 0));
@@ -121,10 +130,13 @@ impl Files {
         };
         let labelled = take("data.draw.labelled", labelled, draw.labelled)?;
         let test = take("data.draw.test", test, draw.test)?;
-        let unlabelled = match unlabelled {
+        let mut unlabelled = match unlabelled {
             Some(rows) => take("data.draw.unlabelled", rows, draw.unlabelled)?,
             None => Dataset::default(),
         };
+        for (sample, answer) in unlabelled.samples.iter().zip(&mut unlabelled.answers) {
+            *answer = unlabelled_answers.get(&sample.id).cloned();
+        }
         Sets::new(seed, labelled, unlabelled, test)
     }
 }
@@ -204,8 +216,10 @@ impl Sets {
         test.labeled().map_err(data("data.test"))?;
         let key = AnswerKey::new(&test.samples, &test.answers)
             .map_err(|source| RunError::Eval { seed, source: source.into() })?;
+        let unlabelled_key = AnswerKey::new(&unlabelled.samples, &unlabelled.answers)
+            .map_err(|source| RunError::Eval { seed, source: source.into() })?;
         let labelled = labelled.labeled().map_err(data("data.labelled"))?;
-        Ok(Sets { labelled, unlabelled: unlabelled.samples, test: test.samples, key, sizes })
+        Ok(Sets { labelled, unlabelled: unlabelled.samples, test: test.samples, key, unlabelled_key, sizes })
     }
 
     pub fn overlap(&self) -> OverlapReport {

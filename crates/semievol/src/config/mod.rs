@@ -2,17 +2,20 @@
 
 mod data;
 mod error;
+mod method;
 mod overrides;
 mod task;
 
 pub use data::{DataConfig, Draw};
 pub(crate) use data::{Origin, PreparedFiles};
 pub use error::ConfigError;
+pub use method::preset;
 pub use overrides::Override;
 
 use crate::Arm;
 use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
 use semievol_hub::Source;
+use semievol_pipeline::MethodConfig;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,6 +33,9 @@ pub struct ExperimentConfig {
     pub description: String,
     /// Where the base model comes from.
     pub model: Source,
+    /// Where the embedding model comes from, for retrieval and classifiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedder: Option<Source>,
     /// One run per seed: it draws the rows, the adapter's initial values and the order of the examples.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
@@ -45,9 +51,13 @@ pub struct ExperimentConfig {
     /// option's text.
     #[serde(default = "default_task", deserialize_with = "task::deserialize")]
     pub task: TaskConfig,
-    /// How the adapter is trained.
+    /// How adapters are trained: on the labels, and but for what `method.evolve` says, on labels and
+    /// pseudo-labels.
     #[serde(default)]
     pub train: Recipe,
+    /// What is done with the unlabelled rows: a preset by its name, and what is changed of it.
+    #[serde(default = "method::default_method", deserialize_with = "method::deserialize")]
+    pub method: MethodConfig,
     /// The smaller sizes of a quick run.
     #[serde(default)]
     pub quick: Quick,
@@ -81,7 +91,7 @@ fn default_seeds() -> Vec<u64> {
 }
 
 fn default_arms() -> Vec<Arm> {
-    vec![Arm::Vanilla, Arm::Sft]
+    Arm::ALL.to_vec()
 }
 
 fn default_max_answer_tokens() -> usize {
@@ -165,7 +175,7 @@ impl ExperimentConfig {
             return refuse("seeds", large.to_string(), "below 2^63");
         }
         if self.arms.is_empty() {
-            return refuse("arms", "[]".into(), "at least one of \"vanilla\", \"sft\"");
+            return refuse("arms", "[]".into(), &format!("at least one of {}", names(&Arm::ALL).join(", ")));
         }
         if let Some(twice) = repeated(&self.arms) {
             return refuse(
@@ -189,6 +199,11 @@ impl ExperimentConfig {
         let wrong = |source| ConfigError::Part { file: file.to_owned(), source };
         self.train.check().map_err(|error| wrong(Box::new(error)))?;
         self.task.build().map_err(|error| wrong(Box::new(error)))?;
+        self.method.build().map_err(|error| wrong(Box::new(error)))?;
+        if self.arms.contains(&Arm::SftMatched) && !self.arms.contains(&Arm::Semievol) {
+            let expected = "arms with \"semievol\" where \"sft_matched\" is one: it takes as many steps";
+            return refuse("arms", format!("{:?}", names(&self.arms)), expected);
+        }
         let origin = self.data.origin(file)?;
         Ok(crate::Experiment::new(self, origin))
     }

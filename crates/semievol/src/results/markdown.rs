@@ -1,6 +1,8 @@
 //! Results as a table, with the words that it needs.
 
 use super::{ArmResults, ArmSummary, GainMethod, Results};
+use crate::Arm;
+use crate::pseudo::{PseudoResults, RightOf};
 use crate::sets::ClassCount;
 use semievol_eval::{Align, Interval, SeedSummary, Table};
 
@@ -15,7 +17,8 @@ impl Results {
             ("accuracy", right),
             ("95% interval", left),
             ("macro-F1", right),
-            ("against vanilla", right),
+            ("gain", right),
+            ("over", left),
             ("p", right),
         ];
         let mut table = Table::new(seed_column.into_iter().chain(columns));
@@ -36,7 +39,7 @@ impl Results {
     /// How the numbers of [`Results::table`] were made, one sentence a line.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = vec![
-            "Interval of a run: Wilson, over test rows. p: exact McNemar test of the same rows, arm against vanilla.".to_owned(),
+            "Interval of a run: Wilson, over test rows. Gain: accuracy less that of the better arm with labels alone (of the vanilla model where there is none) on the same rows; p: exact McNemar test of the two.".to_owned(),
         ];
         if self.seeds.len() > 1 {
             notes.push("Mean: mean ± standard deviation over seeds, with Student's t interval; it is about seeds, not about other test rows.".into());
@@ -48,6 +51,9 @@ impl Results {
         }
         if methods.contains(&GainMethod::Seeds) {
             notes.push("Mean gain: Student's t over seeds, each with test rows of its own, some of which repeat. p-values of seeds are not pooled.".into());
+        }
+        if self.seeds.iter().any(|seed| seed.arms.iter().any(|arm| arm.arm == Arm::SftMatched)) {
+            notes.push("sft_matched: labels alone, for as many optimiser steps from the base model as semievol's last training took.".into());
         }
         let unparsed: usize = self.seeds.iter().flat_map(|seed| &seed.arms).map(|arm| arm.n_unparsed).sum();
         if unparsed > 0 {
@@ -75,11 +81,24 @@ impl Results {
         lines
     }
 
+    /// What became of the unlabelled rows, a table per seed with its heading; empty without the arm `semievol`.
+    pub fn pseudo_tables(&self) -> Vec<(String, Table)> {
+        let seeds = self.seeds.iter().filter_map(|seed| Some((seed.seed, seed.pseudo.as_ref()?)));
+        let heading = |seed: u64| match self.seeds.len() {
+            1 => "pseudo-labels".to_owned(),
+            _ => format!("pseudo-labels, seed {seed}"),
+        };
+        seeds.map(|(seed, pseudo)| (heading(seed), pseudo.table())).collect()
+    }
+
     /// What `table.md` holds.
     pub fn to_markdown(&self) -> String {
         let list = |lines: Vec<String>| lines.iter().map(|line| format!("- {line}\n")).collect::<String>();
+        let pseudo = self.pseudo_tables().into_iter();
+        let pseudo: String =
+            pseudo.map(|(heading, table)| format!("\n## {heading}\n\n{}", table.to_markdown())).collect();
         format!(
-            "# {}\n\nModel: {}\n\n{}\n{}\n{}",
+            "# {}\n\nModel: {}\n\n{}\n{}\n{}{pseudo}",
             self.name,
             self.model,
             self.table().to_markdown(),
@@ -90,21 +109,22 @@ impl Results {
 }
 
 impl ArmResults {
-    fn cells(&self) -> [String; 6] {
-        let difference = self.against_vanilla.as_ref();
+    fn cells(&self) -> [String; 7] {
+        let difference = self.against.as_ref().map(|against| &against.comparison);
         [
             self.arm.to_string(),
             percent(self.accuracy),
             interval(&self.interval),
             self.macro_f1.map(percent).unwrap_or_default(),
             difference.map(|c| format!("{:+.1}", 100.0 * c.difference)).unwrap_or_default(),
+            self.against.map(|against| against.arm.to_string()).unwrap_or_default(),
             difference.map(|c| p_value(c.mcnemar.p)).unwrap_or_default(),
         ]
     }
 }
 
 impl ArmSummary {
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         let gain = self.gain.map(|gain| {
             let interval =
                 gain.interval.as_ref().map(|ends| format!(" {}", interval(ends))).unwrap_or_default();
@@ -116,8 +136,36 @@ impl ArmSummary {
             self.accuracy.interval.as_ref().map(interval).unwrap_or_default(),
             self.macro_f1.as_ref().map(spread).unwrap_or_default(),
             gain.unwrap_or_default(),
+            self.gain.map(|gain| gain.against.to_string()).unwrap_or_default(),
             String::new(),
         ]
+    }
+}
+
+impl PseudoResults {
+    /// Counts, accuracies and class mix before and after selection, and each collaborator.
+    fn table(&self) -> Table {
+        let (left, right) = (Align::Left, Align::Right);
+        let mut table = Table::new([
+            ("of the unlabelled rows", left),
+            ("rows", right),
+            ("right, %", right),
+            ("classes", left),
+        ]);
+        let cells = |name: &str, rows: usize, right: Option<RightOf>, classes: &[ClassCount]| {
+            let right = right.and_then(RightOf::share).map(percent).unwrap_or_default();
+            [name.to_owned(), rows.to_string(), right, counts(classes)]
+        };
+        let answered = self.n - self.n_unanswered;
+        table.row(cells("with a final answer", answered, self.before, &self.classes_before));
+        table.row(cells("all collaborators agreed", self.n_agreed, self.agreed, &[]));
+        table.row(cells("disputes decided", self.n_adjudicated, self.adjudicated, &[]));
+        table.row(cells("kept", self.n_kept, self.kept, &self.classes_kept));
+        for collaborator in &self.collaborators {
+            let name = format!("collaborator: {}", collaborator.name);
+            table.row(cells(&name, collaborator.n_answered, collaborator.right, &[]));
+        }
+        table
     }
 }
 
@@ -142,6 +190,10 @@ fn mix(classes: &[ClassCount]) -> String {
     if classes.is_empty() {
         return String::new();
     }
+    format!(" ({})", counts(classes))
+}
+
+fn counts(classes: &[ClassCount]) -> String {
     let counts: Vec<String> = classes.iter().map(|count| format!("{} {}", count.rows, count.class)).collect();
-    format!(" ({})", counts.join(", "))
+    counts.join(", ")
 }

@@ -1,0 +1,182 @@
+//! Questions to models: each distinct one once, in batches that do not depend on when the run was interrupted.
+
+use crate::folder::Place;
+use crate::{OnEvent, PipelineError, StageEvent};
+use semievol_core::{Prompt, TokenLogprob};
+use semievol_model::{Finish, GenerateRequest, Generation, LanguageModel, ModelError, ScoreRequest, Scores};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// Questions of one call, and so at most the work that a kill loses in an engine whose last bits depend on the
+/// call. Prompts that begin alike stand together, so an engine that shares prefixes loses little at the seams.
+const BATCH: usize = 64;
+
+/// One question to one model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Question {
+    /// Position of the model among those that are asked.
+    pub model: usize,
+    /// The prompt; then, for when it does not fit the model's context, ever shorter ones.
+    pub prompts: Vec<Prompt>,
+    /// What is wanted.
+    pub want: Want,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Want {
+    /// The log-probabilities of these continuations.
+    Scores(Vec<String>),
+    /// A response; the prompt stands in the question.
+    Response(GenerateRequest),
+}
+
+/// What the model said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    /// Which of the question's prompts fitted.
+    pub prompt: usize,
+    pub said: Said,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Said {
+    Scores(Scores),
+    Response {
+        text: String,
+        tokens: Vec<TokenLogprob>,
+        finish: Finish,
+    },
+    /// Not even the shortest prompt fitted.
+    TooLong(String),
+}
+
+/// Asks everything that the stage's journal does not know yet; replies in the questions' order.
+pub(crate) fn ask(
+    stage: &str,
+    place: &Place,
+    models: &[&dyn LanguageModel],
+    questions: &[Question],
+    events: OnEvent<'_>,
+) -> Result<Vec<Reply>, PipelineError> {
+    let (mut journal, kept) = place.journal::<Reply>()?;
+    let mut replies = kept.results;
+    let batches = batches(questions);
+    for (number, batch) in batches.iter().enumerate() {
+        let model = models[questions[batch[0]].model];
+        if kept.batches.contains(&number) {
+            continue;
+        }
+        let again = !model.capabilities().batch_invariant;
+        let mut open: Vec<usize> =
+            batch.iter().copied().filter(|index| again || !replies.contains_key(index)).collect();
+        open.iter().for_each(|index| drop(replies.remove(index)));
+        // The level is the prompt that is tried: all at their first, then what did not fit at the next.
+        for level in 0.. {
+            if open.is_empty() {
+                break;
+            }
+            let mut failed = None;
+            let mut too_long = Vec::new();
+            let mut put = |index: usize, said: Result<Said, ModelError>| {
+                let said = match said {
+                    Ok(said) => said,
+                    Err(error @ ModelError::ContextExceeded { .. }) => {
+                        if level + 1 < questions[index].prompts.len() {
+                            too_long.push(index);
+                            return ControlFlow::Continue(());
+                        }
+                        Said::TooLong(error.to_string())
+                    }
+                    Err(error) => {
+                        failed = Some(PipelineError::model(stage)(error));
+                        return ControlFlow::Break(());
+                    }
+                };
+                let reply = Reply { prompt: level, said };
+                if let Err(error) = journal.result(index, &reply) {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+                replies.insert(index, reply);
+                events(&StageEvent::Progress { done: replies.len() });
+                ControlFlow::Continue(())
+            };
+            call(model, questions, &open, level, &mut put).map_err(PipelineError::model(stage))?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            too_long.sort_unstable();
+            open = too_long;
+        }
+        if let Some(missing) = batch.iter().find(|index| !replies.contains_key(index)) {
+            let reason = format!("question {missing} of {} was never answered", questions.len());
+            let source = ModelError::Backend { model: model.id().clone(), reason, source: None };
+            return Err(PipelineError::model(stage)(source));
+        }
+        journal.batch(number)?;
+    }
+    let mut replies = replies.into_values();
+    // Every batch is complete, so there is a reply for each index in order.
+    Ok(questions.iter().filter_map(|_| replies.next()).collect())
+}
+
+/// One call for the scores and one for the responses among these questions.
+fn call(
+    model: &dyn LanguageModel,
+    questions: &[Question],
+    open: &[usize],
+    level: usize,
+    put: &mut dyn FnMut(usize, Result<Said, ModelError>) -> ControlFlow<()>,
+) -> Result<(), ModelError> {
+    let (mut scored, mut scores) = (Vec::new(), Vec::new());
+    let (mut generated, mut requests) = (Vec::new(), Vec::new());
+    for index in open {
+        let prompt = questions[*index].prompts[level].clone();
+        match &questions[*index].want {
+            Want::Scores(continuations) => {
+                scored.push(*index);
+                scores.push(ScoreRequest { prompt, continuations: continuations.clone() });
+            }
+            Want::Response(request) => {
+                generated.push(*index);
+                requests.push(GenerateRequest { prompt, ..request.clone() });
+            }
+        }
+    }
+    let mut stopped = false;
+    if !scores.is_empty() {
+        model.score_each(&scores, &mut |at, result| {
+            let flow = put(scored[at], result.map(Said::Scores));
+            stopped |= flow.is_break();
+            flow
+        })?;
+    }
+    if !requests.is_empty() && !stopped {
+        let said = |Generation { text, tokens, finish }| Said::Response { text, tokens, finish };
+        model.generate_each(&requests, &mut |at, result| put(generated[at], result.map(said)))?;
+    }
+    Ok(())
+}
+
+/// Cuts the questions into batches, a pure function of all of them: by model and kind, then by the text of the
+/// prompt, so that what begins alike is asked together.
+fn batches(questions: &[Question]) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<(usize, bool), Vec<usize>> = BTreeMap::new();
+    for (index, question) in questions.iter().enumerate() {
+        let generates = matches!(question.want, Want::Response(_));
+        groups.entry((question.model, generates)).or_default().push(index);
+    }
+    let text = |index: &usize| {
+        let messages = questions[*index].prompts.first().map(|prompt| prompt.messages.as_slice());
+        messages.unwrap_or_default().iter().map(|message| (message.role.as_str(), &message.content))
+    };
+    let mut batches = Vec::new();
+    for mut group in groups.into_values() {
+        group.sort_by(|one, other| text(one).cmp(text(other)).then(one.cmp(other)));
+        batches.extend(group.chunks(BATCH).map(<[usize]>::to_vec));
+    }
+    batches
+}

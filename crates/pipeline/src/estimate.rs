@@ -1,0 +1,235 @@
+//! Eq. 6: how sure the warm model is of each final answer.
+
+use crate::ask::{Question, Said, Want, ask};
+use crate::collaborate::Answers;
+use crate::folder::{Inputs, Place};
+use crate::justify::Justified;
+use crate::options::option_scores;
+use crate::seed_run::broken;
+use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit, files};
+use semievol_confidence::{ConfidenceEstimator, Evidence};
+use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};
+use semievol_model::LanguageModel;
+use semievol_select::agrees;
+use serde::{Deserialize, Serialize};
+
+/// How sure one final answer is: a line of `confidence.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The sample.
+    pub id: String,
+    /// The estimator's number; absent without an answer.
+    pub confidence: Option<Confidence>,
+    /// `H` of Eq. 6, in nats: the mean negative log-likelihood of the final response's tokens under the warm
+    /// model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_nll: Option<f64>,
+    /// The warm model's probability of the final answer among the options; absent for open answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+}
+
+/// What the warm model says of one answer.
+#[derive(Default)]
+struct View {
+    logprobs: Vec<TokenLogprob>,
+    distribution: Vec<f64>,
+    choice: Option<usize>,
+}
+
+const NAME: &str = "confidence";
+const LABELLED: &str = "confidence-labelled";
+
+impl SeedRun<'_> {
+    /// One estimate for each final answer, in order.
+    #[allow(clippy::too_many_arguments)] // the step's own inputs
+    pub(crate) fn estimate(
+        &self,
+        estimator: &dyn ConfidenceEstimator,
+        warm: &dyn LanguageModel,
+        samples: &[Sample],
+        neighbours: &[Vec<&Labeled>],
+        answers: &[Answers],
+        finals: &[Justified],
+        events: OnEvent<'_>,
+    ) -> Result<Vec<Estimate>, PipelineError> {
+        // Closed sets were scored with the collaborators' questions; open answers exist only now.
+        let open = |index: &usize| answers[*index].warm.is_none() && finals[*index].last.answer.is_some();
+        let open: Vec<usize> = (0..samples.len()).filter(open).collect();
+        let questions: Vec<Question> = open
+            .iter()
+            .map(|index| Question {
+                model: 0,
+                prompts: self.prompts(&samples[*index], &neighbours[*index]),
+                want: Want::Scores(vec![self.response(&samples[*index], &finals[*index].last)]),
+            })
+            .collect();
+        let inputs = Inputs::of("estimate")
+            .with("model", warm.id())
+            .with("task", self.task_id)
+            .with("estimator", estimator.id())
+            .with_digest("samples", &samples)
+            .with_digest("answers", &answers)
+            .with_digest("finals", &finals)
+            .with_digest("questions", &questions);
+        let place = Place::new(&self.folder, NAME, "confidence.jsonl", inputs);
+        let stage = Stage::new(NAME, Unit::Prompts, questions.len());
+        if place.is_finished(self.shelf)? {
+            events(&StageEvent::Kept(stage));
+            return files::read_jsonl(&place.output());
+        }
+        events(&StageEvent::Begin(stage.clone()));
+        let replies = ask(NAME, &place, &[warm], &questions, events)?;
+        let mut views: Vec<Option<View>> = Vec::with_capacity(samples.len());
+        for (index, sample) in samples.iter().enumerate() {
+            let answer = finals[index].last.answer.as_ref();
+            let view = match (answer, &answers[index].warm) {
+                (Some(answer), Some(scores)) => Some(self.closed(warm, sample, scores, answer)?),
+                _ => None,
+            };
+            views.push(view);
+        }
+        for (index, reply) in open.into_iter().zip(replies) {
+            if let Said::Scores(mut scores) = reply.said {
+                let logprobs = scores.pop().unwrap_or_default();
+                views[index] = Some(View { logprobs, ..View::default() });
+            }
+        }
+        let estimates = self.estimates(estimator, answers, finals, &views)?;
+        files::write_jsonl(&place.output(), &estimates)?;
+        place.finish(self.shelf, &[])?;
+        events(&StageEvent::Done(stage));
+        Ok(estimates)
+    }
+
+    fn estimates(
+        &self,
+        estimator: &dyn ConfidenceEstimator,
+        answers: &[Answers],
+        finals: &[Justified],
+        views: &[Option<View>],
+    ) -> Result<Vec<Estimate>, PipelineError> {
+        let agreement: Vec<Vec<bool>> = answers
+            .iter()
+            .zip(finals)
+            .map(|(answers, last)| match &last.last.answer {
+                Some(answer) => agrees(self.task, &answers.candidates, answer),
+                None => vec![false; answers.candidates.len()],
+            })
+            .collect();
+        let rows = answers.iter().zip(views).zip(&agreement);
+        let evidence: Vec<Evidence<'_>> = rows
+            .filter_map(|((answers, view), agrees)| {
+                Some(evidence(&answers.id, view.as_ref()?, &answers.candidates, agrees))
+            })
+            .collect();
+        let confidence = |source| PipelineError::Confidence { stage: NAME.to_owned(), source };
+        let mut confidences = estimator.estimate(&evidence).map_err(confidence)?.into_iter();
+        let row = |(answers, view): (&Answers, &Option<View>)| Estimate {
+            id: answers.id.clone(),
+            confidence: view.as_ref().and_then(|_| confidences.next()),
+            mean_nll: view.as_ref().and_then(|view| mean_nll(&view.logprobs)),
+            probability: view.as_ref().and_then(|view| view.distribution.get(view.choice?).copied()),
+        };
+        Ok(answers.iter().zip(views).map(row).collect())
+    }
+
+    /// The warm model's confidence in the gold answer of each labelled sample, for selectors that want it.
+    pub(crate) fn estimate_labelled(
+        &self,
+        estimator: &dyn ConfidenceEstimator,
+        warm: &dyn LanguageModel,
+        labelled: &[Labeled],
+        neighbours: &[Vec<&Labeled>],
+        events: OnEvent<'_>,
+    ) -> Result<Vec<Confidence>, PipelineError> {
+        let question = |(labeled, shots): (&Labeled, &Vec<&Labeled>)| {
+            let mut question = self.question(0, &labeled.sample, shots, 0.0, Seed(0));
+            if matches!(question.want, Want::Response(_)) {
+                question.want = Want::Scores(vec![self.task.target(&labeled.sample, &labeled.answer)]);
+            }
+            question
+        };
+        let questions: Vec<Question> = labelled.iter().zip(neighbours).map(question).collect();
+        let inputs = Inputs::of("estimate labelled")
+            .with("model", warm.id())
+            .with("estimator", estimator.id())
+            .with_digest("labelled", &labelled)
+            .with_digest("questions", &questions);
+        let place = Place::new(&self.folder, LABELLED, "confidence-labelled.jsonl", inputs);
+        let stage = Stage::new(LABELLED, Unit::Prompts, questions.len());
+        if place.is_finished(self.shelf)? {
+            events(&StageEvent::Kept(stage));
+            return files::read_jsonl(&place.output());
+        }
+        events(&StageEvent::Begin(stage.clone()));
+        let replies = ask(LABELLED, &place, &[warm], &questions, events)?;
+        let mut views = Vec::with_capacity(labelled.len());
+        for (labeled, reply) in labelled.iter().zip(replies) {
+            views.push(match reply.said {
+                Said::Scores(scores) if !self.task.candidates(&labeled.sample).is_empty() => {
+                    self.closed(warm, &labeled.sample, &scores, &labeled.answer)?
+                }
+                Said::Scores(mut scores) => {
+                    View { logprobs: scores.pop().unwrap_or_default(), ..View::default() }
+                }
+                // Its own prompt did not fit, but it was trained on: nothing is known of it.
+                _ => continue,
+            });
+        }
+        let rows = labelled.iter().zip(&views);
+        let evidence: Vec<Evidence<'_>> =
+            rows.map(|(labeled, view)| evidence(&labeled.sample.id, view, &[], &[])).collect();
+        let confidence = |source| PipelineError::Confidence { stage: LABELLED.to_owned(), source };
+        let estimates = estimator.estimate(&evidence).map_err(confidence)?;
+        files::write_jsonl(&place.output(), &estimates)?;
+        place.finish(self.shelf, &[])?;
+        events(&StageEvent::Done(stage));
+        Ok(estimates)
+    }
+
+    fn closed(
+        &self,
+        warm: &dyn LanguageModel,
+        sample: &Sample,
+        scores: &[Vec<TokenLogprob>],
+        answer: &Answer,
+    ) -> Result<View, PipelineError> {
+        let options = option_scores(sample, scores).map_err(|reason| broken(NAME, warm.id(), reason))?;
+        let choice = match answer {
+            Answer::Choice(choice) if *choice < scores.len() => *choice,
+            other => {
+                let reason = format!("sample `{}`: {other:?} is none of its options", sample.id);
+                return Err(PipelineError::Assembly(reason));
+            }
+        };
+        Ok(View {
+            logprobs: scores[choice].clone(),
+            distribution: options.iter().map(|option| option.probability).collect(),
+            choice: Some(choice),
+        })
+    }
+
+    /// The final response as it was said, or as the task would say it.
+    fn response(&self, sample: &Sample, last: &Candidate) -> String {
+        match &last.answer {
+            Some(answer) if last.response.is_empty() => self.task.target(sample, answer),
+            _ => last.response.clone(),
+        }
+    }
+}
+
+fn evidence<'a>(
+    id: &'a str,
+    view: &'a View,
+    candidates: &'a [Candidate],
+    agrees: &'a [bool],
+) -> Evidence<'a> {
+    let View { logprobs, distribution, choice } = view;
+    Evidence { id, logprobs, distribution, choice: *choice, candidates, agrees }
+}
+
+fn mean_nll(logprobs: &[TokenLogprob]) -> Option<f64> {
+    let sum: f64 = logprobs.iter().map(|token| -f64::from(token.logprob)).sum();
+    (!logprobs.is_empty()).then(|| sum / logprobs.len() as f64)
+}

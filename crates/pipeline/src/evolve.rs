@@ -1,0 +1,230 @@
+//! The method, steps 1 to 6, for one seed.
+
+use crate::collaborate::Answers;
+use crate::estimate::Estimate;
+use crate::justify::{Justified, Verdict};
+use crate::method::{EvolveOn, Method};
+use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Trained, files};
+use semievol_core::{Answer, Confidence, Labeled, Sample};
+use semievol_retrieval::Hit;
+use semievol_select::{Pool, PseudoLabel};
+use semievol_train::Recipe;
+use serde::{Deserialize, Serialize};
+
+/// What became of the unlabelled samples, and the two models.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evolved {
+    /// Trained on the labels (Eq. 1).
+    pub warm: Trained,
+    /// The neighbours of each unlabelled sample, the nearest first (Eq. 2).
+    pub neighbours: Vec<Vec<Hit>>,
+    /// What the collaborators answered (Eq. 4).
+    pub answers: Vec<Answers>,
+    /// The final answers (Eq. 5).
+    pub finals: Vec<Justified>,
+    /// How sure (Eq. 6).
+    pub estimates: Vec<Estimate>,
+    /// Kept or dropped, and why (Eq. 7-8).
+    pub selected: Vec<Selected>,
+    /// Trained from the base on labels and what was kept (Eq. 9).
+    pub evolved: Trained,
+}
+
+/// The decision on one pseudo-label: a line of `selection.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Selected {
+    /// The sample.
+    pub id: String,
+    /// The pseudo-label; absent if there is none.
+    pub answer: Option<Answer>,
+    /// How sure.
+    pub confidence: Option<Confidence>,
+    /// How the answer came about.
+    pub by: Verdict,
+    /// Whether it is trained on.
+    pub accepted: bool,
+    /// Why.
+    pub reason: String,
+    /// Weight of its tokens in the loss.
+    pub weight: f32,
+}
+
+impl SeedRun<'_> {
+    /// Runs the method: warm up, retrieve, collaborate, justify, estimate, select, evolve. Finished stages are
+    /// read, partial ones go on.
+    ///
+    /// # Errors
+    /// What failed, in which stage. Whatever was computed stays in the folder.
+    pub fn evolve(
+        &self,
+        method: &Method,
+        library: &Library<'_>,
+        unlabelled: &[Sample],
+        events: OnEvent<'_>,
+    ) -> Result<Evolved, PipelineError> {
+        let config = &method.config;
+        let labelled = library.labelled();
+        let own = library.leave_one_out(config.warm.shots.max(config.confidence_shots))?;
+        let own: Vec<Vec<&Labeled>> = own.iter().map(|hits| library.shots(hits)).collect();
+        let warm = self.warm_up(labelled, &own, config.warm.shots, events)?;
+        let model = self.load("warm", &warm.adapter)?;
+
+        let hits = library.nearest(unlabelled, config.neighbours)?;
+        self.write_prompts(unlabelled, &hits, library)?;
+        let neighbours: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
+        let answers = self.collaborate(config, model.as_ref(), unlabelled, &neighbours, library, events)?;
+        let finals =
+            self.justify(method.adjudicator.as_ref(), model.as_ref(), unlabelled, &answers, events)?;
+
+        let (estimator, judged_by) = (method.estimator.as_ref(), first(&neighbours, config.confidence_shots));
+        let estimates =
+            self.estimate(estimator, model.as_ref(), unlabelled, &judged_by, &answers, &finals, events)?;
+        let reference = match method.selector.wants_labelled() {
+            true => self.estimate_labelled(
+                estimator,
+                model.as_ref(),
+                labelled,
+                &first(&own, config.confidence_shots),
+                events,
+            )?,
+            false => Vec::new(),
+        };
+        let selected = self.select(method, &finals, &estimates, &reference)?;
+        files::write_jsonl(&self.folder.join("selection.jsonl"), &selected)?;
+
+        let lessons =
+            self.lessons(config.evolve.on, config.evolve.label_share, labelled, unlabelled, &selected);
+        if lessons.is_empty() {
+            return Err(PipelineError::Assembly(
+                "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),
+            ));
+        }
+        if !selected.iter().any(|one| one.accepted) {
+            events(&StageEvent::Note(
+                "no pseudo-label was kept: the evolved model sees the labels alone".into(),
+            ));
+        }
+        let evolved = self.train("evolved", &lessons, &config.evolve.recipe(self.recipe), events)?;
+        Ok(Evolved { warm, neighbours: hits, answers, finals, estimates, selected, evolved })
+    }
+
+    /// Eq. 1. With shots, each label is a lesson with 0, 1, ... of its neighbours, and the steps are as many as
+    /// without.
+    fn warm_up(
+        &self,
+        labelled: &[Labeled],
+        neighbours: &[Vec<&Labeled>],
+        shots: usize,
+        events: OnEvent<'_>,
+    ) -> Result<Trained, PipelineError> {
+        let mut lessons = Vec::with_capacity(labelled.len() * (shots + 1));
+        for shown in 0..=shots {
+            for (labeled, neighbours) in labelled.iter().zip(neighbours) {
+                if neighbours.len() >= shown {
+                    let shots = neighbours[..shown].to_vec();
+                    lessons.push(Lesson { shots, ..Lesson::label(labeled) });
+                }
+            }
+        }
+        let max_steps =
+            if shots == 0 { self.recipe.max_steps } else { self.recipe.total_steps(labelled.len()) };
+        self.train("warm", &lessons, &Recipe { max_steps, ..self.recipe.clone() }, events)
+    }
+
+    fn select(
+        &self,
+        method: &Method,
+        finals: &[Justified],
+        estimates: &[Estimate],
+        labelled: &[Confidence],
+    ) -> Result<Vec<Selected>, PipelineError> {
+        let pool: Vec<PseudoLabel> = finals
+            .iter()
+            .zip(estimates)
+            .map(|(last, estimate)| PseudoLabel {
+                id: last.id.clone(),
+                answer: last.last.answer.clone(),
+                confidence: estimate.confidence,
+                agreed: last.by == Verdict::Agreement,
+            })
+            .collect();
+        let selection = method.selector.select(Pool { unlabelled: &pool, labelled });
+        let selection =
+            selection.map_err(|source| PipelineError::Select { stage: "selection".into(), source })?;
+        let unfit = |what: String| PipelineError::Assembly(format!("{}: {what}", method.selector.id()));
+        if selection.decisions.len() != pool.len() {
+            let (made, pool) = (selection.decisions.len(), pool.len());
+            return Err(unfit(format!(
+                "{made} decisions on {pool} pseudo-labels; a selector decides on each"
+            )));
+        }
+        let decided = pool.into_iter().zip(finals).zip(selection.decisions);
+        decided
+            .map(|((label, last), decision)| {
+                if decision.accepted && label.answer.is_none() {
+                    return Err(unfit(format!("accepted sample `{}`, which has no answer", label.id)));
+                }
+                Ok(Selected {
+                    id: label.id,
+                    answer: label.answer,
+                    confidence: label.confidence,
+                    by: last.by,
+                    accepted: decision.accepted,
+                    reason: decision.reason,
+                    weight: decision.weight,
+                })
+            })
+            .collect()
+    }
+
+    /// What the evolved model is taught.
+    fn lessons<'s>(
+        &self,
+        on: EvolveOn,
+        label_share: f64,
+        labelled: &'s [Labeled],
+        unlabelled: &'s [Sample],
+        selected: &'s [Selected],
+    ) -> Vec<Lesson<'s>> {
+        let kept: Vec<Lesson<'s>> = unlabelled
+            .iter()
+            .zip(selected)
+            .filter(|(_, selected)| selected.accepted)
+            .filter_map(|(sample, selected)| {
+                let answer = selected.answer.as_ref()?;
+                Some(Lesson { sample, answer, shots: Vec::new(), weight: selected.weight })
+            })
+            .collect();
+        let repeats = match on {
+            EvolveOn::Selected => 0,
+            EvolveOn::LabelsAndSelected => repeats(labelled.len(), kept.len(), label_share),
+        };
+        let labels = (0..repeats).flat_map(|_| labelled.iter().map(Lesson::label));
+        labels.chain(kept).collect()
+    }
+}
+
+/// The nearest `n` of each.
+fn first<'l>(neighbours: &[Vec<&'l Labeled>], n: usize) -> Vec<Vec<&'l Labeled>> {
+    neighbours.iter().map(|shots| shots.iter().copied().take(n).collect()).collect()
+}
+
+/// How often `labels` have to be repeated to be at least `share` of the examples; at least once.
+fn repeats(labels: usize, kept: usize, share: f64) -> usize {
+    let needed = share / (1.0 - share) * kept as f64 / labels.max(1) as f64;
+    (needed.ceil() as usize).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repeats;
+
+    #[test]
+    fn labels_are_repeated_to_their_share() {
+        assert_eq!(repeats(32, 300, 0.25), 4); // 128 of 428
+        assert_eq!(repeats(64, 300, 0.0), 1);
+        assert_eq!(repeats(64, 10, 0.25), 1);
+        assert_eq!(repeats(64, 192, 0.25), 1); // exactly a quarter
+        assert_eq!(repeats(64, 193, 0.25), 2);
+    }
+}

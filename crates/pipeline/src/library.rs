@@ -1,0 +1,207 @@
+//! Eq. 2-3: the labelled samples as something to look neighbours up in.
+
+use crate::folder::{Inputs, Place};
+use crate::{NamedEmbedder, OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit, files};
+use semievol_core::{Labeled, Prompt, Sample};
+use semievol_model::{Embedder, Embeddings, ModelId, TextRole};
+use semievol_retrieval::{Hit, KnownEmbeddings, Query, RetrievalConfig, RetrievalError, Retriever};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The labelled samples with an index over them.
+pub struct Library<'a> {
+    labelled: &'a [Labeled],
+    embedder_id: Option<ModelId>,
+    known: Option<Arc<KnownEmbeddings>>,
+    retriever: Option<Box<dyn Retriever>>,
+}
+
+/// A prompt with the neighbours that it was given: a line of `prompts.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptRecord {
+    /// The sample.
+    pub id: String,
+    /// Labelled samples, the nearest first.
+    pub neighbours: Vec<NeighbourRecord>,
+    /// The prompt with all of them.
+    pub prompt: Prompt,
+}
+
+/// A neighbour by its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NeighbourRecord {
+    /// The labelled sample.
+    pub id: String,
+    /// How alike: cosine, or BM25's sum.
+    pub score: f32,
+}
+
+/// Texts that are embedded at once.
+const PORTION: usize = 256;
+const EMBEDDINGS: &str = "embeddings";
+
+impl SeedRun<'_> {
+    /// Embeds the labelled and the other samples once, where `retrieval` or a classifier needs it, and builds
+    /// the index.
+    ///
+    /// # Errors
+    /// If an embedder is needed and there is none, or it fails.
+    pub fn library<'l>(
+        &self,
+        labelled: &'l [Labeled],
+        others: &[&[Sample]],
+        retrieval: Option<&RetrievalConfig>,
+        embeds: bool,
+        events: OnEvent<'_>,
+    ) -> Result<Library<'l>, PipelineError> {
+        let mut library = Library { labelled, embedder_id: None, known: None, retriever: None };
+        if embeds {
+            let documents: Vec<&str> = labelled.iter().map(|labeled| text(&labeled.sample)).collect();
+            // A labelled sample looks for neighbours, too.
+            let others = others.iter().copied().flatten().map(text);
+            let queries: Vec<&str> = documents.iter().copied().chain(others).collect();
+            let (id, known) = self.embeddings(documents, queries, events)?;
+            (library.embedder_id, library.known) = (Some(id), Some(Arc::new(known)));
+        }
+        if let Some(retrieval) = retrieval {
+            let texts: Vec<&str> = labelled.iter().map(|labeled| text(&labeled.sample)).collect();
+            let embedder = library.known.clone().zip(library.embedder_id.as_ref());
+            let embedder = embedder.map(|(known, id)| (known as Arc<dyn Embedder>, id.as_str()));
+            let built = retrieval.build(&texts, embedder);
+            library.retriever = Some(built.map_err(retrieval_error("retrieval"))?);
+        }
+        Ok(library)
+    }
+
+    fn embeddings(
+        &self,
+        documents: Vec<&str>,
+        queries: Vec<&str>,
+        events: OnEvent<'_>,
+    ) -> Result<(ModelId, KnownEmbeddings), PipelineError> {
+        let NamedEmbedder { id, embedder } = self.parts.embedder.ok_or_else(|| {
+            PipelineError::Assembly(
+                "the method looks prompts up by their embeddings, but there is no embedder: set `embedder`, or method.retrieval.kind = \"bm25\" and no classifier".into(),
+            )
+        })?;
+        let texts = [(TextRole::Document, distinct(documents)), (TextRole::Query, distinct(queries))];
+        let [(_, documents), (_, queries)] = &texts;
+        let inputs = Inputs::of("embed")
+            .with("embedder", id)
+            .with_digest("documents", documents)
+            .with_digest("queries", queries);
+        let place = Place::new(&self.folder, EMBEDDINGS, "embeddings.safetensors", inputs);
+        let stage = Stage::new(EMBEDDINGS, Unit::Texts, documents.len() + queries.len());
+        let failed = retrieval_error(EMBEDDINGS);
+        if place.is_finished(self.shelf)? {
+            events(&StageEvent::Kept(stage));
+        } else {
+            events(&StageEvent::Begin(stage.clone()));
+            let known = KnownEmbeddings::new(id.as_str(), embedder.dim()).map_err(&failed)?;
+            let portions =
+                texts.iter().flat_map(|(role, texts)| texts.chunks(PORTION).map(|some| (*role, some)));
+            let mut done = 0;
+            for (role, texts) in portions {
+                let vectors = embedder.embed(role, texts).map_err(PipelineError::model(EMBEDDINGS))?;
+                known.remember(role, texts, &vectors).map_err(&failed)?;
+                done += texts.len();
+                events(&StageEvent::Progress { done });
+            }
+            files::create_folder_of(&place.output())?;
+            known.save(place.output()).map_err(&failed)?;
+            place.finish(self.shelf, &[])?;
+            events(&StageEvent::Done(stage));
+        }
+        Ok((id.clone(), KnownEmbeddings::load(place.output(), id.as_str()).map_err(&failed)?))
+    }
+
+    /// Writes which neighbours each sample has, and the prompt with all of them, to `prompts.jsonl`.
+    pub(crate) fn write_prompts(
+        &self,
+        samples: &[Sample],
+        neighbours: &[Vec<Hit>],
+        library: &Library<'_>,
+    ) -> Result<(), PipelineError> {
+        let record = |(sample, hits): (&Sample, &Vec<Hit>)| PromptRecord {
+            id: sample.id.clone(),
+            neighbours: hits
+                .iter()
+                .map(|hit| NeighbourRecord {
+                    id: library.labelled[hit.row].sample.id.clone(),
+                    score: hit.score,
+                })
+                .collect(),
+            prompt: self.task.prompt(sample, &library.shots(hits)),
+        };
+        let records: Vec<PromptRecord> = samples.iter().zip(neighbours).map(record).collect();
+        files::write_jsonl(&self.folder.join("prompts.jsonl"), &records)
+    }
+}
+
+impl<'a> Library<'a> {
+    pub(crate) fn labelled(&self) -> &'a [Labeled] {
+        self.labelled
+    }
+
+    pub(crate) fn embedder_id(&self) -> Option<&ModelId> {
+        self.embedder_id.as_ref()
+    }
+
+    /// The `k` nearest labelled samples of each sample; none without an index.
+    ///
+    /// # Errors
+    /// If a sample cannot be embedded.
+    pub fn nearest(&self, samples: &[Sample], k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
+        let queries = samples.iter().map(|sample| Query { text: text(sample), exclude: None });
+        self.retrieve(queries.collect(), k)
+    }
+
+    /// The `k` nearest labelled samples of each labelled sample, itself left out.
+    ///
+    /// # Errors
+    /// If a sample cannot be embedded.
+    pub fn leave_one_out(&self, k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
+        let query =
+            |(row, labeled): (usize, &'a Labeled)| Query { text: text(&labeled.sample), exclude: Some(row) };
+        self.retrieve(self.labelled.iter().enumerate().map(query).collect(), k)
+    }
+
+    /// What was found, as what a prompt shows.
+    pub fn shots(&self, hits: &[Hit]) -> Vec<&'a Labeled> {
+        hits.iter().map(|hit| &self.labelled[hit.row]).collect()
+    }
+
+    fn retrieve(&self, queries: Vec<Query<'_>>, k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
+        match &self.retriever {
+            Some(retriever) if k > 0 => retriever.retrieve(&queries, k).map_err(retrieval_error("retrieval")),
+            _ => Ok(vec![Vec::new(); queries.len()]),
+        }
+    }
+
+    /// The samples' vectors.
+    pub(crate) fn features(&self, stage: &str, samples: &[&Sample]) -> Result<Embeddings, PipelineError> {
+        let Some(known) = &self.known else {
+            return Err(PipelineError::Assembly(format!(
+                "{stage}: a classifier needs embeddings, but none were made"
+            )));
+        };
+        let texts: Vec<&str> = samples.iter().map(|sample| text(sample)).collect();
+        known.embed(TextRole::Query, &texts).map_err(PipelineError::model(stage))
+    }
+}
+
+/// Each text once, sorted.
+fn distinct(mut texts: Vec<&str>) -> Vec<&str> {
+    texts.sort_unstable();
+    texts.dedup();
+    texts
+}
+
+/// What of a sample is compared: the question. Its options are the same for all, or no help.
+fn text(sample: &Sample) -> &str {
+    &sample.question
+}
+
+fn retrieval_error(stage: &str) -> impl Fn(RetrievalError) -> PipelineError + '_ {
+    move |source| PipelineError::Retrieval { stage: stage.to_owned(), source }
+}

@@ -1,0 +1,243 @@
+//! What is done with the unlabelled prompts: a configuration, and the parts that it becomes.
+
+use crate::PipelineError;
+use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
+use semievol_retrieval::RetrievalConfig;
+use semievol_select::{Adjudicator, AdjudicatorConfig, Selector, SelectorConfig};
+use semievol_train::Recipe;
+use serde::{Deserialize, Serialize};
+
+/// The method of an experiment file. [`MethodConfig::paper`] and [`MethodConfig::default`] are the presets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodConfig {
+    /// Labelled neighbours found for each prompt (`k`; paper: 3).
+    pub neighbours: usize,
+    /// What finds them.
+    pub retrieval: RetrievalConfig,
+    /// How the warm model is trained (Eq. 1).
+    pub warm: WarmConfig,
+    /// Who answers the unlabelled prompts (Eq. 4; paper: 4).
+    pub collaborators: Vec<CollaboratorConfig>,
+    /// Who decides where they disagree (Eq. 5).
+    pub justify: AdjudicatorConfig,
+    /// How sure a pseudo-label is (Eq. 6).
+    pub confidence: ConfidenceConfig,
+    /// Neighbours in the prompt under which the warm model judges its confidence.
+    #[serde(default)]
+    pub confidence_shots: usize,
+    /// Which pseudo-labels are kept (Eq. 7-8).
+    pub select: SelectorConfig,
+    /// How the evolved model is trained (Eq. 9).
+    pub evolve: EvolveConfig,
+}
+
+/// The warm model: `FT(M_base, D_l)`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WarmConfig {
+    /// Trains on each label with 0 to this many of its neighbours in the prompt, in as many steps as without.
+    /// A model that never saw an example in a prompt copies the neighbour's label when it is shown one.
+    pub shots: usize,
+}
+
+/// One collaborator. They have to differ: by model, by shots, or by kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CollaboratorConfig {
+    /// A language model that is shown some of the neighbours.
+    LanguageModel {
+        /// Names it in files and tables.
+        name: String,
+        /// `warm`, `base`, or the name of a further model.
+        #[serde(default = "warm")]
+        model: String,
+        /// Neighbours in its prompt, the nearest ones.
+        #[serde(default)]
+        shots: usize,
+        /// 1 samples from the model's distribution, 0 takes the most probable answer.
+        #[serde(default = "one")]
+        temperature: f64,
+    },
+    /// A logistic regression over the embeddings of the labelled prompts, its penalty chosen by
+    /// cross-validation.
+    Classifier {
+        /// Names it in files and tables.
+        name: String,
+        /// Folds of the cross-validation.
+        #[serde(default = "five")]
+        folds: usize,
+    },
+}
+
+/// The evolved model, trained from the base.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvolveConfig {
+    /// What it is trained on.
+    pub on: EvolveOn,
+    /// The labelled set is repeated whole until it is at least this share of the examples; 0 leaves it once.
+    pub label_share: f64,
+    /// Passes over the examples; else as many as the recipe says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+}
+
+/// What the evolved model is trained on: the paper says both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvolveOn {
+    /// Labels and the pseudo-labels that were kept (Eq. 9).
+    #[default]
+    LabelsAndSelected,
+    /// The pseudo-labels that were kept (Algorithm 1).
+    Selected,
+}
+
+impl Default for EvolveConfig {
+    fn default() -> Self {
+        EvolveConfig { on: EvolveOn::LabelsAndSelected, label_share: 0.0, epochs: Some(2) }
+    }
+}
+
+impl EvolveConfig {
+    /// The recipe of the evolved model.
+    pub(crate) fn recipe(&self, recipe: &Recipe) -> Recipe {
+        Recipe { epochs: self.epochs.unwrap_or(recipe.epochs), ..recipe.clone() }
+    }
+}
+
+fn warm() -> String {
+    WARM.to_owned()
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn five() -> usize {
+    5
+}
+
+/// The model trained on the labels, as collaborators name it.
+pub(crate) const WARM: &str = "warm";
+/// The base model, as collaborators name it.
+pub(crate) const BASE: &str = "base";
+
+impl CollaboratorConfig {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            CollaboratorConfig::LanguageModel { name, .. } | CollaboratorConfig::Classifier { name, .. } => {
+                name
+            }
+        }
+    }
+
+    /// Neighbours in its prompt.
+    pub fn shots(&self) -> usize {
+        match self {
+            CollaboratorConfig::LanguageModel { shots, .. } => *shots,
+            CollaboratorConfig::Classifier { .. } => 0,
+        }
+    }
+}
+
+/// The parts of a method, ready to run. Made by [`MethodConfig::build`]; put a part of your own in its place
+/// before the run.
+pub struct Method {
+    /// What was configured: neighbours, collaborators, warm-up and evolution.
+    pub config: MethodConfig,
+    /// Decides disputes.
+    pub adjudicator: Box<dyn Adjudicator>,
+    /// Estimates confidence.
+    pub estimator: Box<dyn ConfidenceEstimator>,
+    /// Keeps or drops pseudo-labels.
+    pub selector: Box<dyn Selector>,
+}
+
+impl MethodConfig {
+    /// The parts, once their settings are found to make sense.
+    ///
+    /// # Errors
+    /// Names the setting, its value and what would be right.
+    pub fn build(&self) -> Result<Method, PipelineError> {
+        self.check().map_err(PipelineError::Assembly)?;
+        self.retrieval.check().map_err(|error| PipelineError::Assembly(error.to_string()))?;
+        let assembly = |error: semievol_select::SelectError| PipelineError::Assembly(error.to_string());
+        Ok(Method {
+            config: self.clone(),
+            adjudicator: self.justify.build().map_err(assembly)?,
+            estimator: self.confidence.build(),
+            selector: self.select.build().map_err(assembly)?,
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.collaborators.is_empty() {
+            return Err("method.collaborators is empty, but somebody has to answer: give at least one".into());
+        }
+        for (index, collaborator) in self.collaborators.iter().enumerate() {
+            let name = collaborator.name();
+            if name.is_empty() {
+                return Err(format!("method.collaborators: number {} has no name", index + 1));
+            }
+            if self.collaborators[..index].iter().any(|other| other.name() == name) {
+                return Err(format!("method.collaborators: two are called `{name}`; names have to differ"));
+            }
+            if collaborator.shots() > self.neighbours {
+                return Err(format!(
+                    "method.collaborators: `{name}` is shown {} neighbours, but method.neighbours is {}",
+                    collaborator.shots(),
+                    self.neighbours
+                ));
+            }
+            match collaborator {
+                CollaboratorConfig::LanguageModel { temperature, .. } => {
+                    if !(temperature.is_finite() && *temperature >= 0.0) {
+                        return Err(format!(
+                            "method.collaborators: `{name}` has temperature {temperature}, but it must be 0 or more"
+                        ));
+                    }
+                }
+                CollaboratorConfig::Classifier { folds, .. } => {
+                    if *folds < 2 {
+                        return Err(format!(
+                            "method.collaborators: `{name}` has {folds} folds, but it needs at least 2"
+                        ));
+                    }
+                }
+            }
+        }
+        for (setting, shots) in [("warm.shots", self.warm.shots), ("confidence_shots", self.confidence_shots)]
+        {
+            if shots > self.neighbours {
+                return Err(format!(
+                    "method.{setting} is {shots}, but method.neighbours is {}",
+                    self.neighbours
+                ));
+            }
+        }
+        let share = self.evolve.label_share;
+        if !(0.0..1.0).contains(&share) {
+            return Err(format!("method.evolve.label_share is {share}, but must be in [0, 1)"));
+        }
+        if self.evolve.epochs == Some(0) {
+            return Err("method.evolve.epochs is 0, but must be at least 1".into());
+        }
+        Ok(())
+    }
+
+    /// Whether embeddings are needed: by retrieval or by a classifier.
+    pub fn needs_embedder(&self) -> bool {
+        let classifies = |one: &CollaboratorConfig| matches!(one, CollaboratorConfig::Classifier { .. });
+        self.collaborators.iter().any(classifies)
+            || (self.retrieval.needs_embedder() && self.most_shots() > 0)
+    }
+
+    /// The most neighbours that any prompt shows.
+    pub(crate) fn most_shots(&self) -> usize {
+        let shown = self.collaborators.iter().map(CollaboratorConfig::shots).max().unwrap_or(0);
+        shown.max(self.warm.shots).max(self.confidence_shots)
+    }
+}

@@ -1,0 +1,322 @@
+//! What the stages of one seed share, and the two that every arm needs: train and answer.
+
+use crate::ask::{Question, Reply, Said, Want, ask};
+use crate::folder::{Inputs, Place};
+use crate::options::{OptionScore, draw, option_scores};
+use crate::{OnEvent, PipelineError, Shelf, Stage, StageEvent, Unit, files};
+use semievol_core::{Answer, Labeled, Prompt, Sample, Seed};
+use semievol_data::Task;
+use semievol_model::{Adapter, Embedder, GenerateRequest, LanguageModel, ModelError, ModelId, ModelLoader};
+use semievol_train::{Example, Recipe, TrainError, TrainJob, Trainer};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a run is made with. Loader and trainer start from the same base model.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    /// Gives the base model, alone or with an adapter.
+    pub loader: &'a dyn ModelLoader,
+    /// Makes the adapters.
+    pub trainer: &'a dyn Trainer,
+    /// Embeds prompts, for retrieval and classifiers; `None` where the method needs neither.
+    pub embedder: Option<NamedEmbedder<'a>>,
+    /// Further models that collaborators may name.
+    pub models: &'a BTreeMap<String, Arc<dyn LanguageModel>>,
+}
+
+/// An embedder with the name of its weights.
+#[derive(Clone, Copy)]
+pub struct NamedEmbedder<'a> {
+    /// Part of the key under which vectors are kept.
+    pub id: &'a ModelId,
+    /// Makes the vectors.
+    pub embedder: &'a dyn Embedder,
+}
+
+/// One seed's work in one folder.
+pub struct SeedRun<'a> {
+    /// Models and trainer.
+    pub parts: Parts<'a>,
+    /// What is asked and how answers are read.
+    pub task: &'a dyn Task,
+    /// Names the task with every setting that changes how responses are read.
+    pub task_id: &'a str,
+    /// The base model.
+    pub base: Arc<dyn LanguageModel>,
+    /// How adapters are trained.
+    pub recipe: &'a Recipe,
+    /// Most tokens of a generated answer.
+    pub max_answer_tokens: usize,
+    /// Root of all randomness.
+    pub seed: Seed,
+    /// Where the artefacts go.
+    pub folder: PathBuf,
+    /// Where finished stages of other runs may be found.
+    pub shelf: &'a Shelf,
+}
+
+/// An adapter and how long it was trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// Its files.
+    pub adapter: Adapter,
+    /// Optimiser steps.
+    pub steps: usize,
+}
+
+/// An answer to learn, under a prompt with neighbours.
+#[derive(Debug, Clone)]
+pub struct Lesson<'a> {
+    /// The question.
+    pub sample: &'a Sample,
+    /// The answer.
+    pub answer: &'a Answer,
+    /// Neighbours in the prompt, the nearest first.
+    pub shots: Vec<&'a Labeled>,
+    /// Weight of its tokens in the loss.
+    pub weight: f32,
+}
+
+impl<'a> Lesson<'a> {
+    /// A label, without neighbours.
+    pub fn label(labeled: &'a Labeled) -> Self {
+        Lesson { sample: &labeled.sample, answer: &labeled.answer, shots: Vec::new(), weight: 1.0 }
+    }
+}
+
+/// What a model answered to one sample: a line of `predictions-*.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The sample.
+    pub id: String,
+    /// The answer; absent if the response could not be read or the prompt did not fit.
+    pub predicted: Option<Answer>,
+    /// Every option of a closed set with its probability, in the sample's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<OptionScore>,
+    /// The generated text of an open task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    /// Neighbours that the prompt showed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shots: usize,
+    /// Why there is no answer: the prompt did not fit the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+impl SeedRun<'_> {
+    /// The base model with an adapter.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn load(&self, stage: &str, adapter: &Adapter) -> Result<Arc<dyn LanguageModel>, PipelineError> {
+        self.parts.loader.load(Some(adapter)).map_err(PipelineError::model(stage))
+    }
+
+    /// Trains an adapter from the base into the folder `name`. Equal lessons, recipes and seeds make one
+    /// adapter, whatever it is called. A lesson that does not fit loses its farthest neighbours, never its
+    /// question.
+    ///
+    /// # Errors
+    /// What the trainer says, with the sample that it is about.
+    pub fn train(
+        &self,
+        name: &str,
+        lessons: &[Lesson<'_>],
+        recipe: &Recipe,
+        events: OnEvent<'_>,
+    ) -> Result<Trained, PipelineError> {
+        let mut examples =
+            lessons.iter().map(|lesson| self.example(lesson)).collect::<Result<Vec<_>, _>>()?;
+        let steps = recipe.total_steps(examples.len());
+        // One stream for all trainings: arms that are compared start from the same initial values.
+        let seed = self.seed.child("train", 0);
+        let inputs = Inputs::of("train")
+            .with("base", self.base.id())
+            .with("recipe", recipe)
+            .with("seed", seed)
+            .with_digest("examples", &examples);
+        let place = Place::new(&self.folder, name, name, inputs);
+        let stage = Stage::new(name, Unit::Steps, steps);
+        if place.is_finished(self.shelf)? {
+            events(&StageEvent::Kept(stage));
+            return Ok(Trained { adapter: self.adapter(&place.output())?, steps });
+        }
+        events(&StageEvent::Begin(stage.clone()));
+        let mut lessons = lessons.to_vec();
+        let out = place.output();
+        loop {
+            let job = TrainJob { examples: &examples, recipe, seed, out: &out };
+            let trained = self.parts.trainer.train(&job, &mut |step| {
+                events(&StageEvent::Step(*step));
+                ControlFlow::Continue(())
+            });
+            match trained {
+                Ok(_) => break,
+                Err(TrainError::TooLong { index, .. })
+                    if lessons.get(index).is_some_and(|lesson| !lesson.shots.is_empty()) =>
+                {
+                    lessons[index].shots.pop();
+                    examples[index] = self.example(&lessons[index])?;
+                }
+                Err(source) => return Err(train_error(name, source, &lessons)),
+            }
+        }
+        let files = files_in(&out)?;
+        place.finish(self.shelf, &files.iter().map(String::as_str).collect::<Vec<_>>())?;
+        events(&StageEvent::Done(stage));
+        Ok(Trained { adapter: self.adapter(&out)?, steps })
+    }
+
+    fn example(&self, lesson: &Lesson<'_>) -> Result<Example, PipelineError> {
+        let Lesson { sample, answer, shots, weight } = lesson;
+        let response = self.task.target(sample, answer);
+        if response.is_empty() {
+            return Err(PipelineError::Assembly(format!(
+                "sample `{}`: its answer {answer:?} is none that the task can write; check task.kind and data.columns.answer",
+                sample.id
+            )));
+        }
+        Ok(Example { prompt: self.task.prompt(sample, shots), response, weight: *weight })
+    }
+
+    fn adapter(&self, folder: &Path) -> Result<Adapter, PipelineError> {
+        let weights = folder.join("adapter_model.safetensors");
+        let digest = files::digest(&weights).map_err(|error| PipelineError::file(&weights, error))?;
+        Ok(Adapter { base: self.base.id().clone(), folder: folder.to_owned(), digest })
+    }
+
+    /// A model's most probable answers to samples, written to `predictions-NAME.jsonl`. `neighbours` stand in
+    /// the prompts, the nearest first; an empty list for each sample shows none.
+    ///
+    /// # Errors
+    /// If the model fails. A prompt that does not fit is an answer that is absent.
+    pub fn answer(
+        &self,
+        name: &str,
+        model: &dyn LanguageModel,
+        samples: &[Sample],
+        neighbours: &[Vec<&Labeled>],
+        events: OnEvent<'_>,
+    ) -> Result<Vec<Answered>, PipelineError> {
+        let question = |(index, sample): (usize, &Sample)| {
+            let shots = neighbours.get(index).map(Vec::as_slice).unwrap_or_default();
+            self.question(0, sample, shots, 0.0, Seed(0))
+        };
+        let questions: Vec<Question> = samples.iter().enumerate().map(question).collect();
+        let inputs = Inputs::of("answer")
+            .with("model", model.id())
+            .with("task", self.task_id)
+            .with_digest("samples", &samples)
+            .with_digest("questions", &questions);
+        let (name, output) = (format!("predictions-{name}"), format!("predictions-{name}.jsonl"));
+        let place = Place::new(&self.folder, &name, &output, inputs);
+        let stage = Stage::new(&name, Unit::Prompts, questions.len());
+        if place.is_finished(self.shelf)? {
+            events(&StageEvent::Kept(stage));
+            return files::read_jsonl(&place.output());
+        }
+        events(&StageEvent::Begin(stage.clone()));
+        let replies = ask(&name, &place, &[model], &questions, events)?;
+        let answered = samples.iter().zip(&questions).zip(replies);
+        let answered: Result<Vec<Answered>, PipelineError> = answered
+            .map(|((sample, question), reply)| self.answered(&name, model.id(), sample, question, reply))
+            .collect();
+        let answered = answered?;
+        files::write_jsonl(&place.output(), &answered)?;
+        place.finish(self.shelf, &[])?;
+        events(&StageEvent::Done(stage));
+        Ok(answered)
+    }
+
+    /// Asks for a sample's answer: the scores of its options, or a response.
+    pub(crate) fn question(
+        &self,
+        model: usize,
+        sample: &Sample,
+        shots: &[&Labeled],
+        temperature: f64,
+        seed: Seed,
+    ) -> Question {
+        let candidates = self.task.candidates(sample);
+        let want = if candidates.is_empty() {
+            Want::Response(GenerateRequest {
+                max_tokens: self.max_answer_tokens,
+                temperature: temperature as f32,
+                ..GenerateRequest::new(Prompt::default(), seed)
+            })
+        } else {
+            Want::Scores(candidates)
+        };
+        Question { model, prompts: self.prompts(sample, shots), want }
+    }
+
+    /// The prompt with all the shots, then with ever fewer: the farthest is dropped first, the question never.
+    pub(crate) fn prompts(&self, sample: &Sample, shots: &[&Labeled]) -> Vec<Prompt> {
+        (0..=shots.len()).rev().map(|shown| self.task.prompt(sample, &shots[..shown])).collect()
+    }
+
+    fn answered(
+        &self,
+        stage: &str,
+        model: &ModelId,
+        sample: &Sample,
+        question: &Question,
+        reply: Reply,
+    ) -> Result<Answered, PipelineError> {
+        let shots = question.prompts.len() - 1 - reply.prompt;
+        let nothing = Answered {
+            id: sample.id.clone(),
+            predicted: None,
+            options: Vec::new(),
+            response: None,
+            shots,
+            error: None,
+        };
+        Ok(match reply.said {
+            Said::Scores(scores) => {
+                let options =
+                    option_scores(sample, &scores).map_err(|reason| broken(stage, model, reason))?;
+                let predicted = draw(&options, 0.0, Seed(0)).map(Answer::Choice);
+                Answered { predicted, options, ..nothing }
+            }
+            Said::Response { text, .. } => {
+                Answered { predicted: self.task.parse(sample, &text), response: Some(text), ..nothing }
+            }
+            Said::TooLong(error) => Answered { error: Some(error), ..nothing },
+        })
+    }
+}
+
+pub(crate) fn broken(stage: &str, model: &ModelId, reason: String) -> PipelineError {
+    PipelineError::model(stage)(ModelError::Backend { model: model.clone(), reason, source: None })
+}
+
+fn train_error(stage: &str, source: TrainError, lessons: &[Lesson<'_>]) -> PipelineError {
+    let index = match &source {
+        TrainError::TooLong { index, .. } | TrainError::Weight { index, .. } => Some(*index),
+        _ => None,
+    };
+    let sample = index.and_then(|index| lessons.get(index)).map(|lesson| &lesson.sample.id);
+    let about = sample.map(|id| format!(" (sample `{id}`)")).unwrap_or_default();
+    PipelineError::Train { stage: stage.to_owned(), source: source.into(), about }
+}
+
+/// Names of the files in a folder, sorted.
+fn files_in(folder: &Path) -> Result<Vec<String>, PipelineError> {
+    let entries = fs::read_dir(folder).map_err(|error| PipelineError::file(folder, error))?;
+    let files = entries.flatten().filter(|entry| entry.path().is_file());
+    let mut names: Vec<String> =
+        files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}

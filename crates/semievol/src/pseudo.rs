@@ -1,0 +1,192 @@
+//! How good the pseudo-labels are: the only place where gold answers of unlabelled rows are looked at.
+
+use crate::sets::{ClassCount, Sets};
+use semievol_core::Answer;
+use semievol_data::Task;
+use semievol_eval::{EvalError, Prediction, auroc};
+use semievol_pipeline::{Evolved, Method, Verdict};
+use serde::Serialize;
+
+/// What became of the unlabelled rows of one seed. Shares of right answers are over the rows whose gold answer
+/// the data has; where it has none they are absent.
+#[derive(Debug, Clone, Serialize)]
+pub struct PseudoResults {
+    /// Unlabelled rows.
+    pub n: usize,
+    /// All collaborators gave the same answer.
+    pub n_agreed: usize,
+    /// They did not, and the adjudicator decided.
+    pub n_adjudicated: usize,
+    /// Without a final answer.
+    pub n_unanswered: usize,
+    /// Kept to train on.
+    pub n_kept: usize,
+    /// Optimiser steps of the evolved model.
+    pub steps: usize,
+    /// Right answers before selection, of those with an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<RightOf>,
+    /// Right answers among those kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<RightOf>,
+    /// Right answers among those that all agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<RightOf>,
+    /// Right answers among those that the adjudicator decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjudicated: Option<RightOf>,
+    /// Chance that a right answer is surer than a wrong one; absent if all are right or all wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auroc: Option<f64>,
+    /// Pseudo-labels of each class before selection, in the options' order; empty for open answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes_before: Vec<ClassCount>,
+    /// Pseudo-labels of each class that were kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes_kept: Vec<ClassCount>,
+    /// In the configuration's order.
+    pub collaborators: Vec<CollaboratorResults>,
+    /// What the numbers were made from, for the page of results.
+    #[serde(skip)]
+    pub(crate) evolved: Evolved,
+    /// For each row, whether the final answer is right.
+    #[serde(skip)]
+    pub(crate) correct: Vec<Option<bool>>,
+    /// Name of the confidence.
+    #[serde(skip)]
+    pub(crate) confidence: String,
+    /// The rows, for the page.
+    #[serde(skip)]
+    pub(crate) samples: Vec<semievol_core::Sample>,
+    #[serde(skip)]
+    pub(crate) labelled: Vec<semievol_core::Labeled>,
+}
+
+/// So many right of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RightOf {
+    /// Right.
+    pub right: usize,
+    /// All whose gold answer is known.
+    pub of: usize,
+}
+
+/// One collaborator over all unlabelled rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CollaboratorResults {
+    /// Its name.
+    pub name: String,
+    /// Rows that it had an answer for.
+    pub n_answered: usize,
+    /// Right answers; none counts as wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right: Option<RightOf>,
+}
+
+impl RightOf {
+    /// Their share; absent for none of none.
+    pub fn share(self) -> Option<f64> {
+        (self.of > 0).then(|| self.right as f64 / self.of as f64)
+    }
+
+    fn of(rows: impl Iterator<Item = Option<bool>>) -> Option<Self> {
+        let known: Vec<bool> = rows.flatten().collect();
+        let right = known.iter().filter(|right| **right).count();
+        (!known.is_empty()).then_some(RightOf { right, of: known.len() })
+    }
+}
+
+impl PseudoResults {
+    pub(crate) fn new(
+        method: &Method,
+        task: &dyn Task,
+        sets: &Sets,
+        evolved: Evolved,
+    ) -> Result<Self, EvalError> {
+        let grade = |answers: Vec<Option<&Answer>>| grade(task, sets, answers);
+        let correct = grade(evolved.finals.iter().map(|last| last.last.answer.as_ref()).collect())?;
+        let finals = || evolved.finals.iter().zip(&correct).zip(&evolved.selected);
+        let count = |by: Verdict| evolved.finals.iter().filter(|last| last.by == by).count();
+        let of = |by: Verdict| {
+            RightOf::of(finals().filter(move |((last, _), _)| last.by == by).map(|((_, right), _)| *right))
+        };
+        let with_answer = finals().filter(|((last, _), _)| last.by != Verdict::Unanswered);
+        let collaborators = method.config.collaborators.iter().enumerate().map(|(index, collaborator)| {
+            let answers = evolved.answers.iter().map(|row| row.candidates.get(index));
+            let answers: Vec<Option<&Answer>> =
+                answers.map(|candidate| candidate.and_then(|one| one.answer.as_ref())).collect();
+            Ok(CollaboratorResults {
+                name: collaborator.name().to_owned(),
+                n_answered: answers.iter().flatten().count(),
+                right: RightOf::of(grade(answers)?.into_iter()),
+            })
+        });
+        let collaborators = collaborators.collect::<Result<_, EvalError>>()?;
+        let judged =
+            finals().filter_map(|((_, right), selected)| Some((selected.confidence?.value(), (*right)?)));
+        let (confidence, right): (Vec<f64>, Vec<bool>) = judged.unzip();
+        let kept = || finals().filter(|(_, selected)| selected.accepted);
+        let classes = |rows: Vec<Option<&Answer>>| classes(sets, &rows);
+        Ok(PseudoResults {
+            n: evolved.finals.len(),
+            n_agreed: count(Verdict::Agreement),
+            n_adjudicated: count(Verdict::Adjudicated),
+            n_unanswered: count(Verdict::Unanswered),
+            n_kept: kept().count(),
+            steps: evolved.evolved.steps,
+            before: RightOf::of(with_answer.map(|((_, right), _)| *right)),
+            kept: RightOf::of(kept().map(|((_, right), _)| *right)),
+            agreed: of(Verdict::Agreement),
+            adjudicated: of(Verdict::Adjudicated),
+            auroc: auroc(&confidence, &right).ok().flatten(),
+            classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
+            classes_kept: classes(kept().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
+            collaborators,
+            confidence: method.estimator.id(),
+            samples: sets.unlabelled.clone(),
+            labelled: sets.labelled.clone(),
+            correct,
+            evolved,
+        })
+    }
+
+    /// Agreed answers among all rows.
+    pub fn agreement_rate(&self) -> f64 {
+        self.n_agreed as f64 / self.n.max(1) as f64
+    }
+}
+
+/// Whether each unlabelled row's answer is right, where its gold answer is known. No answer is wrong.
+fn grade(
+    task: &dyn Task,
+    sets: &Sets,
+    answers: Vec<Option<&Answer>>,
+) -> Result<Vec<Option<bool>>, EvalError> {
+    let knows = |id: &str| sets.unlabelled_key.knows(id);
+    let known = sets.unlabelled.iter().zip(&answers).filter(|(sample, _)| knows(&sample.id));
+    let predictions: Vec<Prediction> =
+        known.map(|(sample, answer)| Prediction::new(&sample.id, answer.cloned())).collect();
+    let is_correct = |predicted: &_, gold: &_| task.is_correct(predicted, gold);
+    let mut graded = sets.unlabelled_key.grade(&predictions, &is_correct)?.correct().into_iter();
+    let next = |sample: &semievol_core::Sample| if knows(&sample.id) { graded.next() } else { None };
+    Ok(sets.unlabelled.iter().map(next).collect())
+}
+
+/// Answers of each class; empty for open answers.
+fn classes(sets: &Sets, answers: &[Option<&Answer>]) -> Vec<ClassCount> {
+    let mut counts: Vec<ClassCount> = sets
+        .sizes
+        .labelled_classes
+        .iter()
+        .map(|class| ClassCount { class: class.class.clone(), rows: 0 })
+        .collect();
+    for answer in answers.iter().flatten() {
+        if let Answer::Choice(index) = answer {
+            while counts.len() <= *index {
+                counts.push(ClassCount { class: format!("option {}", counts.len() + 1), rows: 0 });
+            }
+            counts[*index].rows += 1;
+        }
+    }
+    counts
+}

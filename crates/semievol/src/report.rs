@@ -1,0 +1,226 @@
+//! Results as the page that people look at.
+
+use crate::pseudo::{PseudoResults, RightOf};
+use crate::results::{ArmResults, ArmSummary, Results, SeedResults};
+use crate::sets::ClassCount;
+use crate::{Arm, ExperimentConfig, RunError};
+use semievol_core::{Answer, Sample, Seed};
+use semievol_eval::Interval;
+use semievol_pipeline::{Verdict, files};
+use semievol_report as page;
+use semievol_train::Step;
+use std::collections::HashMap;
+
+/// Prompts that a seed's page shows.
+const SHOWN: usize = 60;
+
+/// What the page shows.
+pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> Result<page::Report, RunError> {
+    Ok(page::Report {
+        name: results.name.clone(),
+        description: config.description.clone(),
+        model: results.model.to_string(),
+        seeds: results.seeds.iter().map(seed).collect::<Result<_, _>>()?,
+        summary: if results.seeds.len() > 1 {
+            results.summary.iter().map(summary).collect()
+        } else {
+            Vec::new()
+        },
+        notes: results.notes(),
+        config: config.to_toml(),
+    })
+}
+
+fn seed(seed: &SeedResults) -> Result<page::SeedReport, RunError> {
+    let sizes = &seed.sizes;
+    Ok(page::SeedReport {
+        seed: seed.seed,
+        sizes: page::SetSizes { labelled: sizes.labelled, unlabelled: sizes.unlabelled, test: sizes.test },
+        overlap: seed.overlap.to_string().lines().map(str::to_owned).collect(),
+        labelled_classes: classes(&sizes.labelled_classes),
+        arms: seed.arms.iter().map(arm).collect(),
+        pseudo: seed.pseudo.iter().map(|pseudo| pseudo_labels(pseudo, seed.seed)).collect(),
+        losses: losses(seed)?,
+    })
+}
+
+fn classes(counts: &[ClassCount]) -> Vec<page::ClassCount> {
+    counts.iter().map(|count| page::ClassCount { class: count.class.clone(), n: count.rows }).collect()
+}
+
+fn role(arm: Arm) -> page::ArmRole {
+    match arm {
+        Arm::Vanilla | Arm::InContext => page::ArmRole::Base,
+        Arm::Sft | Arm::SftMatched => page::ArmRole::LabelsOnly,
+        Arm::Semievol => page::ArmRole::SemiSupervised,
+    }
+}
+
+fn interval(interval: &Interval) -> page::Interval {
+    page::Interval { low: interval.low, high: interval.high }
+}
+
+fn arm(arm: &ArmResults) -> page::ArmRow {
+    page::ArmRow {
+        arm: arm.arm.to_string(),
+        role: role(arm.arm),
+        n: arm.n,
+        n_unparsed: arm.n_unparsed,
+        accuracy: arm.accuracy,
+        interval: Some(interval(&arm.interval)),
+        macro_f1: arm.macro_f1,
+        difference: arm.against.map(|against| page::Difference {
+            against: against.arm.to_string(),
+            mean: against.comparison.difference,
+            interval: Some(interval(&against.comparison.interval)),
+            p: Some(against.comparison.mcnemar.p),
+        }),
+    }
+}
+
+fn summary(arm: &ArmSummary) -> page::ArmOverSeeds {
+    page::ArmOverSeeds {
+        arm: arm.arm.to_string(),
+        role: role(arm.arm),
+        accuracy: arm.accuracy.mean,
+        sd: arm.accuracy.sd,
+        interval: arm.accuracy.interval.as_ref().map(interval),
+        macro_f1: arm.macro_f1.map(|f1| f1.mean),
+        macro_f1_sd: arm.macro_f1.and_then(|f1| f1.sd),
+        difference: arm.gain.map(|gain| page::Difference {
+            against: gain.against.to_string(),
+            mean: gain.mean,
+            interval: gain.interval.as_ref().map(interval),
+            p: None,
+        }),
+    }
+}
+
+/// The losses that trainers left beside their adapters.
+fn losses(seed: &SeedResults) -> Result<Vec<page::LossCurve>, RunError> {
+    let mut curves = Vec::new();
+    for name in ["sft", "sft_matched", "warm", "evolved"] {
+        let file = seed.folder.join(name).join("steps.jsonl");
+        if file.is_file() && wanted(seed, name) {
+            let steps: Vec<Step> = files::read_jsonl(&file)?;
+            let points = steps.iter().map(|step| page::LossPoint { step: step.step, loss: step.loss });
+            curves.push(page::LossCurve { name: name.to_owned(), points: points.collect() });
+        }
+    }
+    Ok(curves)
+}
+
+fn wanted(seed: &SeedResults, name: &str) -> bool {
+    let semievol = matches!(name, "warm" | "evolved") && seed.pseudo.is_some();
+    semievol || seed.arms.iter().any(|arm| arm.arm.as_str() == name)
+}
+
+fn pseudo_labels(pseudo: &PseudoResults, seed: u64) -> page::PseudoReport {
+    let share = |right: RightOf| page::Share { part: right.right, whole: right.of };
+    let collaborators = pseudo.collaborators.iter().map(|collaborator| page::Collaborator {
+        name: collaborator.name.clone(),
+        answered: page::Share { part: collaborator.n_answered, whole: pseudo.n },
+        correct: collaborator.right.map(share),
+    });
+    page::PseudoReport {
+        title: String::new(),
+        labels: (0..pseudo.n).map(|index| label(pseudo, index)).collect(),
+        collaborators: collaborators.collect(),
+        confidence_name: pseudo.confidence.clone(),
+        threshold: threshold(pseudo),
+        sample: shown(pseudo, seed).into_iter().map(|index| prompt(pseudo, index)).collect(),
+    }
+}
+
+fn label(pseudo: &PseudoResults, index: usize) -> page::PseudoLabel {
+    let (last, selected) = (&pseudo.evolved.finals[index], &pseudo.evolved.selected[index]);
+    page::PseudoLabel {
+        agreement: agreement(last.by),
+        class: match &selected.answer {
+            Some(Answer::Choice(class)) => pseudo.classes_before.get(*class).map(|count| count.class.clone()),
+            _ => None,
+        },
+        decided_by: (last.by == Verdict::Adjudicated).then(|| last.last.collaborator.clone()),
+        confidence: selected.confidence.map(|confidence| confidence.value()),
+        probability: pseudo.evolved.estimates[index].probability,
+        correct: pseudo.correct[index],
+        kept: selected.accepted,
+    }
+}
+
+fn agreement(by: Verdict) -> page::Agreement {
+    match by {
+        Verdict::Agreement => page::Agreement::Agreed,
+        Verdict::Adjudicated => page::Agreement::Disputed,
+        Verdict::Unanswered => page::Agreement::Unanswered,
+    }
+}
+
+/// The least sure of those kept, if nothing surer was dropped.
+fn threshold(pseudo: &PseudoResults) -> Option<f64> {
+    let sure = |kept: bool| {
+        let rows = pseudo.evolved.selected.iter().filter(move |row| row.accepted == kept);
+        rows.filter_map(|row| Some(row.confidence?.value()))
+    };
+    let least_kept = sure(true).min_by(f64::total_cmp)?;
+    let surest_dropped = sure(false).max_by(f64::total_cmp);
+    surest_dropped.is_none_or(|dropped| dropped <= least_kept).then_some(least_kept)
+}
+
+/// Some of the prompts, drawn by the seed, in the order of the file.
+fn shown(pseudo: &PseudoResults, seed: u64) -> Vec<usize> {
+    let order = Seed(seed).child("report", 0).permutation(pseudo.n);
+    let mut shown: Vec<usize> = order.into_iter().take(SHOWN).collect();
+    shown.sort_unstable();
+    shown
+}
+
+fn prompt(pseudo: &PseudoResults, index: usize) -> page::PromptSample {
+    let sample = &pseudo.samples[index];
+    let (last, selected) = (&pseudo.evolved.finals[index], &pseudo.evolved.selected[index]);
+    let shots: HashMap<&str, usize> = pseudo.evolved.answers[index]
+        .candidates
+        .iter()
+        .map(|candidate| (candidate.collaborator.as_str(), candidate.shots))
+        .collect();
+    let most = shots.values().copied().max().unwrap_or(0);
+    let neighbours = pseudo.evolved.neighbours[index].iter().take(most).map(|hit| {
+        let labeled = &pseudo.labelled[hit.row];
+        page::Neighbour {
+            question: labeled.sample.question.clone(),
+            label: written(&labeled.sample, &labeled.answer),
+            similarity: Some(f64::from(hit.score)),
+        }
+    });
+    let answers = pseudo.evolved.answers[index].candidates.iter().map(|candidate| page::CollaboratorAnswer {
+        name: candidate.collaborator.clone(),
+        answer: candidate.answer.as_ref().map(|answer| written(sample, answer)),
+        probability: match candidate.answer {
+            Some(Answer::Choice(choice)) => candidate.distribution.get(choice).copied(),
+            _ => None,
+        },
+    });
+    page::PromptSample {
+        id: sample.id.clone(),
+        question: sample.question.clone(),
+        options: sample.options.clone(),
+        neighbours: neighbours.collect(),
+        answers: answers.collect(),
+        final_answer: selected.answer.as_ref().map(|answer| written(sample, answer)),
+        decided_by: (last.by == Verdict::Adjudicated).then(|| last.last.collaborator.clone()),
+        agreement: agreement(last.by),
+        confidence: selected.confidence.map(|confidence| confidence.value()),
+        kept: selected.accepted,
+        reason: selected.reason.clone(),
+        gold: None, // the answer key grades and gives no answer away
+        correct: pseudo.correct[index],
+    }
+}
+
+/// An answer as people write it.
+fn written(sample: &Sample, answer: &Answer) -> String {
+    match answer {
+        Answer::Choice(choice) => sample.options.get(*choice).cloned().unwrap_or_default(),
+        Answer::Text(text) | Answer::Number(text) => text.clone(),
+    }
+}
