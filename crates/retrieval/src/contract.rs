@@ -10,6 +10,15 @@ pub struct Hit {
     pub score: f32,
 }
 
+/// A vector whose neighbours are looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VectorQuery<'a> {
+    /// The vector; only its direction matters.
+    pub vector: &'a [f32],
+    /// A row that must not be found.
+    pub exclude: Option<usize>,
+}
+
 /// Finds the vectors nearest to a query.
 pub trait VectorIndex: Send + Sync {
     /// Width of a vector.
@@ -25,11 +34,21 @@ pub trait VectorIndex: Send + Sync {
 
     /// The `k` rows with the largest cosine similarity to `query`, but for `exclude`: scores descending, equal
     /// scores by row ascending, no row twice. Fewer than `k` rows give all of them; an approximate index may
-    /// miss rows, but never returns fewer than it could.
+    /// miss rows, but never returns fewer than it could. A vector of zeros has no direction: its cosine with
+    /// everything, itself included, is 0.
     ///
     /// # Errors
-    /// If `query` has another width, or a value that is not finite.
+    /// If `query` has another width, or a value that is not finite; whatever `k` is.
     fn nearest(&self, query: &[f32], k: usize, exclude: Option<usize>) -> Result<Vec<Hit>, RetrievalError>;
+
+    /// For each query, in their order, what [`nearest`](Self::nearest) gives for it. An index that reads its rows
+    /// once for many queries, or searches in parallel, overrides this.
+    ///
+    /// # Errors
+    /// If `nearest` refuses one of them.
+    fn nearest_each(&self, queries: &[VectorQuery<'_>], k: usize) -> Result<Vec<Vec<Hit>>, RetrievalError> {
+        queries.iter().map(|query| self.nearest(query.vector, k, query.exclude)).collect()
+    }
 }
 
 /// Looks for the neighbours of a text.
@@ -74,6 +93,9 @@ macro_rules! forward {
             }
             fn nearest(&self, query: &[f32], k: usize, exclude: Option<usize>) -> Result<Vec<Hit>, RetrievalError> {
                 (**self).nearest(query, k, exclude)
+            }
+            fn nearest_each(&self, queries: &[VectorQuery<'_>], k: usize) -> Result<Vec<Vec<Hit>>, RetrievalError> {
+                (**self).nearest_each(queries, k)
             }
         }
 

@@ -1,4 +1,5 @@
 use semievol_model::ModelError;
+use std::path::Path;
 use thiserror::Error;
 
 /// What retrieval can fail with.
@@ -37,6 +38,14 @@ pub enum RetrievalError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A retriever that compares embeddings, without a model that makes them.
+    #[error(
+        "kind = \"{kind}\" compares embeddings, but no embedder was given: name one, or set kind = \"bm25\""
+    )]
+    EmbedderNeeded {
+        /// As in a configuration file.
+        kind: &'static str,
+    },
     /// A stored index that cannot be read or written.
     #[error("{path}: {reason}")]
     File {
@@ -51,4 +60,19 @@ pub enum RetrievalError {
     /// A text could not be embedded.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+impl RetrievalError {
+    pub(crate) fn file(path: &Path, reason: impl Into<String>) -> Self {
+        RetrievalError::File { path: path.display().to_string(), reason: reason.into(), source: None }
+    }
+
+    pub(crate) fn file_source(
+        path: &Path,
+        reason: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        let (path, reason) = (path.display().to_string(), reason.into());
+        RetrievalError::File { path, reason, source: Some(Box::new(source)) }
+    }
 }

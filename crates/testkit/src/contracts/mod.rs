@@ -6,15 +6,19 @@ mod adjudicator;
 mod confidence;
 mod embedder;
 mod language_model;
+mod retriever;
 mod selector;
 mod trainer;
+mod vector_index;
 
 pub use adjudicator::adjudicator;
 pub use confidence::confidence;
 pub use embedder::embedder;
 pub use language_model::language_model;
+pub use retriever::retriever;
 pub use selector::selector;
 pub use trainer::trainer;
+pub use vector_index::vector_index;
 
 /// A promise of the trait, and how to try it.
 struct Rule<'a> {
