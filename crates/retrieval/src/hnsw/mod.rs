@@ -20,6 +20,11 @@ use std::path::Path;
 /// The graph depends on the vectors, their order and the settings alone: vectors are inserted one by one, and
 /// hnsw_rs draws levels from a generator with a fixed seed. Vectors are held twice, by the graph and for exact
 /// scores.
+///
+/// Measured with the defaults on 10,000 rows of width 64 to 768, two busy cores: of the ten nearest rows at least
+/// 99.9% were found around centres, in 7 to 55 seconds of building, and 99.6% among random directions, the worst
+/// case, in 34 to 150. A query took as long as comparing every row, or several times longer: this index is for
+/// hundreds of thousands of rows in groups, not for ten thousand.
 pub struct HnswIndex {
     config: HnswConfig,
     exact: ExactIndex,
