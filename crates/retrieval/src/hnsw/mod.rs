@@ -23,8 +23,8 @@ use std::path::Path;
 ///
 /// Measured with the defaults on 10,000 rows of width 64 to 768, two busy cores: of the ten nearest rows at least
 /// 99.9% were found around centres, in 7 to 55 seconds of building, and 99.6% among random directions, the worst
-/// case, in 34 to 150. A query took as long as comparing every row, or several times longer: this index is for
-/// hundreds of thousands of rows in groups, not for ten thousand.
+/// case, in 34 to 150. A query took as long as comparing every row, or several times longer: at this size exact
+/// search is the better choice. Larger indexes were not measured.
 pub struct HnswIndex {
     config: HnswConfig,
     exact: ExactIndex,
