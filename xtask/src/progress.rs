@@ -73,12 +73,18 @@ impl Screen {
                 self.timing.begin();
                 self.bar(seed, stage);
             }
-            StageEvent::Progress { done } => self.position(*done),
+            StageEvent::Resumed { done } => {
+                self.timing.resume(*done);
+                self.bar.set_position(*done as u64);
+                // What was done before says nothing about the rate now.
+                self.bar.reset_eta();
+            }
+            StageEvent::Progress { done } => self.bar.set_position(*done as u64),
             StageEvent::Step(step) => {
                 self.timing.add_tokens(step.tokens);
                 let rate = self.timing.tokens_per_second();
                 self.bar.set_message(format!("loss {:.3}, {rate:.0} tokens/s", step.loss));
-                self.position(step.step + 1);
+                self.bar.set_position(step.step as u64 + 1);
             }
             StageEvent::Done(stage) => {
                 let line = self.timing.end(seed, stage).line();
@@ -97,15 +103,6 @@ impl Screen {
         let rate = "{per_sec}  {eta} left  {msg}";
         let text = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {}  {rate}", stage.unit);
         self.replace(bar.with_style(style(&text)).with_prefix(format!("seed {seed}, {}", stage.name)));
-    }
-
-    fn position(&mut self, done: usize) {
-        if done > 0 && self.bar.position() == 0 {
-            // What an earlier run had done says nothing about the rate of this one.
-            self.bar.reset_eta();
-        }
-        self.timing.progress(done);
-        self.bar.set_position(done as u64);
     }
 
     fn spinner(&mut self, text: String) {

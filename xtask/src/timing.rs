@@ -9,8 +9,8 @@ pub struct Timing {
     started: Instant,
     stage: Instant,
     tokens: usize,
-    /// Units of the stage that were done before its first one here; none until there is one.
-    kept: Option<usize>,
+    /// Units of the stage that an earlier run had done.
+    kept: usize,
     /// Seconds until the model was there, fetched and loaded.
     pub load: Duration,
     parts: Vec<Part>,
@@ -31,7 +31,7 @@ impl Timing {
     /// The clock starts.
     pub fn start() -> Self {
         let now = Instant::now();
-        Timing { started: now, stage: now, tokens: 0, kept: None, load: Duration::ZERO, parts: Vec::new() }
+        Timing { started: now, stage: now, tokens: 0, kept: 0, load: Duration::ZERO, parts: Vec::new() }
     }
 
     /// Time since the start.
@@ -43,12 +43,12 @@ impl Timing {
     pub fn begin(&mut self) {
         self.stage = Instant::now();
         self.tokens = 0;
-        self.kept = None;
+        self.kept = 0;
     }
 
-    /// So many units of the stage are done.
-    pub fn progress(&mut self, done: usize) {
-        self.kept.get_or_insert(done.saturating_sub(1));
+    /// So many units of the stage were done before.
+    pub fn resume(&mut self, done: usize) {
+        self.kept = done;
     }
 
     /// A step of the stage has been through so many tokens.
@@ -64,7 +64,7 @@ impl Timing {
     /// The stage has ended.
     pub fn end(&mut self, seed: u64, stage: &Stage) -> &Part {
         let tokens = Some(self.tokens).filter(|tokens| *tokens > 0);
-        let kept = self.kept.unwrap_or(0);
+        let kept = self.kept;
         self.parts.push(Part { seed, stage: stage.clone(), kept, took: self.stage.elapsed(), tokens });
         &self.parts[self.parts.len() - 1]
     }

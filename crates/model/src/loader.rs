@@ -41,7 +41,8 @@ pub struct Adapter {
 
 /// Turns an adapter into the model of the next stage.
 pub trait ModelLoader: Send + Sync {
-    /// The base model, with the adapter's change if one is given.
+    /// The base model, with the adapter's change if one is given. Models that answer differently have different
+    /// ids: answers are kept and shared under them.
     ///
     /// # Errors
     /// If the adapter was trained from another base, or its files cannot be read.

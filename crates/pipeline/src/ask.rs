@@ -64,15 +64,17 @@ pub(crate) fn ask(
     let (mut journal, kept) = place.journal::<Reply>()?;
     let mut replies = kept.results;
     let batches = batches(questions);
+    forget_unfinished(&mut replies, models, questions, &batches, &kept.batches);
+    if !replies.is_empty() {
+        events(&StageEvent::Resumed { done: replies.len() });
+    }
     for (number, batch) in batches.iter().enumerate() {
         let model = models[questions[batch[0]].model];
         if kept.batches.contains(&number) {
             continue;
         }
-        let again = !model.capabilities().batch_invariant;
         let mut open: Vec<usize> =
-            batch.iter().copied().filter(|index| again || !replies.contains_key(index)).collect();
-        open.iter().for_each(|index| drop(replies.remove(index)));
+            batch.iter().copied().filter(|index| !replies.contains_key(index)).collect();
         // The level is the prompt that is tried: all at their first, then what did not fit at the next.
         for level in 0.. {
             if open.is_empty() {
@@ -121,6 +123,22 @@ pub(crate) fn ask(
     let mut replies = replies.into_values();
     // Every batch is complete, so there is a reply for each index in order.
     Ok(questions.iter().filter_map(|_| replies.next()).collect())
+}
+
+/// Drops the replies of batches that are not complete, where a model's last bits depend on the batch: those are
+/// asked again whole.
+fn forget_unfinished(
+    replies: &mut BTreeMap<usize, Reply>,
+    models: &[&dyn LanguageModel],
+    questions: &[Question],
+    batches: &[Vec<usize>],
+    complete: &[usize],
+) {
+    for (number, batch) in batches.iter().enumerate() {
+        if !complete.contains(&number) && !models[questions[batch[0]].model].capabilities().batch_invariant {
+            batch.iter().for_each(|index| drop(replies.remove(index)));
+        }
+    }
 }
 
 /// One call for the scores and one for the responses among these questions.

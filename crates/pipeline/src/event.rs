@@ -7,6 +7,11 @@ use std::fmt;
 pub enum StageEvent {
     /// A stage begins that has something left to do.
     Begin(Stage),
+    /// The stage goes on where an earlier run stopped: so much of it is there.
+    Resumed {
+        /// Units done before.
+        done: usize,
+    },
     /// So much of the stage is done, what was kept of an earlier run included.
     Progress {
         /// Units done.

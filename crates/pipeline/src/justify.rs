@@ -104,6 +104,15 @@ impl SeedRun<'_> {
     ) -> Result<BTreeMap<usize, Candidate>, PipelineError> {
         let (mut journal, kept) = place.journal::<Candidate>()?;
         let mut decided = kept.results;
+        // Decisions come by the batch.
+        let complete = |index: &usize| {
+            let at = disputed.iter().position(|disputed| disputed == index);
+            at.is_some_and(|at| kept.batches.contains(&(at / BATCH)))
+        };
+        decided.retain(|index, _| complete(index));
+        if !decided.is_empty() {
+            events(&StageEvent::Resumed { done: decided.len() });
+        }
         for (number, batch) in disputed.chunks(BATCH).enumerate() {
             if kept.batches.contains(&number) {
                 continue;

@@ -28,6 +28,25 @@ pub struct Parts<'a> {
     pub models: &'a BTreeMap<String, Arc<dyn LanguageModel>>,
 }
 
+static NO_MODELS: BTreeMap<String, Arc<dyn LanguageModel>> = BTreeMap::new();
+
+impl<'a> Parts<'a> {
+    /// A model with its trainer, and nothing else.
+    pub fn new(loader: &'a dyn ModelLoader, trainer: &'a dyn Trainer) -> Self {
+        Parts { loader, trainer, embedder: None, models: &NO_MODELS }
+    }
+
+    /// The same with an embedder; `id` names its weights.
+    pub fn with_embedder(self, id: &'a ModelId, embedder: &'a dyn Embedder) -> Self {
+        Parts { embedder: Some(NamedEmbedder { id, embedder }), ..self }
+    }
+
+    /// The same with further models that collaborators may name.
+    pub fn with_models(self, models: &'a BTreeMap<String, Arc<dyn LanguageModel>>) -> Self {
+        Parts { models, ..self }
+    }
+}
+
 /// An embedder with the name of its weights.
 #[derive(Clone, Copy)]
 pub struct NamedEmbedder<'a> {
@@ -156,7 +175,12 @@ impl SeedRun<'_> {
         let out = place.output();
         loop {
             let job = TrainJob { examples: &examples, recipe, seed, out: &out };
+            let mut resumed = false;
             let trained = self.parts.trainer.train(&job, &mut |step| {
+                if step.step > 0 && !resumed {
+                    events(&StageEvent::Resumed { done: step.step });
+                }
+                resumed = true;
                 events(&StageEvent::Step(*step));
                 ControlFlow::Continue(())
             });

@@ -5,7 +5,7 @@ use semievol_candle::bert::BertEmbedder;
 use semievol_candle::{BaseModel, CandleTrainer, load_model};
 use semievol_hub::{Hub, Source};
 use semievol_model::LanguageModel;
-use semievol_pipeline::{NamedEmbedder, Parts};
+use semievol_pipeline::Parts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,10 +28,8 @@ impl Engine {
         hub: &Hub,
         events: &mut dyn FnMut(&Event),
     ) -> Result<Self, RunError> {
-        let embedder = match experiment.embedder()? {
-            Some(source) => Some(fetch("embedder", source, hub, events)?),
-            None => None,
-        };
+        let embedder =
+            experiment.embedder().map(|source| fetch("embedder", source, hub, events)).transpose()?;
         let model = fetch("model", &experiment.config().model, hub, events)?;
         events(&Event::Loading { path: model.clone() });
         let engine = Self::load(&model)?;
@@ -70,12 +68,10 @@ impl Engine {
 
     /// The parts of an experiment.
     pub fn parts(&self) -> Parts<'_> {
-        let embedder = self.embedder.as_ref();
-        Parts {
-            loader: &self.base,
-            trainer: &self.trainer,
-            embedder: embedder.map(|embedder| NamedEmbedder { id: embedder.id(), embedder }),
-            models: &self.models,
+        let parts = Parts::new(&self.base, &self.trainer).with_models(&self.models);
+        match &self.embedder {
+            Some(embedder) => parts.with_embedder(embedder.id(), embedder),
+            None => parts,
         }
     }
 }

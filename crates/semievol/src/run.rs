@@ -55,17 +55,8 @@ impl Experiment {
     }
 
     /// Where the embedding model comes from, if any arm needs one.
-    ///
-    /// # Errors
-    /// If one is needed and the file names none.
-    pub fn embedder(&self) -> Result<Option<&Source>, RunError> {
-        let needed = self.needs(&self.config.method);
-        match &self.config.embedder {
-            None if needed.embedder => Err(RunError::Assembly(
-                "`embedder` is absent, but neighbours are found by embeddings: name an embedding model, or set method.retrieval = { kind = \"bm25\" } and leave classifiers out".into(),
-            )),
-            embedder => Ok(embedder.as_ref().filter(|_| needed.embedder)),
-        }
+    pub fn embedder(&self) -> Option<&Source> {
+        self.needs(&self.config.method).embedder.then_some(&self.config.embedder)
     }
 
     fn needs(&self, method: &semievol_pipeline::MethodConfig) -> Needs {

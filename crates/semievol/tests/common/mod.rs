@@ -18,6 +18,7 @@ pub fn minitask(more: &str) -> Experiment {
         r#"
 name = "minitask"
 model = {:?}
+embedder = {:?}
 {more}
 [data]
 labelled = "labeled.csv"
@@ -29,8 +30,12 @@ labelled = 9
 max_steps = 3
 rank = 4
 "#,
-        fixture("tiny-llama").display().to_string()
+        fixture("tiny-llama").display().to_string(),
+        fixture("tiny-bert").display().to_string()
     );
+    // Without a word on it, the two arms that need no unlabelled rows.
+    let arms = if more.contains("arms =") { "" } else { "arms = ['vanilla', 'sft']\n" };
+    let text = format!("{arms}{text}");
     let config = ExperimentConfig::parse(&text, file).unwrap().with_data_root(fixture("minitask"));
     config.check(file).unwrap()
 }
