@@ -7,7 +7,7 @@ use semievol_select::{Adjudicator, AdjudicatorConfig, Selector, SelectorConfig};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 
-/// The method of an experiment file. [`MethodConfig::paper`] and [`MethodConfig::default`] are the presets.
+/// The method of an experiment file. The facade crate has presets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MethodConfig {
@@ -187,7 +187,7 @@ impl MethodConfig {
             }
             if collaborator.shots() > self.neighbours {
                 return Err(format!(
-                    "method.collaborators: `{name}` is shown {} neighbours, but method.neighbours is {}",
+                    "method.collaborators: `{name}` has shots = {}, but method.neighbours is {}",
                     collaborator.shots(),
                     self.neighbours
                 ));

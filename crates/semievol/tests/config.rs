@@ -69,7 +69,7 @@ confidence_shots = 0
 kind = "exact"
 
 [method.warm]
-shots = 2
+shots = 1
 
 [[method.collaborators]]
 kind = "language_model"
@@ -83,13 +83,6 @@ kind = "language_model"
 name = "warm, 1 neighbour"
 model = "warm"
 shots = 1
-temperature = 0.0
-
-[[method.collaborators]]
-kind = "language_model"
-name = "warm, 2 neighbours"
-model = "warm"
-shots = 2
 temperature = 0.0
 
 [[method.collaborators]]
@@ -115,8 +108,8 @@ epochs = 2
 [quick]
 labelled = 32
 unlabelled = 32
-test = 100
-max_steps = 24
+test = 60
+max_steps = 16
 "#;
     assert_eq!(config.to_toml(), expected);
 }
@@ -211,7 +204,7 @@ fn quick_is_smaller_and_never_larger() {
     let text = format!("{GOOD}[data.draw]\nlabelled = 10\n[train]\nmax_steps = 5");
     let quick = parse(&text, &[]).unwrap().config().clone().quick();
     let draw = quick.data.draw.unwrap();
-    assert_eq!((draw.labelled, draw.test, quick.train.max_steps), (Some(10), Some(100), 5));
+    assert_eq!((draw.labelled, draw.test, quick.train.max_steps), (Some(10), Some(60), 5));
     assert_eq!(quick.name, "x-quick");
     assert!(quick.check(Path::new("x.toml")).is_ok());
 }
@@ -257,8 +250,8 @@ fn a_method_that_makes_no_sense_is_refused() {
         "x.toml: TOML parse error at line 6, column 1\n  |\n6 | [method]\n  | ^^^^^^^^\nthere is no preset `papre`; there are `default` and `paper`",
     );
     check_refused(
-        &format!("{GOOD}[method]\nneighbours = 1"),
-        "x.toml: method.collaborators: `warm, 2 neighbours` is shown 2 neighbours, but method.neighbours is 1",
+        &format!("{GOOD}[method]\nneighbours = 0"),
+        "x.toml: method.collaborators: `warm, 1 neighbour` has shots = 1, but method.neighbours is 0",
     );
     check_refused(
         &format!("{GOOD}[method]\ncollaborators = []"),

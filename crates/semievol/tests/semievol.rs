@@ -105,9 +105,8 @@ fn killed_at_twenty_points_over_all_stages_it_ends_with_the_same_bytes() {
         let folder = std::fs::read_dir(out.path()).unwrap().flatten().next().map(|entry| entry.path());
         met.extend(folder.iter().flat_map(|folder| files(folder).into_keys()));
         let mut kept = 0;
-        let mut on_event = |event: &Event| match event {
-            Event::Stage { event: StageEvent::Kept(_), .. } => kept += 1,
-            _ => {}
+        let mut on_event = |event: &Event| {
+            kept += usize::from(matches!(event, Event::Stage { event: StageEvent::Kept(_), .. }));
         };
         let results = experiment.run(&hub(), engine.parts(), &mut on_event, out.path()).unwrap();
         assert!(files(&results.folder) == expected, "killed at event {stop} of {n_events}: other files");

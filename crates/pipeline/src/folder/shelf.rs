@@ -18,11 +18,10 @@ impl Shelf {
         let shelf = Shelf::default();
         for run in folders(out) {
             for seed in folders(&run) {
-                for path in entries(&seed.join(BOOKKEEPING)) {
-                    if path.extension().is_some_and(|extension| extension == "json") {
-                        if let Some(manifest) = read(&path) {
-                            shelf.add(&manifest.key, &path);
-                        }
+                let manifests = entries(&seed.join(BOOKKEEPING)).into_iter();
+                for path in manifests.filter(|path| path.extension().is_some_and(|end| end == "json")) {
+                    if let Some(manifest) = read(&path) {
+                        shelf.add(&manifest.key, &path);
                     }
                 }
             }
