@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast the engine trains and reads on this machine, beside the rate of its matrix
 //! products, so that figures from different machines can be compared.
 
+use crate::timing::peak_memory;
 use anyhow::{Context, Result, bail};
 use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul};
 use semievol_candle::optim::AdamW;
@@ -157,11 +158,4 @@ fn time(repeats: usize, mut work: impl FnMut()) -> Timing {
         .collect();
     seconds.sort_by(f64::total_cmp);
     Timing { least: seconds[0], median: seconds[repeats / 2], most: seconds[repeats - 1] }
-}
-
-/// Most memory this process has held so far, in MiB.
-fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
 }

@@ -120,15 +120,12 @@ fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
         println!("{line}");
     }
     println!();
-    for line in screen.timing.lines() {
-        println!("{line}");
-    }
     let file = results.folder.join("timing.json");
-    let timing = serde_json::to_string_pretty(&screen.timing.to_json(rayon::current_num_threads()))?;
-    let temporary = file.with_extension("json.tmp");
-    fs::write(&temporary, timing + "\n")
-        .and_then(|()| fs::rename(&temporary, &file))
-        .with_context(|| file.display().to_string())?;
+    let earlier =
+        fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let timing = screen.timing.to_json(rayon::current_num_threads(), &earlier);
+    semievol::pipeline::files::write_json(&file, &timing)?;
+    println!("{}", screen.timing.line());
     println!("results: {}; open report.html there in a browser", results.folder.display());
     Ok(())
 }

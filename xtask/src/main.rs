@@ -4,6 +4,7 @@ mod bench;
 mod experiment;
 mod files;
 mod progress;
+mod results;
 mod timing;
 
 use clap::{Parser, Subcommand};
@@ -21,12 +22,14 @@ struct Cli {
 enum Command {
     Experiment(experiment::Args),
     Bench(bench::Args),
+    Results(results::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Experiment(args) => experiment::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Results(args) => results::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -69,21 +69,28 @@ impl Timing {
         &self.parts[self.parts.len() - 1]
     }
 
-    /// What `timing.json` holds.
-    pub fn to_json(&self, threads: usize) -> Value {
+    /// What `timing.json` holds: the stages of this run, and those of earlier ones that it read.
+    pub fn to_json(&self, threads: usize, earlier: &Value) -> Value {
+        let mut stages: Vec<Value> = self.parts.iter().map(Part::to_json).collect();
+        let name = |stage: &Value| (stage["seed"].clone(), stage["stage"].clone());
+        let earlier = earlier["stages"].as_array().into_iter().flatten();
+        let read: Vec<Value> =
+            earlier.filter(|old| stages.iter().all(|new| name(new) != name(old))).cloned().collect();
+        stages.splice(0..0, read);
         json!({
             "threads": threads,
             "load_seconds": seconds(self.load),
-            "stages": self.parts.iter().map(Part::to_json).collect::<Vec<_>>(),
+            "stages": stages,
             "total_seconds": seconds(self.total()),
+            "peak_memory_mib": peak_memory().map(f64::round),
         })
     }
 
-    /// One line per part.
-    pub fn lines(&self) -> Vec<String> {
-        let load = format!("model fetched and loaded: {}", short(self.load));
-        let total = format!("in all: {}", short(self.total()));
-        [load].into_iter().chain(self.parts.iter().map(Part::line)).chain([total]).collect()
+    /// How long it took and what it needed.
+    pub fn line(&self) -> String {
+        let (load, total) = (short(self.load), short(self.total()));
+        let memory = peak_memory().map(|mib| format!("; at most {:.2} GB of memory", mib / 953.7));
+        format!("{total} in all, {load} of them for fetching and loading{}", memory.unwrap_or_default())
     }
 }
 
@@ -117,6 +124,13 @@ impl Part {
         }
         value
     }
+}
+
+/// Most memory this process has held so far, in MiB; not known everywhere.
+pub fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
 }
 
 fn seconds(duration: Duration) -> f64 {

@@ -203,6 +203,28 @@ fn no_question_is_asked_twice_and_no_step_taken_twice_however_often_it_is_killed
     assert!(files(&results.folder) == expected, "other files");
 }
 
+/// Four collaborators ask 30 prompts each; what the warm model makes of a prompt without neighbours serves the
+/// first collaborator and the confidence, and a question of two collaborators is one.
+#[test]
+fn what_collaborators_share_is_asked_once() {
+    let candidates = |method: &str| {
+        let out = tempfile::tempdir().unwrap();
+        let mut total = None;
+        run(&with_method(method), &Loader::opinionated(), out.path(), &mut |event| match event {
+            Event::Stage { event: StageEvent::Begin(stage), .. } if stage.name == "candidates" => {
+                total = Some(stage.total);
+            }
+            _ => {}
+        });
+        total.unwrap()
+    };
+    assert_eq!(candidates("preset = 'paper'"), 4 * 30);
+    assert_eq!(candidates("preset = 'paper'\nconfidence_shots = 1"), 5 * 30);
+    let one = "kind = 'language_model', model = 'warm', shots = 1";
+    let twins = format!("preset = 'paper'\ncollaborators = [{{ {one}, name = 'a' }}, {{ {one}, name = 'b' }}]");
+    assert_eq!(candidates(&format!("{twins}\nconfidence_shots = 1")), 30);
+}
+
 #[test]
 fn a_finished_run_is_read() {
     let experiment = with_method("preset = 'default'");
