@@ -61,11 +61,11 @@ pub(crate) fn count(n: usize) -> String {
     text
 }
 
-/// `12 of 40 (30.0%)`, or no more than the count where there is nothing to divide by.
+/// `12/40 (30.0%)`, or no more than the count where there is nothing to divide by.
 pub(crate) fn share(share: Share) -> String {
     match rate(share) {
-        Some(rate) => format!("{} of {} ({}%)", count(share.part), count(share.whole), percent(rate)),
-        None => format!("{} of {}", count(share.part), count(share.whole)),
+        Some(rate) => format!("{}/{} ({}%)", count(share.part), count(share.whole), percent(rate)),
+        None => format!("{}/{}", count(share.part), count(share.whole)),
     }
 }
 
@@ -109,6 +109,6 @@ mod tests {
             [0.0, 0.5, -0.01234, 12.345, 1234.5, 2e-7, f64::INFINITY].map(number),
             ["0", "0.500", "−0.0123", "12.3", "1234", "2.0e−7", ABSENT]
         );
-        assert_eq!(share(Share { part: 0, whole: 0 }), "0 of 0");
+        assert_eq!(share(Share { part: 0, whole: 0 }), "0/0");
     }
 }

@@ -12,7 +12,7 @@ use crate::{Report, SeedReport, verdict};
 use cards::Text;
 use facts::Fact;
 use minijinja::{Environment, Value};
-use pseudo::PseudoView;
+use pseudo::{ChartView, PseudoView};
 use serde::Serialize;
 use table::TableView;
 
@@ -70,7 +70,7 @@ struct SeedView {
     /// Heading of the section that opens and closes; absent with a single seed, which has none.
     label: Option<String>,
     open: bool,
-    loss: Option<Value>,
+    loss: Option<ChartView>,
     pseudo: Vec<PseudoView>,
 }
 

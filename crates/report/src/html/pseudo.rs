@@ -61,8 +61,9 @@ struct DeciderView {
     correct: String,
 }
 
+/// A chart with what to read in it.
 #[derive(Serialize)]
-struct ChartView {
+pub(super) struct ChartView {
     heading: &'static str,
     chart: Value,
     caption: String,
@@ -102,14 +103,21 @@ impl PseudoView {
 }
 
 /// The loss curves; absent if nothing was trained.
-pub(super) fn loss_chart(losses: &[LossCurve]) -> Option<Value> {
+pub(super) fn loss_chart(losses: &[LossCurve]) -> Option<ChartView> {
     let line = |curve: &'_ LossCurve| -> Vec<(f64, f64)> {
         curve.points.iter().map(|point| (point.step as f64, point.loss)).collect()
     };
     let lines: Vec<Line<'_>> =
         losses.iter().map(|curve| Line { name: &curve.name, points: line(curve) }).collect();
-    let chart = || svg::lines("Training loss", "step", "loss (nats per token)", &lines);
-    (!losses.is_empty()).then(|| Value::from_safe_string(chart()))
+    let caption = match svg::averaged_points(&lines) {
+        1 => "Each point is the batch of one step.".into(),
+        size => format!("Each point is the mean of {size} steps."),
+    };
+    (!losses.is_empty()).then(|| ChartView {
+        heading: "Training loss",
+        chart: Value::from_safe_string(svg::lines("Training loss", "step", "loss (nats per token)", &lines)),
+        caption,
+    })
 }
 
 fn n_where(labels: &[PseudoLabel], holds: impl Fn(&PseudoLabel) -> bool) -> usize {
@@ -146,8 +154,8 @@ fn figures(labels: &[PseudoLabel]) -> Vec<Figure> {
         value: rate_text(found),
         detail: format!("{} of {}", count(found.part), count(found.whole)),
     };
-    figures.extend(right(labels, |_| true).map(|found| detailed("right before selection", found)));
-    figures.extend(right(labels, |label| label.kept).map(|found| detailed("right after selection", found)));
+    figures.extend(right(labels, |_| true).map(|found| detailed("right, all", found)));
+    figures.extend(right(labels, |label| label.kept).map(|found| detailed("right, kept", found)));
     figures
 }
 
@@ -215,7 +223,7 @@ impl MixView {
 fn collaborators(pseudo: &PseudoReport) -> Vec<CollaboratorView> {
     let view = |one: &crate::Collaborator| CollaboratorView {
         name: one.name.clone(),
-        answered: share(one.answered),
+        answered: rate_text(one.answered),
         correct: one.correct.map_or(ABSENT.into(), share),
     };
     pseudo.collaborators.iter().map(view).collect()

@@ -3,8 +3,8 @@
 use super::axes::{Frame, Scale};
 use super::{Anchor, Drawing, WIDTH, clip, nothing};
 
-/// Most points of a drawn line; more are averaged.
-const MAX_POINTS: usize = 80;
+/// Most points of the longest line; more are averaged, and as many at a time in all lines.
+const MAX_POINTS: usize = 60;
 
 /// Lines that can be told apart.
 const N_STYLES: usize = 6;
@@ -20,9 +20,10 @@ pub(crate) struct Line<'a> {
 /// One line per curve with a legend above. The vertical axis is logarithmic where all values are above 0 and
 /// the largest is more than ten times the smallest.
 pub(crate) fn lines(title: &str, x_title: &str, y_title: &str, lines: &[Line<'_>]) -> String {
+    let size = averaged_points(lines);
     let drawn: Vec<(&str, Vec<(f64, f64)>)> = lines
         .iter()
-        .map(|line| (line.name, averaged(&line.points)))
+        .map(|line| (line.name, averaged(&line.points, size)))
         .filter(|(_, points)| !points.is_empty())
         .collect();
     let ranges = (range(&drawn, |point| point.0), range(&drawn, |point| point.1));
@@ -41,7 +42,7 @@ pub(crate) fn lines(title: &str, x_title: &str, y_title: &str, lines: &[Line<'_>
         true => Scale::logarithmic(ys.0 * 0.9, ys.1 * 1.1),
         false => Scale::linear(ys.0.min(0.0), ys.1 + 0.05 * (ys.1 - ys.0.min(0.0))),
     };
-    let frame = Frame::new(Scale::linear(xs.0, xs.1), y, top, bottom);
+    let frame = Frame::new(Scale::linear(xs.0.min(0.0), xs.1.max(1.0)), y, top, bottom);
     frame.draw(&mut drawing, x_title, y_title);
     for (index, (name, points)) in drawn.iter().enumerate() {
         draw_line(&mut drawing, &frame, index, points);
@@ -70,18 +71,21 @@ fn legend(drawing: &mut Drawing, index: usize, name: &str) {
     drawing.label("legend", (x + 34.0, y + 4.0), Anchor::Start, &clip(name, 19));
 }
 
-/// Means of neighbouring points, so that no more than [`MAX_POINTS`] are left.
-fn averaged(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+/// How many neighbouring points [`lines`] draws as one, their mean.
+pub(crate) fn averaged_points(lines: &[Line<'_>]) -> usize {
+    let longest = lines.iter().map(|line| line.points.len()).max().unwrap_or(0);
+    longest.div_ceil(MAX_POINTS).max(1)
+}
+
+fn averaged(points: &[(f64, f64)], size: usize) -> Vec<(f64, f64)> {
     let finite: Vec<(f64, f64)> =
         points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     let mean = |chunk: &[(f64, f64)]| {
         let n = chunk.len() as f64;
-        (
-            chunk.iter().map(|point| point.0).sum::<f64>() / n,
-            chunk.iter().map(|point| point.1).sum::<f64>() / n,
-        )
+        let sum = |of: fn(&(f64, f64)) -> f64| chunk.iter().map(of).sum::<f64>();
+        (sum(|point| point.0) / n, sum(|point| point.1) / n)
     };
-    finite.chunks(finite.len().div_ceil(MAX_POINTS).max(1)).map(mean).collect()
+    finite.chunks(size).map(mean).collect()
 }
 
 fn range(lines: &[(&str, Vec<(f64, f64)>)], of: impl Fn(&(f64, f64)) -> f64) -> Option<(f64, f64)> {

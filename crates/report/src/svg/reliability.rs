@@ -18,7 +18,7 @@ pub(crate) fn reliability(title: &str, reliability: Option<&Reliability>) -> Str
         .collect();
     let description =
         format!("ECE {}. Answers by probability: {}.", number(reliability.ece), described.join("; "));
-    let mut drawing = Drawing::new("chart", WIDTH, 330.0, title, &description);
+    let mut drawing = Drawing::new("chart", WIDTH, 316.0, title, &description);
     let frame = Frame::new(Scale::linear(0.0, 1.0), Scale::linear(0.0, 1.0), 30.0, 220.0);
     frame.draw_y(&mut drawing, "right", &percent_labels(&frame.y.ticks(5)));
     drawing.line("reference", frame.place((0.0, 0.0)), frame.place((1.0, 1.0)));

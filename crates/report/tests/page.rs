@@ -1,0 +1,264 @@
+//! The page as a whole: well-formed, self-contained, safe with any text, sensible with anything missing.
+
+mod xml;
+
+use semievol_report::*;
+use xml::check_well_formed;
+
+/// Parses as XML but for its first line, and holds nothing that a page of ours must not.
+fn check(report: &Report) -> String {
+    let page = render(report).expect("a page");
+    let body = page.strip_prefix("<!DOCTYPE html>").expect("a document");
+    if let Err(error) = check_well_formed(body) {
+        panic!("{error}\n{page}");
+    }
+    for forbidden in ["http:", "https:", "NaN", "inf\"", "<script", "<link", "<img", "@import", "url("] {
+        assert!(!page.contains(forbidden), "{forbidden} in the page");
+    }
+    assert_eq!(page, render(report).expect("a page"), "the same report gives the same bytes");
+    page
+}
+
+fn check_holds(report: &Report, expected: &[&str]) {
+    let page = check(report);
+    for text in expected {
+        assert!(page.contains(text), "{text} is not in the page");
+    }
+}
+
+fn one_seed(seed: SeedReport) -> Report {
+    Report { name: "one".into(), seeds: vec![seed], ..Default::default() }
+}
+
+fn label(confidence: f64, correct: Option<bool>, kept: bool) -> PseudoLabel {
+    PseudoLabel {
+        class: Some("yes".into()),
+        confidence: Some(confidence),
+        probability: Some(confidence),
+        correct,
+        kept,
+        ..Default::default()
+    }
+}
+
+fn with_labels(labels: Vec<PseudoLabel>, threshold: Option<f64>) -> Report {
+    let pseudo = PseudoReport { labels, threshold, ..Default::default() };
+    one_seed(SeedReport { pseudo: vec![pseudo], ..Default::default() })
+}
+
+fn arm(arm: &str, accuracy: f64) -> ArmRow {
+    ArmRow { arm: arm.into(), accuracy, ..Default::default() }
+}
+
+#[test]
+fn empty_reports_say_what_is_missing() {
+    check_holds(
+        &Report::default(),
+        &["<title>Results</title>", "There are no results yet.", "No arm has results."],
+    );
+    check_holds(
+        &one_seed(SeedReport::default()),
+        &["No pseudo-labels: the experiment has no semi-supervised arm."],
+    );
+    check_holds(&with_labels(Vec::new(), None), &["There was no dispute.", "are not known"]);
+    let alone = SeedReport { arms: vec![arm("vanilla", 0.5)], ..Default::default() };
+    check_holds(&one_seed(alone), &["vanilla 50.0 (one seed only)"]);
+}
+
+#[test]
+fn a_single_point_is_a_chart() {
+    for threshold in [None, Some(0.7), Some(-4.0), Some(f64::NAN)] {
+        let page = check(&with_labels(vec![label(0.7, Some(true), true)], threshold));
+        assert!(page.contains("AUROC not defined") && page.contains("ECE 0.300 over 1 answers"));
+    }
+    let points = vec![LossPoint { step: 0, loss: 1.5 }];
+    let losses = vec![LossCurve { name: "sft".into(), points }];
+    check_holds(&one_seed(SeedReport { losses, ..Default::default() }), &["sft goes from 1.500 to 1.500"]);
+}
+
+#[test]
+fn without_gold_answers_the_charts_that_need_them_are_left_out() {
+    let labels = (0..50).map(|i| label(f64::from(i) / 50.0, None, i >= 25)).collect();
+    let page = check(&with_labels(labels, Some(0.5)));
+    assert!(page.contains("25 kept, 25 dropped"));
+    assert!(!page.contains("AUROC") && !page.contains("ECE") && !page.contains("right ↑"));
+}
+
+#[test]
+fn numbers_that_are_none_are_left_out() {
+    let bad = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let labels = bad.map(|value| label(value, Some(true), true)).into();
+    let mut report = with_labels(labels, Some(f64::NAN));
+    let seed = &mut report.seeds[0];
+    let points = bad.iter().enumerate().map(|(step, loss)| LossPoint { step, loss: *loss }).collect();
+    seed.losses = vec![LossCurve { name: "diverged".into(), points }];
+    seed.arms = bad
+        .map(|value| ArmRow {
+            macro_f1: Some(value),
+            interval: Some(Interval { low: value, high: value }),
+            difference: Some(Difference { against: "a".into(), mean: value, interval: None, p: Some(value) }),
+            ..arm("a", value)
+        })
+        .into();
+    let answers = vec![CollaboratorAnswer { probability: Some(f64::NAN), ..Default::default() }];
+    let prompt = PromptSample { confidence: Some(f64::NAN), answers, ..Default::default() };
+    seed.pseudo[0].sample = vec![prompt];
+    check_holds(&report, &["No steps were recorded.", "No answer has a confidence."]);
+}
+
+#[test]
+fn extreme_numbers_make_charts() {
+    let sets: [&[f64]; 6] = [
+        &[0.0, 0.0, 0.0],
+        &[-1e-300, -1e300],
+        &[1e9, 1e9 + 1.0, 1e9 + 2.0],
+        &[-5.0, -1e-9, 0.0, -1e-8],
+        &[1.0, 0.999_999_9, 0.1, 1.0],
+        &[f64::MIN, f64::MAX],
+    ];
+    for set in sets {
+        for threshold in [None, set.first().copied(), set.last().copied()] {
+            let labels = set.iter().map(|value| label(*value, Some(*value > 0.5), true)).collect();
+            let mut report = with_labels(labels, threshold);
+            let points = set.iter().enumerate().map(|(step, loss)| LossPoint { step, loss: *loss }).collect();
+            report.seeds[0].losses = vec![LossCurve { name: "sft".into(), points }];
+            check(&report);
+        }
+    }
+}
+
+#[test]
+fn many_points_stay_small() {
+    let labels = (0..20_000_u32).map(|i| label(f64::from(i % 997) / 997.0, Some(i % 3 > 0), i % 997 > 498));
+    let mut report = with_labels(labels.collect(), Some(0.5));
+    let points = (0..20_000).map(|step| LossPoint { step, loss: 3.0 / (step + 1) as f64 }).collect();
+    report.seeds[0].losses = vec![LossCurve { name: "sft".into(), points }];
+    report.seeds[0].labelled_classes =
+        (0..40).map(|n| ClassCount { class: format!("class {n}"), n }).collect();
+    let page = check(&report);
+    assert!(page.len() < 60_000, "{} bytes", page.len());
+    assert!(page.contains("34 other classes"));
+}
+
+#[test]
+fn any_text_is_shown_as_text() {
+    let hostile = [
+        "</script><script>alert(1)</script>",
+        "\"quotes\" 'and' `ticks` <!-- comment --> ]]> {{ 7 * 7 }} {% raw %}",
+        "</style></title></textarea><b onclick=\"x\">",
+        "مرحبا \u{202e} never turned back 👩\u{200d}👩\u{200d}👧\u{200d}👦",
+        "a\0b\u{1b}[31mc\rd\u{ffff}e\u{7f}",
+        "&lt;b&gt; &amp; &",
+        "   ",
+    ];
+    for text in hostile {
+        let page = check(&everywhere(text));
+        assert!(!page.contains("<b onclick") && !page.contains("49 "));
+        assert!(!page.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+    }
+    let page = check(&everywhere("<i>x</i>"));
+    assert!(!page.contains("<i>x") && page.contains("&lt;i&gt;x"));
+}
+
+#[test]
+fn long_texts_open_on_demand() {
+    let long = "ten chars ".repeat(1000);
+    check_holds(&everywhere(&long), &["all 10,000 characters"]);
+    check(&everywhere(&"👩\u{200d}👧".repeat(4000)));
+}
+
+#[test]
+fn filters_count_what_they_show() {
+    let prompt = |kept, agreement, correct| PromptSample { kept, agreement, correct, ..Default::default() };
+    let sample = vec![
+        prompt(true, Agreement::Agreed, Some(true)),
+        prompt(true, Agreement::Disputed, Some(false)),
+        prompt(false, Agreement::Unanswered, None),
+    ];
+    let pseudo = vec![PseudoReport { sample, ..Default::default() }];
+    let page = check(&one_seed(SeedReport { pseudo, ..Default::default() }));
+    for filter in ["All <small>3", "Kept <small>2", "Dropped <small>1", "Disputed <small>1", "Wrong <small>1"]
+    {
+        assert!(page.contains(filter), "{filter}");
+    }
+    assert_eq!(page.matches("class=\"card kept disputed wrong\"").count(), 1);
+}
+
+#[test]
+fn sections_of_several_seeds_have_names_of_their_own() {
+    let pseudo = |title: &str| PseudoReport {
+        title: title.into(),
+        sample: vec![PromptSample::default()],
+        ..Default::default()
+    };
+    let seed =
+        |seed| SeedReport { seed, pseudo: vec![pseudo("round 1"), pseudo("round 2")], ..Default::default() };
+    let report = Report { seeds: vec![seed(3), seed(5)], ..Default::default() };
+    let page = check(&report);
+    assert_eq!(page.matches("<details class=\"seed\"").count(), 2);
+    assert_eq!(page.matches("<details class=\"seed\" open=\"\"").count(), 1);
+    let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let n_ids = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((n_ids, ids.len()), (20, 20));
+    assert!(page.contains("round 2"));
+}
+
+#[test]
+fn reports_survive_a_file() {
+    let report = everywhere("text");
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+}
+
+/// A report with a text wherever one can stand.
+fn everywhere(text: &str) -> Report {
+    let some = || Some(text.to_owned());
+    let difference = Difference { against: text.into(), mean: 0.1, interval: None, p: None };
+    let row = ArmRow { role: ArmRole::SemiSupervised, difference: Some(difference), ..arm(text, 0.5) };
+    let answer = CollaboratorAnswer { name: text.into(), answer: some(), probability: Some(0.5) };
+    let neighbour = Neighbour { question: text.into(), label: text.into(), similarity: Some(0.3) };
+    let prompt = PromptSample {
+        id: text.into(),
+        question: text.into(),
+        options: vec![text.into()],
+        neighbours: vec![neighbour],
+        answers: vec![answer],
+        final_answer: some(),
+        decided_by: some(),
+        reason: text.into(),
+        gold: some(),
+        ..Default::default()
+    };
+    let pseudo = PseudoReport {
+        title: text.into(),
+        labels: vec![PseudoLabel {
+            agreement: Agreement::Disputed,
+            class: some(),
+            decided_by: some(),
+            ..label(0.5, Some(true), true)
+        }],
+        collaborators: vec![Collaborator { name: text.into(), ..Default::default() }],
+        confidence_name: text.into(),
+        threshold: None,
+        sample: vec![prompt],
+    };
+    let seed = SeedReport {
+        overlap: vec![text.into()],
+        labelled_classes: vec![ClassCount { class: text.into(), n: 1 }],
+        arms: vec![row, arm(text, 0.4)],
+        pseudo: vec![pseudo.clone(), pseudo],
+        losses: vec![LossCurve { name: text.into(), points: vec![LossPoint { step: 1, loss: 0.1 }] }],
+        ..Default::default()
+    };
+    Report {
+        name: text.into(),
+        description: text.into(),
+        model: text.into(),
+        seeds: vec![seed],
+        summary: Vec::new(),
+        notes: vec![text.into()],
+        config: text.into(),
+    }
+}
