@@ -31,9 +31,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let columns = ["seeds", "labels only", "SemiEvol", "gain", "95% interval"];
     let columns = columns.into_iter().map(|name| (name, Align::Right));
     let mut index = Table::new([("experiment", Align::Left)].into_iter().chain(columns));
+    let mut names: Vec<String> = Vec::new();
     for run in &args.runs {
         let metrics = read(run)?;
         let name = text(&metrics, "name")?;
+        if names.iter().any(|known| known == name) {
+            bail!(
+                "{}: a second run of the name `{name}`; give variants a name of their own, as with --set name=...",
+                run.display()
+            );
+        }
+        names.push(name.to_owned());
         let table = fs::read_to_string(run.join("table.md")).with_context(|| run.display().to_string())?;
         files::write(&args.out.join(format!("{name}.md")), table.as_bytes())?;
         index.row(row(name, &metrics).with_context(|| run.display().to_string())?);
@@ -57,24 +65,28 @@ fn text<'v>(value: &'v Value, key: &str) -> anyhow::Result<&'v str> {
 
 /// The line of a run in the list.
 fn row(name: &str, metrics: &Value) -> anyhow::Result<[String; 6]> {
-    let arms = metrics["summary"].as_array().context("metrics.json has no `summary`")?;
-    let arm = |wanted: &str| arms.iter().find(|arm| arm["arm"] == wanted);
-    let Some(ours) = arm("semievol") else { bail!("there is no arm `semievol` in it") };
-    let percent =
-        |value: &Value| value.as_f64().map(|share| format!("{:.1}", 100.0 * share)).unwrap_or_default();
-    let gain = &ours["gain"];
-    let other = gain["against"].as_str().and_then(arm);
-    let interval = &gain["interval"];
-    let interval = match interval.is_null() {
-        true => String::new(),
-        false => format!("[{}, {}]", percent(&interval["low"]), percent(&interval["high"])),
+    let seeds = metrics["seeds"].as_array().context("metrics.json has no `seeds`")?;
+    let find = |arms: &Value| arms.as_array()?.iter().find(|arm| arm["arm"] == "semievol").cloned();
+    // Over several seeds the summary knows; a single seed knows itself.
+    let (ours, accuracy, gain) = if seeds.len() > 1 {
+        let ours = find(&metrics["summary"]).context("there is no arm `semievol` in it")?;
+        let (accuracy, gain) = (ours["accuracy"]["mean"].as_f64(), ours["gain"].clone());
+        (ours, accuracy, (gain["mean"].as_f64(), gain["interval"].clone()))
+    } else {
+        let ours = find(&seeds[0]["arms"]).context("there is no arm `semievol` in it")?;
+        let (accuracy, against) = (ours["accuracy"].as_f64(), ours["against"].clone());
+        (ours, accuracy, (against["difference"].as_f64(), against["interval"].clone()))
     };
+    let accuracy = accuracy.with_context(|| format!("no accuracy in {ours}"))?;
+    let percent = |share: f64| format!("{:.1}", 100.0 * share);
+    let (gain, interval) = gain;
+    let ends = interval["low"].as_f64().zip(interval["high"].as_f64());
     Ok([
         format!("[{name}]({name}.md)"),
-        metrics["seeds"].as_array().map_or(0, Vec::len).to_string(),
-        other.map(|other| percent(&other["accuracy"]["mean"])).unwrap_or_default(),
-        percent(&ours["accuracy"]["mean"]),
-        gain["mean"].as_f64().map(|mean| format!("{:+.1}", 100.0 * mean)).unwrap_or_default(),
-        interval,
+        seeds.len().to_string(),
+        gain.map(|gain| percent(accuracy - gain)).unwrap_or_default(),
+        percent(accuracy),
+        gain.map(|gain| format!("{:+.1}", 100.0 * gain)).unwrap_or_default(),
+        ends.map(|(low, high)| format!("[{}, {}]", percent(low), percent(high))).unwrap_or_default(),
     ])
 }

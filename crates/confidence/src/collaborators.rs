@@ -21,6 +21,10 @@ impl ConfidenceEstimator for Agreement {
         Self::NAME.to_owned()
     }
 
+    fn needs_candidates(&self) -> bool {
+        true
+    }
+
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
         each(Self::NAME, batch, |evidence| {
             let (asked, told) = (evidence.candidates.len(), evidence.agrees.len());
@@ -47,6 +51,14 @@ impl Mixture {
 impl ConfidenceEstimator for Mixture {
     fn id(&self) -> String {
         Self::NAME.to_owned()
+    }
+
+    fn needs_options(&self) -> bool {
+        true
+    }
+
+    fn needs_candidates(&self) -> bool {
+        true
     }
 
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {

@@ -54,6 +54,17 @@ pub trait ConfidenceEstimator: Send + Sync {
     /// kept.
     fn id(&self) -> String;
 
+    /// Whether it can judge closed sets alone; asked while planning.
+    fn needs_options(&self) -> bool {
+        false
+    }
+
+    /// Whether it judges by what the collaborators said, and so cannot judge labelled samples, which they were
+    /// not asked about.
+    fn needs_candidates(&self) -> bool {
+        false
+    }
+
     /// One confidence for each piece of evidence, in order. Each depends on its own evidence alone.
     ///
     /// # Errors
@@ -66,6 +77,12 @@ macro_rules! forward {
         impl<T: ConfidenceEstimator + ?Sized> ConfidenceEstimator for $pointer {
             fn id(&self) -> String {
                 (**self).id()
+            }
+            fn needs_options(&self) -> bool {
+                (**self).needs_options()
+            }
+            fn needs_candidates(&self) -> bool {
+                (**self).needs_candidates()
             }
             fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
                 (**self).estimate(batch)

@@ -17,6 +17,10 @@ impl ConfidenceEstimator for OptionEntropy {
         Self::NAME.to_owned()
     }
 
+    fn needs_options(&self) -> bool {
+        true
+    }
+
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
         each(Self::NAME, batch, |evidence| {
             let distribution = distribution(Self::NAME, evidence)?;
@@ -42,6 +46,10 @@ impl Margin {
 impl ConfidenceEstimator for Margin {
     fn id(&self) -> String {
         Self::NAME.to_owned()
+    }
+
+    fn needs_options(&self) -> bool {
+        true
     }
 
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {

@@ -1,9 +1,10 @@
 use crate::error::EvalError;
 use crate::graded::{Graded, Metric};
-use crate::interval::{Interval, RESAMPLES, Stream, bootstrap, percentile_interval};
+use crate::interval::{Interval, RESAMPLES, Stream, bootstrap};
 use crate::mcnemar::{McNemar, mcnemar};
 use semievol_core::Seed;
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Two methods on the same samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,10 +32,13 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
 /// The mean difference of two methods over seeds, `first[s]` against `second[s]` for each seed `s`, with a 95%
 /// interval.
 ///
-/// All results grade the same samples. The runs of one seed share their samples and all seeds share the test
-/// set, so neither runs nor answers are independent: the bootstrap draws test samples and seeds, both with
-/// replacement, and keeps each seed's pair and each sample's answers together. With one seed the interval is
-/// about that pair of runs alone.
+/// The runs of one seed share their samples. The interval knows two sources of chance and adds their variances:
+/// the seeds (which rows were labelled, how training went) and the test samples (by bootstrap, each sample's
+/// answers kept together). Where all seeds grade the same samples, those are one draw that no number of seeds
+/// averages out; where each seed has samples of its own, the spread over seeds contains theirs, and their own
+/// variance is the least that it can be. Student's t has the degrees of freedom of Welch and Satterthwaite
+/// (Biometrics Bulletin 2, 1946), so two or three seeds get the wide interval they deserve. With one seed the
+/// interval is about that pair of runs alone.
 pub fn compare_over_seeds(
     metric: Metric,
     first: &[Graded],
@@ -46,20 +50,73 @@ pub fn compare_over_seeds(
         return Err(EvalError::Lengths { left: "first runs", left_len, right: "second runs", right_len });
     }
     let reference = first.first().ok_or(EvalError::Empty { what: "a comparison over seeds" })?;
-    for run in first.iter().chain(second) {
-        reference.check_paired(run)?;
-        run.metric(metric)?;
+    let mut differences = Vec::with_capacity(first.len());
+    for (one, other) in first.iter().zip(second) {
+        one.check_paired(other)?;
+        differences.push(one.metric(metric)? - other.metric(metric)?);
     }
-    let (n_rows, n_runs) = (reference.len(), first.len());
-    let mut stream = Stream::new(seed.child("compare_over_seeds", n_rows as u64));
-    let difference =
-        |run: usize, rows: &[usize]| first[run].metric_of(metric, rows) - second[run].metric_of(metric, rows);
-    let mut rows: Vec<usize> = (0..n_rows).collect();
-    let observed = (0..n_runs).map(|run| difference(run, &rows)).sum::<f64>() / n_runs as f64;
-    let values = (0..RESAMPLES).map(|_| {
-        rows.fill_with(|| stream.below(n_rows));
-        let runs = (0..n_runs).map(|_| difference(stream.below(n_runs), &rows));
-        runs.sum::<f64>() / n_runs as f64
-    });
-    Ok((observed, percentile_interval(values.collect(), 0.95)?))
+    let n = differences.len() as f64;
+    let mean = differences.iter().sum::<f64>() / n;
+    let spread = match differences.len() {
+        1 => 0.0,
+        _ => differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0) / n,
+    };
+    let seed = seed.child("compare_over_seeds", reference.len() as u64);
+    let shared = first.iter().all(|run| run.check_paired(reference).is_ok());
+    let (rows, n_rows) = if shared {
+        (row_variance(metric, first, second, seed), reference.len())
+    } else {
+        let each = first.iter().zip(second).enumerate().map(|(run, (one, other))| {
+            row_variance(
+                metric,
+                std::slice::from_ref(one),
+                std::slice::from_ref(other),
+                seed.child("run", run as u64),
+            )
+        });
+        (each.sum::<f64>() / (n * n), first.iter().map(Graded::len).sum())
+    };
+    let (spread, rows) = match shared {
+        true => (spread, rows),
+        false if spread >= rows => (spread, 0.0),
+        false => (0.0, rows),
+    };
+    let interval = t_interval(mean, &[(spread, n - 1.0), (rows, n_rows as f64 - 1.0)])?;
+    Ok((mean, interval))
+}
+
+/// Variance, over draws of the samples that all runs share, of the mean difference of the runs.
+fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed) -> f64 {
+    let n_rows = first[0].len();
+    let mut stream = Stream::new(seed);
+    let mut rows = vec![0; n_rows];
+    let values: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            rows.fill_with(|| stream.below(n_rows));
+            let runs = first.iter().zip(second);
+            let differences =
+                runs.map(|(one, other)| one.metric_of(metric, &rows) - other.metric_of(metric, &rows));
+            differences.sum::<f64>() / first.len() as f64
+        })
+        .filter(|value| value.is_finite())
+        .collect();
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len().max(2) - 1) as f64
+}
+
+/// 95% around a mean whose variance is the sum of these, each with its degrees of freedom.
+fn t_interval(mean: f64, variances: &[(f64, f64)]) -> Result<Interval, EvalError> {
+    let total: f64 = variances.iter().map(|(variance, _)| variance).sum();
+    let weighted: f64 = variances
+        .iter()
+        .filter(|(variance, freedom)| *variance > 0.0 && *freedom > 0.0)
+        .map(|(variance, freedom)| variance.powi(2) / freedom)
+        .sum();
+    let freedom = if weighted > 0.0 { total.powi(2) / weighted } else { f64::MAX };
+    // Beyond this Student's t is the normal distribution to all digits shown.
+    let half = match StudentsT::new(0.0, 1.0, freedom.clamp(1.0, 1e6)) {
+        Ok(t) => t.inverse_cdf(0.975) * total.sqrt(),
+        Err(_) => return Err(EvalError::Empty { what: "an interval over seeds" }),
+    };
+    Ok(Interval { low: mean - half, high: mean + half, level: 0.95 })
 }

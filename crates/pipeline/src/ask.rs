@@ -85,12 +85,13 @@ pub(crate) fn ask(
             let mut put = |index: usize, said: Result<Said, ModelError>| {
                 let said = match said {
                     Ok(said) => said,
-                    Err(error @ ModelError::ContextExceeded { .. }) => {
+                    Err(ModelError::ContextExceeded { needed, limit, model, .. }) => {
                         if level + 1 < questions[index].prompts.len() {
                             too_long.push(index);
                             return ControlFlow::Continue(());
                         }
-                        Said::TooLong(error.to_string())
+                        // Not in the error's own words: they name the place in the call, which must not show.
+                        Said::TooLong(format!("the prompt needs {needed} tokens but {model} holds {limit}"))
                     }
                     Err(error) => {
                         failed = Some(PipelineError::model(stage)(error));

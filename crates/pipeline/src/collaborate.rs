@@ -6,9 +6,9 @@ use crate::library::Library;
 use crate::method::{BASE, CollaboratorConfig, MethodConfig, WARM};
 use crate::options::{draw, option_scores};
 use crate::seed_run::broken;
-use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit, files};
+use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
-use semievol_model::{LanguageModel, ModelId, Scores};
+use semievol_model::{Finish, LanguageModel, ModelId, Scores};
 use semievol_select::classify::fit_by_cross_validation;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -58,6 +58,7 @@ impl SeedRun<'_> {
             .with("models", ids)
             .with("task", self.task_id)
             .with("collaborators", &method.collaborators)
+            .with("confidence_shots", method.confidence_shots)
             .with("seed", self.seed)
             .with("embedder", library.embedder_id())
             .with_digest("labelled", &library.labelled())
@@ -65,17 +66,10 @@ impl SeedRun<'_> {
             .with_digest("questions", &plan.questions);
         let place = Place::new(&self.folder, NAME, "candidates.jsonl", inputs);
         let stage = Stage::new(NAME, Unit::Prompts, plan.questions.len());
-        if place.is_finished(self.shelf)? {
-            events(&StageEvent::Kept(stage));
-            return files::read_jsonl(&place.output());
-        }
-        events(&StageEvent::Begin(stage.clone()));
-        let replies = ask(NAME, &place, &plan.models, &plan.questions, events)?;
-        let answers = self.answers(method, samples, library, &plan, &replies)?;
-        files::write_jsonl(&place.output(), &answers)?;
-        place.finish(self.shelf, &[])?;
-        events(&StageEvent::Done(stage));
-        Ok(answers)
+        self.rows(&place, stage, events, |events| {
+            let replies = ask(NAME, &place, &plan.models, &plan.questions, events)?;
+            self.answers(method, samples, library, &plan, &replies)
+        })
     }
 
     fn plan<'m>(
@@ -131,11 +125,8 @@ impl SeedRun<'_> {
             return Ok(self.base.as_ref());
         }
         self.parts.models.get(model).map(|model| model.as_ref()).ok_or_else(|| {
-            let known: Vec<&str> =
-                [WARM, BASE].into_iter().chain(self.parts.models.keys().map(String::as_str)).collect();
             PipelineError::Assembly(format!(
-                "method.collaborators: `{collaborator}` asks model `{model}`, but there are only {}",
-                known.join(", ")
+                "method.collaborators: `{collaborator}` asks model `{model}`, but there is none of that name"
             ))
         })
     }
@@ -204,8 +195,9 @@ impl SeedRun<'_> {
                 candidate.answer = draw(&scores, temperature, seed).map(Answer::Choice);
                 candidate.distribution = scores.iter().map(|score| score.probability).collect();
             }
-            Said::Response { text, .. } => {
-                candidate.answer = self.task.parse(sample, text);
+            Said::Response { text, finish, .. } => {
+                // Half a response is no label.
+                candidate.answer = self.task.parse(sample, text).filter(|_| *finish == Finish::Stop);
                 candidate.response = text.clone();
             }
             Said::TooLong(error) => candidate.error = Some(error.clone()),
@@ -238,25 +230,12 @@ fn classify(
     samples: &[Sample],
 ) -> Result<Vec<Candidate>, PipelineError> {
     let n_classes = library.labelled().iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
-    let unfit = |id: &str, what: &str| {
-        PipelineError::Assembly(format!(
-            "method.collaborators: `{name}` is a classifier and needs one closed set of options for all samples, but `{id}` {what}; leave it out"
-        ))
+    let class = |labeled: &Labeled| match labeled.answer {
+        Answer::Choice(class) => class,
+        // The plan was checked: all samples share their options.
+        _ => 0,
     };
-    let mut classes = Vec::with_capacity(library.labelled().len());
-    for labeled in library.labelled() {
-        match labeled.answer {
-            Answer::Choice(class) => classes.push(class),
-            _ => return Err(unfit(&labeled.sample.id, "has an open answer")),
-        }
-    }
-    let all = library.labelled().iter().map(|labeled| &labeled.sample).chain(samples);
-    if let Some(odd) = all.into_iter().find(|sample| sample.options.len() != n_classes) {
-        return Err(unfit(
-            &odd.id,
-            &format!("has {} options and others have {n_classes}", odd.options.len()),
-        ));
-    }
+    let classes: Vec<usize> = library.labelled().iter().map(class).collect();
     let labelled: Vec<&Sample> = library.labelled().iter().map(|labeled| &labeled.sample).collect();
     let features = library.features(NAME, &labelled)?;
     let select = |source| PipelineError::Select { stage: NAME.to_owned(), source };

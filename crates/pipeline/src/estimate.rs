@@ -6,7 +6,7 @@ use crate::folder::{Inputs, Place};
 use crate::justify::Justified;
 use crate::options::option_scores;
 use crate::seed_run::broken;
-use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit, files};
+use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
 use semievol_confidence::{ConfidenceEstimator, Evidence};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};
 use semievol_model::LanguageModel;
@@ -54,16 +54,17 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<Vec<Estimate>, PipelineError> {
         // Closed sets were scored with the collaborators' questions; open answers exist only now.
-        let open = |index: &usize| answers[*index].warm.is_none() && finals[*index].last.answer.is_some();
-        let open: Vec<usize> = (0..samples.len()).filter(open).collect();
-        let questions: Vec<Question> = open
-            .iter()
-            .map(|index| Question {
-                model: 0,
-                prompts: self.prompts(&samples[*index], &neighbours[*index]),
-                want: Want::Scores(vec![self.response(&samples[*index], &finals[*index].last)]),
-            })
+        let closed: Vec<bool> =
+            samples.iter().map(|sample| !self.task.candidates(sample).is_empty()).collect();
+        let open: Vec<usize> = (0..samples.len())
+            .filter(|index| !closed[*index] && finals[*index].last.answer.is_some())
             .collect();
+        let question = |index: &usize| Question {
+            model: 0,
+            prompts: self.prompts(&samples[*index], &neighbours[*index]),
+            want: Want::Scores(self.target(&samples[*index], &finals[*index]).into_iter().collect()),
+        };
+        let questions: Vec<Question> = open.iter().map(question).collect();
         let inputs = Inputs::of("estimate")
             .with("model", warm.id())
             .with("task", self.task_id)
@@ -74,32 +75,26 @@ impl SeedRun<'_> {
             .with_digest("questions", &questions);
         let place = Place::new(&self.folder, NAME, "confidence.jsonl", inputs);
         let stage = Stage::new(NAME, Unit::Prompts, questions.len());
-        if place.is_finished(self.shelf)? {
-            events(&StageEvent::Kept(stage));
-            return files::read_jsonl(&place.output());
-        }
-        events(&StageEvent::Begin(stage.clone()));
-        let replies = ask(NAME, &place, &[warm], &questions, events)?;
-        let mut views: Vec<Option<View>> = Vec::with_capacity(samples.len());
-        for (index, sample) in samples.iter().enumerate() {
-            let answer = finals[index].last.answer.as_ref();
-            let view = match (answer, &answers[index].warm) {
-                (Some(answer), Some(scores)) => Some(self.closed(warm, sample, scores, answer)?),
-                _ => None,
-            };
-            views.push(view);
-        }
-        for (index, reply) in open.into_iter().zip(replies) {
-            if let Said::Scores(mut scores) = reply.said {
-                let logprobs = scores.pop().unwrap_or_default();
-                views[index] = Some(View { logprobs, ..View::default() });
+        self.rows(&place, stage, events, |events| {
+            let replies = ask(NAME, &place, &[warm], &questions, events)?;
+            let mut views: Vec<Option<View>> = Vec::with_capacity(samples.len());
+            for (index, sample) in samples.iter().enumerate() {
+                let answer = finals[index].last.answer.as_ref();
+                // Without scores the warm model's prompt did not fit: it has no say, and the answer no confidence.
+                let view = match (answer, &answers[index].warm) {
+                    (Some(answer), Some(scores)) => Some(self.closed(warm, sample, scores, answer)?),
+                    _ => None,
+                };
+                views.push(view);
             }
-        }
-        let estimates = self.estimates(estimator, answers, finals, &views)?;
-        files::write_jsonl(&place.output(), &estimates)?;
-        place.finish(self.shelf, &[])?;
-        events(&StageEvent::Done(stage));
-        Ok(estimates)
+            for (index, reply) in open.iter().zip(replies) {
+                if let Said::Scores(mut scores) = reply.said {
+                    let logprobs = scores.pop().unwrap_or_default();
+                    views[*index] = Some(View { logprobs, ..View::default() });
+                }
+            }
+            self.estimates(estimator, answers, finals, &views)
+        })
     }
 
     fn estimates(
@@ -124,7 +119,9 @@ impl SeedRun<'_> {
             })
             .collect();
         let confidence = |source| PipelineError::Confidence { stage: NAME.to_owned(), source };
-        let mut confidences = estimator.estimate(&evidence).map_err(confidence)?.into_iter();
+        let confidences = estimator.estimate(&evidence).map_err(confidence)?;
+        one_each(estimator, &evidence, &confidences)?;
+        let mut confidences = confidences.into_iter();
         let row = |(answers, view): (&Answers, &Option<View>)| Estimate {
             id: answers.id.clone(),
             confidence: view.as_ref().and_then(|_| confidences.next()),
@@ -158,34 +155,30 @@ impl SeedRun<'_> {
             .with_digest("questions", &questions);
         let place = Place::new(&self.folder, LABELLED, "confidence-labelled.jsonl", inputs);
         let stage = Stage::new(LABELLED, Unit::Prompts, questions.len());
-        if place.is_finished(self.shelf)? {
-            events(&StageEvent::Kept(stage));
-            return files::read_jsonl(&place.output());
-        }
-        events(&StageEvent::Begin(stage.clone()));
-        let replies = ask(LABELLED, &place, &[warm], &questions, events)?;
-        let mut views = Vec::with_capacity(labelled.len());
-        for (labeled, reply) in labelled.iter().zip(replies) {
-            views.push(match reply.said {
-                Said::Scores(scores) if !self.task.candidates(&labeled.sample).is_empty() => {
-                    self.closed(warm, &labeled.sample, &scores, &labeled.answer)?
+        self.rows(&place, stage, events, |events| {
+            let replies = ask(LABELLED, &place, &[warm], &questions, events)?;
+            let mut views = Vec::with_capacity(labelled.len());
+            for (labeled, reply) in labelled.iter().zip(replies) {
+                match reply.said {
+                    Said::Scores(scores) if !self.task.candidates(&labeled.sample).is_empty() => {
+                        let view = self.closed(warm, &labeled.sample, &scores, &labeled.answer)?;
+                        views.push((labeled.sample.id.as_str(), view));
+                    }
+                    Said::Scores(mut scores) => {
+                        let view = View { logprobs: scores.pop().unwrap_or_default(), ..View::default() };
+                        views.push((labeled.sample.id.as_str(), view));
+                    }
+                    // Its prompt does not fit: nothing is known of it.
+                    Said::TooLong(_) | Said::Response { .. } => {}
                 }
-                Said::Scores(mut scores) => {
-                    View { logprobs: scores.pop().unwrap_or_default(), ..View::default() }
-                }
-                // Its own prompt did not fit, but it was trained on: nothing is known of it.
-                _ => continue,
-            });
-        }
-        let rows = labelled.iter().zip(&views);
-        let evidence: Vec<Evidence<'_>> =
-            rows.map(|(labeled, view)| evidence(&labeled.sample.id, view, &[], &[])).collect();
-        let confidence = |source| PipelineError::Confidence { stage: LABELLED.to_owned(), source };
-        let estimates = estimator.estimate(&evidence).map_err(confidence)?;
-        files::write_jsonl(&place.output(), &estimates)?;
-        place.finish(self.shelf, &[])?;
-        events(&StageEvent::Done(stage));
-        Ok(estimates)
+            }
+            let evidence: Vec<Evidence<'_>> =
+                views.iter().map(|(id, view)| evidence(id, view, &[], &[])).collect();
+            let confidence = |source| PipelineError::Confidence { stage: LABELLED.to_owned(), source };
+            let confidences = estimator.estimate(&evidence).map_err(confidence)?;
+            one_each(estimator, &evidence, &confidences)?;
+            Ok(confidences)
+        })
     }
 
     fn closed(
@@ -210,13 +203,25 @@ impl SeedRun<'_> {
         })
     }
 
-    /// The final response as it was said, or as the task would say it.
-    fn response(&self, sample: &Sample, last: &Candidate) -> String {
-        match &last.answer {
-            Some(answer) if last.response.is_empty() => self.task.target(sample, answer),
-            _ => last.response.clone(),
-        }
+    /// The final answer as the evolved model would be taught to say it.
+    fn target(&self, sample: &Sample, last: &Justified) -> Option<String> {
+        last.last.answer.as_ref().map(|answer| self.task.target(sample, answer))
     }
+}
+
+/// An estimator that says less than it was asked would shift every number behind.
+fn one_each(
+    estimator: &dyn ConfidenceEstimator,
+    evidence: &[Evidence<'_>],
+    confidences: &[Confidence],
+) -> Result<(), PipelineError> {
+    if evidence.len() == confidences.len() {
+        return Ok(());
+    }
+    let (asked, given) = (evidence.len(), confidences.len());
+    let reason =
+        format!("{}: {asked} answers got {given} confidences; an estimator judges each", estimator.id());
+    Err(PipelineError::Assembly(reason))
 }
 
 fn evidence<'a>(

@@ -148,7 +148,8 @@ impl SeedRun<'_> {
                 agreed: last.by == Verdict::Agreement,
             })
             .collect();
-        let selection = method.selector.select(Pool { unlabelled: &pool, labelled });
+        let selection =
+            method.selector.select(Pool { unlabelled: &pool, labelled, seed: self.seed.child("select", 0) });
         let selection =
             selection.map_err(|source| PipelineError::Select { stage: "selection".into(), source })?;
         let unfit = |what: String| PipelineError::Assembly(format!("{}: {what}", method.selector.id()));

@@ -2,12 +2,12 @@
 
 use crate::collaborate::Answers;
 use crate::folder::{Inputs, Place};
-use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit, files};
+use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit};
 use semievol_core::{Candidate, Sample};
 use semievol_model::LanguageModel;
 use semievol_select::{Adjudicator, Dispute, agreed};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The final answer to one sample: a line of `justified.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub enum Verdict {
     Agreement,
     /// They differed, or some had no answer, and the adjudicator decided.
     Adjudicated,
+    /// They differed, and the adjudicator found no answer: there is none.
+    Undecided,
     /// Nobody had an answer.
     Unanswered,
 }
@@ -62,20 +64,15 @@ impl SeedRun<'_> {
             .with_digest("answers", &answers);
         let place = Place::new(&self.folder, NAME, "justified.jsonl", inputs);
         let stage = Stage::new(NAME, Unit::Prompts, disputed.len());
-        if place.is_finished(self.shelf)? {
-            events(&StageEvent::Kept(stage));
-            return files::read_jsonl(&place.output());
-        }
-        events(&StageEvent::Begin(stage.clone()));
-        for (index, last) in self.decide(&place, adjudicator, warm, samples, answers, &disputed, events)? {
-            let by = if last.answer.is_some() { Verdict::Adjudicated } else { Verdict::Unanswered };
-            finals[index] = Some(Justified { id: samples[index].id.clone(), by, last });
-        }
-        let finals: Vec<Justified> = finals.into_iter().flatten().collect();
-        files::write_jsonl(&place.output(), &finals)?;
-        place.finish(self.shelf, &[])?;
-        events(&StageEvent::Done(stage));
-        Ok(finals)
+        self.rows(&place, stage, events, |events| {
+            for (index, last) in
+                self.decide(&place, adjudicator, warm, samples, answers, &disputed, events)?
+            {
+                let by = if last.answer.is_some() { Verdict::Adjudicated } else { Verdict::Undecided };
+                finals[index] = Some(Justified { id: samples[index].id.clone(), by, last });
+            }
+            Ok(finals.into_iter().flatten().collect())
+        })
     }
 
     /// What all say, or that nobody says anything.
@@ -105,11 +102,11 @@ impl SeedRun<'_> {
         let (mut journal, kept) = place.journal::<Candidate>()?;
         let mut decided = kept.results;
         // Decisions come by the batch.
-        let complete = |index: &usize| {
-            let at = disputed.iter().position(|disputed| disputed == index);
-            at.is_some_and(|at| kept.batches.contains(&(at / BATCH)))
-        };
-        decided.retain(|index, _| complete(index));
+        let complete: BTreeSet<usize> = (disputed.chunks(BATCH).enumerate())
+            .filter(|(number, _)| kept.batches.contains(number))
+            .flat_map(|(_, batch)| batch.iter().copied())
+            .collect();
+        decided.retain(|index, _| complete.contains(index));
         if !decided.is_empty() {
             events(&StageEvent::Resumed { done: decided.len() });
         }

@@ -79,6 +79,7 @@ mod justify;
 mod library;
 mod method;
 mod options;
+mod plan;
 mod seed_run;
 
 pub use collaborate::Answers;

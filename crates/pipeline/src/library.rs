@@ -38,6 +38,8 @@ pub struct NeighbourRecord {
 
 /// Texts that are embedded at once.
 const PORTION: usize = 256;
+/// Rows with one question that leave-one-out sees through.
+const TWINS: usize = 8;
 const EMBEDDINGS: &str = "embeddings";
 
 impl SeedRun<'_> {
@@ -100,16 +102,34 @@ impl SeedRun<'_> {
             let known = KnownEmbeddings::new(id.as_str(), embedder.dim()).map_err(&failed)?;
             let portions =
                 texts.iter().flat_map(|(role, texts)| texts.chunks(PORTION).map(|some| (*role, some)));
+            let portions: Vec<(TextRole, &[&str])> = portions.collect();
             let mut done = 0;
-            for (role, texts) in portions {
-                let vectors = embedder.embed(role, texts).map_err(PipelineError::model(EMBEDDINGS))?;
-                known.remember(role, texts, &vectors).map_err(&failed)?;
+            for (number, (role, texts)) in portions.iter().enumerate() {
+                let part = place.part(number);
+                let kept = KnownEmbeddings::load(&part, id.as_str()).ok();
+                let kept = kept.and_then(|kept| kept.embed(*role, texts).ok());
                 done += texts.len();
-                events(&StageEvent::Progress { done });
+                let vectors = match kept {
+                    Some(vectors) => {
+                        events(&StageEvent::Resumed { done });
+                        vectors
+                    }
+                    None => {
+                        let vectors =
+                            embedder.embed(*role, texts).map_err(PipelineError::model(EMBEDDINGS))?;
+                        let known = KnownEmbeddings::new(id.as_str(), embedder.dim()).map_err(&failed)?;
+                        known.remember(*role, texts, &vectors).map_err(&failed)?;
+                        files::create_folder_of(&part)?;
+                        known.save(&part).map_err(&failed)?;
+                        events(&StageEvent::Progress { done });
+                        vectors
+                    }
+                };
+                known.remember(*role, texts, &vectors).map_err(&failed)?;
             }
-            files::create_folder_of(&place.output())?;
             known.save(place.output()).map_err(&failed)?;
             place.finish(self.shelf, &[])?;
+            (0..portions.len()).for_each(|number| drop(std::fs::remove_file(place.part(number))));
             events(&StageEvent::Done(stage));
         }
         Ok((id.clone(), KnownEmbeddings::load(place.output(), id.as_str()).map_err(&failed)?))
@@ -156,14 +176,21 @@ impl<'a> Library<'a> {
         self.retrieve(queries.collect(), k)
     }
 
-    /// The `k` nearest labelled samples of each labelled sample, itself left out.
+    /// The `k` nearest labelled samples of each labelled sample, itself and its twins left out: an example with
+    /// the same question would teach to copy its answer.
     ///
     /// # Errors
     /// If a sample cannot be embedded.
     pub fn leave_one_out(&self, k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
         let query =
             |(row, labeled): (usize, &'a Labeled)| Query { text: text(&labeled.sample), exclude: Some(row) };
-        self.retrieve(self.labelled.iter().enumerate().map(query).collect(), k)
+        let found = self.retrieve(self.labelled.iter().enumerate().map(query).collect(), k + TWINS)?;
+        let others = |(labeled, hits): (&Labeled, Vec<Hit>)| -> Vec<Hit> {
+            let other =
+                |hit: &Hit| text(&self.labelled[hit.row].sample).trim() != text(&labeled.sample).trim();
+            hits.into_iter().filter(other).take(k).collect()
+        };
+        Ok(self.labelled.iter().zip(found).map(others).collect())
     }
 
     /// What was found, as what a prompt shows.

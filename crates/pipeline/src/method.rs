@@ -96,7 +96,7 @@ pub enum EvolveOn {
 
 impl Default for EvolveConfig {
     fn default() -> Self {
-        EvolveConfig { on: EvolveOn::LabelsAndSelected, label_share: 0.0, epochs: Some(2) }
+        EvolveConfig { on: EvolveOn::LabelsAndSelected, label_share: 0.0, epochs: None }
     }
 }
 
@@ -132,6 +132,19 @@ impl CollaboratorConfig {
                 name
             }
         }
+    }
+
+    /// Whether the other differs from it by its name alone.
+    fn answers_like(&self, other: &Self) -> bool {
+        let unnamed = |one: &Self| {
+            let mut one = one.clone();
+            match &mut one {
+                CollaboratorConfig::LanguageModel { name, .. }
+                | CollaboratorConfig::Classifier { name, .. } => name.clear(),
+            }
+            one
+        };
+        unnamed(self) == unnamed(other)
     }
 
     /// Neighbours in its prompt.
@@ -185,6 +198,13 @@ impl MethodConfig {
             if self.collaborators[..index].iter().any(|other| other.name() == name) {
                 return Err(format!("method.collaborators: two are called `{name}`; names have to differ"));
             }
+            let twin = self.collaborators[..index].iter().find(|other| other.answers_like(collaborator));
+            if let Some(twin) = twin {
+                return Err(format!(
+                    "method.collaborators: `{name}` answers like `{}`; they have to differ by model, shots, temperature or kind",
+                    twin.name()
+                ));
+            }
             if collaborator.shots() > self.neighbours {
                 return Err(format!(
                     "method.collaborators: `{name}` has shots = {}, but method.neighbours is {}",
@@ -236,7 +256,7 @@ impl MethodConfig {
     }
 
     /// The most neighbours that any prompt shows.
-    pub(crate) fn most_shots(&self) -> usize {
+    pub fn most_shots(&self) -> usize {
         let shown = self.collaborators.iter().map(CollaboratorConfig::shots).max().unwrap_or(0);
         shown.max(self.warm.shots).max(self.confidence_shots)
     }

@@ -8,6 +8,7 @@ use semievol_core::{Answer, Labeled, Prompt, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::{Adapter, Embedder, GenerateRequest, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol_train::{Example, Recipe, TrainError, TrainJob, Trainer};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -141,6 +142,26 @@ impl SeedRun<'_> {
         self.parts.loader.load(Some(adapter)).map_err(PipelineError::model(stage))
     }
 
+    /// Runs a stage whose output is one file of rows, unless it is finished.
+    pub(crate) fn rows<T: Serialize + DeserializeOwned>(
+        &self,
+        place: &Place,
+        stage: Stage,
+        events: OnEvent<'_>,
+        work: impl FnOnce(OnEvent<'_>) -> Result<Vec<T>, PipelineError>,
+    ) -> Result<Vec<T>, PipelineError> {
+        if place.is_finished(self.shelf)? {
+            events(&StageEvent::Kept(stage));
+            return files::read_jsonl(&place.output());
+        }
+        events(&StageEvent::Begin(stage.clone()));
+        let rows = work(events)?;
+        files::write_jsonl(&place.output(), &rows)?;
+        place.finish(self.shelf, &[])?;
+        events(&StageEvent::Done(stage));
+        Ok(rows)
+    }
+
     /// Trains an adapter from the base into the folder `name`. Equal lessons, recipes and seeds make one
     /// adapter, whatever it is called. A lesson that does not fit loses its farthest neighbours, never its
     /// question.
@@ -157,11 +178,15 @@ impl SeedRun<'_> {
         let mut examples =
             lessons.iter().map(|lesson| self.example(lesson)).collect::<Result<Vec<_>, _>>()?;
         let steps = recipe.total_steps(examples.len());
+        // What makes no other adapter makes no other key: steps are steps, however they were counted.
+        let recipe = &Recipe { epochs: 1, max_steps: steps, ..recipe.clone() };
+        let keyed = Recipe { checkpoint_every: 0, ..recipe.clone() };
         // One stream for all trainings: arms that are compared start from the same initial values.
         let seed = self.seed.child("train", 0);
         let inputs = Inputs::of("train")
             .with("base", self.base.id())
-            .with("recipe", recipe)
+            .with("trainer", self.parts.trainer.id())
+            .with("recipe", keyed)
             .with("seed", seed)
             .with_digest("examples", &examples);
         let place = Place::new(&self.folder, name, name, inputs);
@@ -245,21 +270,13 @@ impl SeedRun<'_> {
         let (name, output) = (format!("predictions-{name}"), format!("predictions-{name}.jsonl"));
         let place = Place::new(&self.folder, &name, &output, inputs);
         let stage = Stage::new(&name, Unit::Prompts, questions.len());
-        if place.is_finished(self.shelf)? {
-            events(&StageEvent::Kept(stage));
-            return files::read_jsonl(&place.output());
-        }
-        events(&StageEvent::Begin(stage.clone()));
-        let replies = ask(&name, &place, &[model], &questions, events)?;
-        let answered = samples.iter().zip(&questions).zip(replies);
-        let answered: Result<Vec<Answered>, PipelineError> = answered
-            .map(|((sample, question), reply)| self.answered(&name, model.id(), sample, question, reply))
-            .collect();
-        let answered = answered?;
-        files::write_jsonl(&place.output(), &answered)?;
-        place.finish(self.shelf, &[])?;
-        events(&StageEvent::Done(stage));
-        Ok(answered)
+        self.rows(&place, stage, events, |events| {
+            let replies = ask(&name, &place, &[model], &questions, events)?;
+            let answered = samples.iter().zip(&questions).zip(replies);
+            answered
+                .map(|((sample, question), reply)| self.answered(&name, model.id(), sample, question, reply))
+                .collect()
+        })
     }
 
     /// Asks for a sample's answer: the scores of its options, or a response.
@@ -335,10 +352,19 @@ fn train_error(stage: &str, source: TrainError, lessons: &[Lesson<'_>]) -> Pipel
     PipelineError::Train { stage: stage.to_owned(), source: source.into(), about }
 }
 
-/// Names of the files in a folder, sorted.
+/// Names of the files in a folder, sorted. What a killed writer left is removed.
 fn files_in(folder: &Path) -> Result<Vec<String>, PipelineError> {
     let entries = fs::read_dir(folder).map_err(|error| PipelineError::file(folder, error))?;
-    let files = entries.flatten().filter(|entry| entry.path().is_file());
+    let (left, files): (Vec<_>, Vec<_>) =
+        entries.flatten().filter(|entry| entry.path().is_file()).partition(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.ends_with(".tmp") || name.ends_with(".partial")
+        });
+    for entry in left {
+        fs::remove_file(entry.path()).map_err(|error| PipelineError::file(&entry.path(), error))?;
+    }
+    let files = files.into_iter();
     let mut names: Vec<String> =
         files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();

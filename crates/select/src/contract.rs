@@ -1,5 +1,5 @@
 use crate::SelectError;
-use semievol_core::{Answer, Candidate, Confidence, Sample};
+use semievol_core::{Answer, Candidate, Confidence, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::LanguageModel;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,11 @@ pub trait Adjudicator: Send + Sync {
     /// Names the adjudicator with every setting that changes its decisions; part of the key under which they
     /// are kept.
     fn id(&self) -> String;
+
+    /// Whether it can decide closed sets alone; asked while planning.
+    fn needs_options(&self) -> bool {
+        false
+    }
 
     /// The final candidate of each dispute, in order, its `collaborator` being the adjudicator. One whose
     /// answer is absent decided nothing: the sample gets no pseudo-label. `judge` is the warm model.
@@ -54,6 +59,8 @@ pub struct Pool<'a> {
     /// The warm model's confidence in the gold answer of each labelled sample; empty unless the selector
     /// [wants it](Selector::wants_labelled).
     pub labelled: &'a [Confidence],
+    /// Source of whatever is drawn.
+    pub seed: Seed,
 }
 
 /// What becomes of one pseudo-label.
@@ -111,6 +118,9 @@ macro_rules! forward {
         impl<T: Adjudicator + ?Sized> Adjudicator for $pointer {
             fn id(&self) -> String {
                 (**self).id()
+            }
+            fn needs_options(&self) -> bool {
+                (**self).needs_options()
             }
             fn adjudicate(
                 &self,

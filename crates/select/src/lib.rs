@@ -15,7 +15,7 @@
 //! A selector of one's own is one method:
 //!
 //! ```
-//! use semievol_core::{Answer, Confidence};
+//! use semievol_core::{Answer, Confidence, Seed};
 //! use semievol_select::{Decision, Pool, PseudoLabel, SelectError, Selection, Selector};
 //!
 //! /// Keeps what all collaborators agree on.
@@ -39,7 +39,7 @@
 //!     agreed,
 //! };
 //! let labels = [label("a", true), label("b", false)];
-//! let selection = Unanimous.select(Pool { unlabelled: &labels, labelled: &[] })?;
+//! let selection = Unanimous.select(Pool { unlabelled: &labels, labelled: &[], seed: Seed(1) })?;
 //! assert!(selection.decisions[0].accepted && !selection.decisions[1].accepted);
 //! // Hold your own to what the pipeline relies on.
 //! semievol_testkit::contracts::selector(&Unanimous);

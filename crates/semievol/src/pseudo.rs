@@ -17,7 +17,7 @@ pub struct PseudoResults {
     pub n_agreed: usize,
     /// They did not, and the adjudicator decided.
     pub n_adjudicated: usize,
-    /// Without a final answer.
+    /// Without a final answer: nobody had one, or a dispute was left undecided.
     pub n_unanswered: usize,
     /// Kept to train on.
     pub n_kept: usize,
@@ -110,7 +110,7 @@ impl PseudoResults {
         let of = |by: Verdict| {
             RightOf::of(finals().filter(move |((last, _), _)| last.by == by).map(|((_, right), _)| *right))
         };
-        let with_answer = finals().filter(|((last, _), _)| last.by != Verdict::Unanswered);
+        let with_answer = finals().filter(|((last, _), _)| last.last.answer.is_some());
         let collaborators = method.config.collaborators.iter().enumerate().map(|(index, collaborator)| {
             let answers = evolved.answers.iter().map(|row| row.candidates.get(index));
             let answers: Vec<Option<&Answer>> =
@@ -131,7 +131,7 @@ impl PseudoResults {
             n: evolved.finals.len(),
             n_agreed: count(Verdict::Agreement),
             n_adjudicated: count(Verdict::Adjudicated),
-            n_unanswered: count(Verdict::Unanswered),
+            n_unanswered: count(Verdict::Unanswered) + count(Verdict::Undecided),
             n_kept: kept().count(),
             steps: evolved.evolved.steps,
             before: RightOf::of(with_answer.map(|((_, right), _)| *right)),

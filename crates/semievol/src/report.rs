@@ -3,7 +3,7 @@
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::results::{ArmResults, ArmSummary, Results, SeedResults};
 use crate::sets::ClassCount;
-use crate::{Arm, ExperimentConfig, RunError};
+use crate::{Arm, ExperimentConfig};
 use semievol_core::{Answer, Sample, Seed};
 use semievol_eval::Interval;
 use semievol_pipeline::{Verdict, files};
@@ -15,12 +15,12 @@ use std::collections::HashMap;
 const SHOWN: usize = 60;
 
 /// What the page shows.
-pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> Result<page::Report, RunError> {
-    Ok(page::Report {
+pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> page::Report {
+    page::Report {
         name: results.name.clone(),
         description: config.description.clone(),
         model: results.model.to_string(),
-        seeds: results.seeds.iter().map(seed).collect::<Result<_, _>>()?,
+        seeds: results.seeds.iter().map(seed).collect(),
         summary: if results.seeds.len() > 1 {
             results.summary.iter().map(summary).collect()
         } else {
@@ -28,20 +28,20 @@ pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> Result<page:
         },
         notes: results.notes(),
         config: config.to_toml(),
-    })
+    }
 }
 
-fn seed(seed: &SeedResults) -> Result<page::SeedReport, RunError> {
+fn seed(seed: &SeedResults) -> page::SeedReport {
     let sizes = &seed.sizes;
-    Ok(page::SeedReport {
+    page::SeedReport {
         seed: seed.seed,
         sizes: page::SetSizes { labelled: sizes.labelled, unlabelled: sizes.unlabelled, test: sizes.test },
         overlap: seed.overlap.to_string().lines().map(str::to_owned).collect(),
         labelled_classes: classes(&sizes.labelled_classes),
         arms: seed.arms.iter().map(arm).collect(),
         pseudo: seed.pseudo.iter().map(|pseudo| pseudo_labels(pseudo, seed.seed)).collect(),
-        losses: losses(seed)?,
-    })
+        losses: losses(seed),
+    }
 }
 
 fn classes(counts: &[ClassCount]) -> Vec<page::ClassCount> {
@@ -90,24 +90,25 @@ fn summary(arm: &ArmSummary) -> page::ArmOverSeeds {
         difference: arm.gain.map(|gain| page::Difference {
             against: gain.against.to_string(),
             mean: gain.mean,
-            interval: gain.interval.as_ref().map(interval),
+            interval: Some(interval(&gain.interval)),
             p: None,
         }),
     }
 }
 
 /// The losses that trainers left beside their adapters.
-fn losses(seed: &SeedResults) -> Result<Vec<page::LossCurve>, RunError> {
+fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
     let mut curves = Vec::new();
     for name in ["sft", "sft_matched", "warm", "evolved"] {
         let file = seed.folder.join(name).join("steps.jsonl");
         if file.is_file() && wanted(seed, name) {
-            let steps: Vec<Step> = files::read_jsonl(&file)?;
+            // A trainer of one's own may keep something else under this name.
+            let Ok(steps) = files::read_jsonl::<Step>(&file) else { continue };
             let points = steps.iter().map(|step| page::LossPoint { step: step.step, loss: step.loss });
             curves.push(page::LossCurve { name: name.to_owned(), points: points.collect() });
         }
     }
-    Ok(curves)
+    curves
 }
 
 fn wanted(seed: &SeedResults, name: &str) -> bool {
@@ -152,7 +153,7 @@ fn agreement(by: Verdict) -> page::Agreement {
     match by {
         Verdict::Agreement => page::Agreement::Agreed,
         Verdict::Adjudicated => page::Agreement::Disputed,
-        Verdict::Unanswered => page::Agreement::Unanswered,
+        Verdict::Undecided | Verdict::Unanswered => page::Agreement::Unanswered,
     }
 }
 

@@ -120,9 +120,8 @@ pub struct Gain {
     pub against: Arm,
     /// The mean over the seeds of this arm less the other.
     pub mean: f64,
-    /// Its 95% interval; absent where it cannot be had.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval: Option<Interval>,
+    /// Its 95% interval: see [`compare_over_seeds`].
+    pub interval: Interval,
     /// How the interval was made.
     pub method: GainMethod,
 }
@@ -132,9 +131,9 @@ pub struct Gain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GainMethod {
-    /// All seeds share the test rows: bootstrap over rows and seeds.
+    /// All seeds share the test rows: the variance of the seeds and that of the rows, added.
     RowsAndSeeds,
-    /// Each seed draws test rows of its own: Student's t over the seeds' differences.
+    /// Each seed draws test rows of its own: the variance of the seeds, at least that of the rows.
     Seeds,
 }
 
@@ -219,12 +218,9 @@ fn gain(arm: Arm, against: Arm, seeds: &[SeedResults]) -> Result<Gain, EvalError
         graded.filter(|(arm, _)| *arm == wanted).map(|(_, graded)| graded.clone()).collect()
     };
     let (ours, others) = (of(arm), of(against));
-    if ours.iter().all(|run| run.ids().eq(ours[0].ids())) {
-        let seed = Seed(seeds[0].seed).child("gain", 0);
-        let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;
-        return Ok(Gain { against, mean, interval: Some(interval), method: GainMethod::RowsAndSeeds });
-    }
-    let differences: Vec<f64> = ours.iter().zip(&others).map(|(a, b)| a.accuracy() - b.accuracy()).collect();
-    let summary = over_seeds(&differences, LEVEL)?;
-    Ok(Gain { against, mean: summary.mean, interval: summary.interval, method: GainMethod::Seeds })
+    let shared = ours.iter().all(|run| run.ids().eq(ours[0].ids()));
+    let seed = Seed(seeds[0].seed).child("gain", 0);
+    let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;
+    let method = if shared { GainMethod::RowsAndSeeds } else { GainMethod::Seeds };
+    Ok(Gain { against, mean, interval, method })
 }

@@ -11,10 +11,12 @@ use semievol_eval::{Graded, Prediction};
 use semievol_hub::{Hub, Source};
 use semievol_model::{LanguageModel, ModelId};
 use semievol_pipeline::{
-    Answered, Evolved, Lesson, Method, OnEvent, Parts, SeedRun, Shelf, StageEvent, Trained, files,
+    Answered, CollaboratorConfig, Evolved, Lesson, Method, OnEvent, Parts, PipelineError, SeedRun, Shelf,
+    StageEvent, Trained, files,
 };
 use semievol_train::Recipe;
 use sha2::{Digest, Sha256};
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,7 +66,8 @@ impl Experiment {
         let shows = has(Arm::InContext) && method.neighbours > 0;
         let embedder =
             (has(Arm::Semievol) && method.needs_embedder()) || (shows && method.retrieval.needs_embedder());
-        Needs { embedder, retriever: shows || has(Arm::Semievol) }
+        let retriever = shows || (has(Arm::Semievol) && method.most_shots() > 0);
+        Needs { embedder, retriever }
     }
 
     /// Runs every arm for every seed and writes a folder `NAME-DIGEST` into `out`.
@@ -116,15 +119,23 @@ impl Experiment {
             folder,
             shelf: Shelf::of(out),
         };
-        let mut seeds = Vec::new();
+        let _lock = Lock::take(&run.folder)?;
+        let mut drawn = Vec::new();
         for seed in &self.config.seeds {
-            seeds.push(run.seed(*seed, &pool, events)?);
+            let sets = pool.draw(*seed)?;
+            events(&Event::Drawn { seed: *seed, sizes: sets.sizes.clone() });
+            run.check(&sets)?;
+            drawn.push(sets);
+        }
+        let mut seeds = Vec::new();
+        for (seed, sets) in self.config.seeds.iter().zip(&drawn) {
+            seeds.push(run.seed(*seed, sets, events)?);
         }
         let results = Results::new(&self.config, run.base.id().clone(), run.folder.clone(), seeds);
         let results = results.map_err(RunError::eval(self.config.seeds[0]))?;
         files::write_json(&run.folder.join("metrics.json"), &results)?;
         files::write(&run.folder.join("table.md"), results.to_markdown().as_bytes())?;
-        let page = semievol_report::render(&report::page(&self.config, &results)?)?;
+        let page = semievol_report::render(&report::page(&self.config, &results))?;
         files::write(&run.folder.join("report.html"), page.as_bytes())?;
         files::write_json(&run.folder.join("manifest.json"), &self.manifest(method, &run, &identity, &pool))?;
         Ok(results)
@@ -141,6 +152,7 @@ impl Experiment {
         hasher.update(identity.to_toml());
         hasher.update(model.as_str());
         parts.embedder.iter().for_each(|embedder| hasher.update(embedder.id.as_str()));
+        hasher.update(parts.trainer.id());
         for (name, model) in parts.models {
             hasher.update(format!("{name}={}\n", model.id()));
         }
@@ -163,12 +175,42 @@ impl Experiment {
             "model": run.base.id(),
             "embedder": run.parts.embedder.map(|embedder| embedder.id),
             "models": run.parts.models.iter().map(|(name, model)| (name, model.id())).collect::<std::collections::BTreeMap<_, _>>(),
+            "trainer": run.parts.trainer.id(),
             "adjudicator": method.adjudicator.id(),
             "confidence": method.estimator.id(),
             "selector": method.selector.id(),
             "data": pool.digests,
             "config": self.config,
         })
+    }
+}
+
+/// Keeps other processes out of a run folder; the file stands beside it and says nothing.
+struct Lock(std::fs::File);
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Self, RunError> {
+        let path = folder.with_extension(match folder.extension() {
+            Some(extension) => format!("{}.lock", extension.to_string_lossy()),
+            None => "lock".into(),
+        });
+        let failed = |source| PipelineError::File { path: path.clone(), source };
+        let file = std::fs::File::create(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => Err(RunError::Assembly(format!(
+                "{}: another process is running this experiment; wait for it, or give another --out",
+                folder.display()
+            ))),
+            // A file system without locks: better unguarded than not at all.
+            Err(TryLockError::Error(_)) => Ok(Lock(file)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
     }
 }
 
@@ -193,10 +235,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn seed(&self, seed: u64, pool: &Pool, events: &mut dyn FnMut(&Event)) -> Result<SeedResults, RunError> {
-        let sets = pool.draw(seed)?;
-        events(&Event::Drawn { seed, sizes: sets.sizes.clone() });
-        self.check(&sets)?;
+    fn seed(&self, seed: u64, sets: &Sets, events: &mut dyn FnMut(&Event)) -> Result<SeedResults, RunError> {
         let overlap = sets.overlap();
         events(&Event::Overlap { seed, report: overlap.clone() });
         let run = SeedRun {
@@ -212,43 +251,43 @@ impl Run<'_> {
         };
         files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
         let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
-        let arms = Arms { run: &run, method: self.method, needs: self.needs, sets: &sets };
+        let arms = Arms { run: &run, method: self.method, needs: self.needs, sets };
         let done = arms.run_all(&self.config.arms, &mut on_stage).map_err(RunError::stage(seed))?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
         for (arm, answered) in &done.answered {
-            graded.push((*arm, self.grade(seed, *arm, &sets, answered, events)?));
+            graded.push((*arm, self.grade(seed, *arm, sets, answered, events)?));
         }
         let arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
         let pseudo =
-            done.evolved.map(|evolved| PseudoResults::new(self.method, self.task.as_ref(), &sets, evolved));
+            done.evolved.map(|evolved| PseudoResults::new(self.method, self.task.as_ref(), sets, evolved));
         let pseudo = pseudo.transpose().map_err(RunError::eval(seed))?;
         let folder = run.folder.clone();
-        Ok(SeedResults { seed, sizes: sets.sizes, overlap, arms, pseudo, graded, folder })
+        Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, arms, pseudo, graded, folder })
     }
 
-    /// Refuses what would fail in the middle of a run: a closed set without options, a model that cannot
-    /// score, a method without anything to work on.
+    /// Refuses what would fail in the middle of a run.
     fn check(&self, sets: &Sets) -> Result<(), RunError> {
-        let semievol = self.config.arms.contains(&Arm::Semievol);
-        if semievol && sets.unlabelled.is_empty() {
-            return Err(RunError::Assembly(
-                "the arm `semievol` learns from unlabelled rows, but there are none: set data.unlabelled (or data.split.unlabelled), or leave the arm out".into(),
-            ));
+        if self.config.arms.contains(&Arm::Semievol) {
+            let (task, rows) = (self.task.as_ref(), &sets.unlabelled);
+            self.method.check(&self.parts, task, &sets.labelled, rows).map_err(RunError::stage(0))?;
         }
-        let mut samples =
-            sets.labelled.iter().map(|labeled| &labeled.sample).chain(&sets.unlabelled).chain(&sets.test);
         if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
             return Ok(());
         }
+        let mut samples =
+            sets.labelled.iter().map(|labeled| &labeled.sample).chain(&sets.unlabelled).chain(&sets.test);
         if let Some(sample) = samples.find(|sample| self.task.candidates(sample).is_empty()) {
             return Err(RunError::Assembly(format!(
                 "sample `{}` has no options, and task.kind = \"closed_set\" needs them: set data.columns.options, or another task.kind",
                 sample.id
             )));
         }
-        let cannot = |model: &dyn LanguageModel| !model.capabilities().scores;
-        let further = self.parts.models.values().filter(|_| semievol).map(AsRef::as_ref);
-        match [self.base.as_ref()].into_iter().chain(further).find(|model| cannot(*model)) {
+        let asked = self.method.config.collaborators.iter().filter_map(|one| match one {
+            CollaboratorConfig::LanguageModel { model, .. } => self.parts.models.get(model),
+            CollaboratorConfig::Classifier { .. } => None,
+        });
+        let mut models = [&self.base].into_iter().chain(asked);
+        match models.find(|model| !model.capabilities().scores) {
             None => Ok(()),
             Some(model) => Err(RunError::Assembly(format!(
                 "{} cannot score, and task.kind = \"closed_set\" compares the options' probabilities: take another model",
@@ -294,10 +333,10 @@ struct Done {
     evolved: Option<Evolved>,
 }
 
-type Answers = Result<Vec<Answered>, semievol_pipeline::PipelineError>;
+type Answers = Result<Vec<Answered>, PipelineError>;
 
 impl Arms<'_> {
-    fn run_all(&self, arms: &[Arm], events: OnEvent<'_>) -> Result<Done, semievol_pipeline::PipelineError> {
+    fn run_all(&self, arms: &[Arm], events: OnEvent<'_>) -> Result<Done, PipelineError> {
         let config = &self.method.config;
         let (labelled, test, unlabelled) = (&self.sets.labelled, &self.sets.test, &self.sets.unlabelled);
         let retrieval = self.needs.retriever.then_some(&config.retrieval);
@@ -339,12 +378,7 @@ impl Arms<'_> {
     }
 
     /// Fine-tunes on the labels alone.
-    fn train(
-        &self,
-        arm: Arm,
-        recipe: &Recipe,
-        events: OnEvent<'_>,
-    ) -> Result<Trained, semievol_pipeline::PipelineError> {
+    fn train(&self, arm: Arm, recipe: &Recipe, events: OnEvent<'_>) -> Result<Trained, PipelineError> {
         let lessons: Vec<Lesson<'_>> = self.sets.labelled.iter().map(Lesson::label).collect();
         self.run.train(arm.as_str(), &lessons, recipe, events)
     }

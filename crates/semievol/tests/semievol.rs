@@ -69,7 +69,9 @@ fn every_stage_leaves_its_artefact_and_a_second_run_the_same_bytes() {
         for file in expected {
             assert!(first.contains_key(file), "{preset}: {file} is missing of {:?}", first.keys());
         }
-        assert!(!first.keys().any(|file| file.ends_with(".journal") || file.ends_with(".tmp")));
+        assert!(
+            !first.keys().any(|file| [".journal", ".tmp", ".part"].iter().any(|end| file.ends_with(end)))
+        );
         assert!(first == second, "{preset}: the two runs differ");
     }
 }
@@ -221,8 +223,9 @@ fn what_collaborators_share_is_asked_once() {
     assert_eq!(candidates("preset = 'paper'"), 4 * 30);
     assert_eq!(candidates("preset = 'paper'\nconfidence_shots = 1"), 5 * 30);
     let one = "kind = 'language_model', model = 'warm', shots = 1";
-    let twins = format!("preset = 'paper'\ncollaborators = [{{ {one}, name = 'a' }}, {{ {one}, name = 'b' }}]");
-    assert_eq!(candidates(&format!("{twins}\nconfidence_shots = 1")), 30);
+    let two =
+        format!("collaborators = [{{ {one}, name = 'a' }}, {{ {one}, temperature = 0.0, name = 'b' }}]");
+    assert_eq!(candidates(&format!("preset = 'paper'\n{two}\nconfidence_shots = 1")), 30);
 }
 
 #[test]
@@ -466,4 +469,71 @@ fn a_selector_of_ones_own_takes_the_place_of_the_files() {
     assert_eq!(results.seeds[0].pseudo.as_ref().unwrap().n_kept, 15);
     let usual = experiment.run(&hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
     assert_ne!(usual.folder, results.folder);
+}
+
+/// Both settings ask the same questions; only which of the replies confidence goes by differs.
+#[test]
+fn the_prompt_that_confidence_is_judged_by_is_part_of_the_key() {
+    let out = tempfile::tempdir().unwrap();
+    for shots in [0, 2] {
+        let experiment = with_method(&format!("preset = 'paper'\nconfidence_shots = {shots}"));
+        run(&experiment, &Loader::opinionated(), out.path(), &mut |_| ());
+    }
+    let runs = std::fs::read_dir(out.path()).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    let keys: BTreeSet<String> = runs
+        .map(|entry| {
+            let manifest = std::fs::read(entry.path().join("seed-1/stages/candidates.json")).unwrap();
+            let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+            manifest["key"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(keys.len(), 2);
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_computed() {
+    let check = |method: &str, change: &dyn Fn(&mut ExperimentConfig), expected: &str| {
+        let mut config = with_method(method).config().clone();
+        change(&mut config);
+        let experiment = config.check(Path::new("x.toml")).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let trainer = HashingTrainer::new(ModelId::new("base"));
+        let (embedder, id) = (HashingEmbedder::new(32), ModelId::new("hashing"));
+        let loader = Loader::opinionated();
+        let parts = Parts::new(&loader, &trainer).with_embedder(&id, &embedder);
+        let error = experiment.run(&hub(), parts, &mut |_| (), out.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(loader.served(), 0, "{error}");
+    };
+    let nothing = |_: &mut ExperimentConfig| ();
+    check(
+        "preset = 'paper'\ncollaborators = [{ kind = 'language_model', name = 'a', model = 'wram' }]",
+        &nothing,
+        "`a` asks model `wram`, but there are only warm, base",
+    );
+    let few = |config: &mut ExperimentConfig| config.data.draw.as_mut().unwrap().labelled = Some(4);
+    check("preset = 'default'", &few, "its 5 folds need");
+    let free = |config: &mut ExperimentConfig| config.task = toml::from_str("kind = 'free_text'").unwrap();
+    check("preset = 'default'", &free, "needs a closed set");
+    check(
+        "preset = 'paper'\nconfidence = { kind = 'agreement' }\nselect = { kind = 'percentile', over = 'labelled' }",
+        &nothing,
+        "who were not asked about them",
+    );
+}
+
+#[test]
+fn a_second_process_keeps_out() {
+    let experiment = with_method("preset = 'paper'");
+    let out = tempfile::tempdir().unwrap();
+    let mut refused = None;
+    run(&experiment, &Loader::opinionated(), out.path(), &mut |event| {
+        if refused.is_none() && matches!(event, Event::Stage { .. }) {
+            let (loader, trainer) = (Loader::opinionated(), HashingTrainer::new(ModelId::new("base")));
+            let (embedder, id) = (HashingEmbedder::new(32), ModelId::new("hashing"));
+            let parts = Parts::new(&loader, &trainer).with_embedder(&id, &embedder);
+            refused = Some(experiment.run(&hub(), parts, &mut |_| (), out.path()).unwrap_err().to_string());
+        }
+    });
+    assert!(refused.unwrap().contains("another process is running this experiment"));
 }

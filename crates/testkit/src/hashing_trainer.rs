@@ -50,6 +50,10 @@ impl HashingTrainer {
 }
 
 impl Trainer for HashingTrainer {
+    fn id(&self) -> String {
+        "hashing".into()
+    }
+
     fn train(
         &self,
         job: &TrainJob<'_>,

@@ -111,6 +111,10 @@ pub enum TrainError {
 
 /// Makes an adapter of examples.
 pub trait Trainer: Send + Sync {
+    /// Names the trainer with everything besides the job that changes its adapters; part of the key under which
+    /// they are kept.
+    fn id(&self) -> String;
+
     /// Trains and writes the adapter to `job.out`. The same job gives the same bytes, also when it was
     /// interrupted and continued from a checkpoint.
     ///

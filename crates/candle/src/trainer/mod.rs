@@ -67,6 +67,11 @@ impl CandleTrainer {
 }
 
 impl Trainer for CandleTrainer {
+    fn id(&self) -> String {
+        // Recomputing changes memory and time alone.
+        concat!("candle lora ", env!("CARGO_PKG_VERSION")).to_owned()
+    }
+
     fn train(
         &self,
         job: &TrainJob<'_>,

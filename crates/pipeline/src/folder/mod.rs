@@ -102,6 +102,12 @@ impl Place {
         }
     }
 
+    /// Where a part of the output may be kept until all are there. Its name has the key, so that no part of
+    /// another's is taken.
+    pub fn part(&self, number: usize) -> PathBuf {
+        self.folder.join(BOOKKEEPING).join(format!("{}-{}.{number}.part", self.name, &self.key[..16]))
+    }
+
     fn manifest_path(&self) -> PathBuf {
         self.folder.join(BOOKKEEPING).join(format!("{}.json", self.name))
     }

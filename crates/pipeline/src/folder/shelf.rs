@@ -46,6 +46,10 @@ impl Shelf {
         if manifest.key != key || source == output {
             return Ok(None);
         }
+        if output.is_dir() {
+            // Of another key: a checkpoint in it would be taken for one of these files' own.
+            fs::remove_dir_all(output).map_err(|error| PipelineError::file(output, error))?;
+        }
         for (file, digest) in &manifest.files {
             let from = join(&source, file);
             if !files::digest(&from).is_ok_and(|found| found == *digest) {

@@ -19,6 +19,10 @@ impl Adjudicator for Mixture {
         NAME.to_owned()
     }
 
+    fn needs_options(&self) -> bool {
+        true
+    }
+
     fn adjudicate(
         &self,
         _judge: &dyn LanguageModel,

@@ -3,7 +3,7 @@ use crate::agreement::votes;
 use crate::{Adjudicator, Dispute, SelectError};
 use semievol_core::{Answer, Candidate, Message, Prompt, Role, Sample, Seed};
 use semievol_data::{ClosedSet, Task};
-use semievol_model::{GenerateRequest, LanguageModel, ModelError, ScoreRequest, Scores};
+use semievol_model::{Finish, GenerateRequest, LanguageModel, ModelError, ScoreRequest, Scores};
 
 const NAME: &str = "self_justify";
 /// Goes up with every change of the prompt's words, which changes decisions.
@@ -121,7 +121,9 @@ impl Adjudicator for SelfJustify {
             let said = judge.generate(&open.iter().map(request).collect::<Vec<_>>())?;
             for (at, said) in open.into_iter().zip(said) {
                 decided[at] = decide(said, |said| {
-                    let answer = task.parse(disputes[at].sample, &said.text);
+                    // Half a response is no answer.
+                    let whole = said.finish == Finish::Stop;
+                    let answer = task.parse(disputes[at].sample, &said.text).filter(|_| whole);
                     Ok(Candidate { response: said.text, ..Candidate::new(NAME, answer) })
                 })?;
             }

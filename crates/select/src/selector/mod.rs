@@ -12,7 +12,7 @@ pub use percentile::{Over, Percentile};
 pub use random::Random;
 
 use crate::{Decision, PseudoLabel, SelectError, Selector};
-use semievol_core::{Confidence, Seed};
+use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
 
 /// Which selector, as a configuration says it.
@@ -50,18 +50,11 @@ pub enum SelectorConfig {
         /// Percent that is kept, above 0 and at most 100; 50 by default.
         #[serde(default = "default_theta")]
         theta: f64,
-        /// Decides which; 0 by default.
-        #[serde(default = "default_seed")]
-        seed: Seed,
     },
 }
 
 fn default_theta() -> f64 {
     50.0
-}
-
-fn default_seed() -> Seed {
-    Seed(0)
 }
 
 impl Default for SelectorConfig {
@@ -80,7 +73,7 @@ impl SelectorConfig {
             SelectorConfig::Percentile { theta, over } => Box::new(Percentile::new(*theta, *over)?),
             SelectorConfig::PerClass { theta } => Box::new(PerClass::new(*theta)?),
             SelectorConfig::All {} => Box::new(All),
-            SelectorConfig::Random { theta, seed } => Box::new(Random::new(*theta, *seed)?),
+            SelectorConfig::Random { theta } => Box::new(Random::new(*theta)?),
         })
     }
 }

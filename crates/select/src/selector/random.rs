@@ -1,18 +1,16 @@
 use super::eligible;
 use super::share::Share;
 use crate::{Decision, Pool, SelectError, Selection, Selector};
-use semievol_core::Seed;
 
 /// Keeps as many as a [`Percentile`](crate::Percentile) over distinct confidences would, `ceil(theta / 100 * n)`
 /// of the `n` that have an answer, and draws them regardless of confidence: the control that tells what
 /// confidence is worth.
 ///
-/// The draw orders the ids by a hash of seed and id, so the pool's order does not matter, and a pool that grows
+/// The draw orders the ids by a hash of the pool's seed and the id, so the pool's order does not matter, and a pool that grows
 /// keeps the order of those that were there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Random {
     theta: Share,
-    seed: Seed,
 }
 
 impl Random {
@@ -20,19 +18,19 @@ impl Random {
     ///
     /// # Errors
     /// Unless `theta` is above 0 and at most 100.
-    pub fn new(theta: f64, seed: Seed) -> Result<Self, SelectError> {
-        Ok(Random { theta: Share::new(theta)?, seed })
+    pub fn new(theta: f64) -> Result<Self, SelectError> {
+        Ok(Random { theta: Share::new(theta)? })
     }
 }
 
 impl Selector for Random {
     fn id(&self) -> String {
-        format!("random(theta={}, seed={})", self.theta, self.seed.0)
+        format!("random(theta={})", self.theta)
     }
 
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
         let labels = pool.unlabelled;
-        let stream = self.seed.child("random selection", 0);
+        let stream = pool.seed.child("random selection", 0);
         let mut drawn: Vec<_> = (0..labels.len())
             .filter(|at| eligible(&labels[*at]).is_ok())
             .map(|at| (stream.child(&labels[at].id, 0), &labels[at].id, at))

@@ -47,10 +47,10 @@ impl Results {
         let methods: Vec<GainMethod> =
             self.summary.iter().filter_map(|arm| arm.gain).map(|gain| gain.method).collect();
         if methods.contains(&GainMethod::RowsAndSeeds) {
-            notes.push("Mean gain: bootstrap over test rows and seeds, as all seeds share the test rows. p-values of seeds are not pooled.".into());
+            notes.push("Mean gain: Student's t on the variance of the seeds plus that of the test rows, which all seeds share. p-values of seeds are not pooled.".into());
         }
         if methods.contains(&GainMethod::Seeds) {
-            notes.push("Mean gain: Student's t over seeds, each with test rows of its own, some of which repeat. p-values of seeds are not pooled.".into());
+            notes.push("Mean gain: Student's t over seeds, each with test rows of its own, with at least the variance of those rows. p-values of seeds are not pooled.".into());
         }
         if self.seeds.iter().any(|seed| seed.arms.iter().any(|arm| arm.arm == Arm::SftMatched)) {
             notes.push("sft_matched: labels alone, for as many optimiser steps from the base model as semievol's last training took.".into());
@@ -125,11 +125,7 @@ impl ArmResults {
 
 impl ArmSummary {
     fn cells(&self) -> [String; 7] {
-        let gain = self.gain.map(|gain| {
-            let interval =
-                gain.interval.as_ref().map(|ends| format!(" {}", interval(ends))).unwrap_or_default();
-            format!("{:+.1}{interval}", 100.0 * gain.mean)
-        });
+        let gain = self.gain.map(|gain| format!("{:+.1} {}", 100.0 * gain.mean, interval(&gain.interval)));
         [
             self.arm.to_string(),
             spread(&self.accuracy),

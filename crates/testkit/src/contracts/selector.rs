@@ -1,5 +1,5 @@
 use super::{Rule, ensure, hold_to, rule};
-use semievol_core::{Answer, Confidence};
+use semievol_core::{Answer, Confidence, Seed};
 use semievol_select::{Decision, Pool, PseudoLabel, Selector};
 
 /// Tries a selector: one decision per pseudo-label, nothing accepted that has no answer or no confidence, weights
@@ -53,7 +53,7 @@ fn rules(selector: &dyn Selector) -> Vec<Rule<'_>> {
         }),
         rule("labelled confidences that are wanted cannot be missing", move || {
             let pool = labels();
-            let found = selector.select(Pool { unlabelled: &pool, labelled: &[] });
+            let found = selector.select(Pool { unlabelled: &pool, labelled: &[], seed: Seed(7) });
             ensure(found.is_err() == selector.wants_labelled(), || match found {
                 Ok(_) => "it decided without them".into(),
                 Err(error) => format!("it does not want them and fails without: {error}"),
@@ -86,7 +86,7 @@ fn select(selector: &dyn Selector, pool: &[PseudoLabel]) -> Result<Vec<Decision>
     let labelled: Vec<Confidence> =
         [-0.1, -1.0, -0.4, -0.4, -2.0].into_iter().filter_map(Confidence::new).collect();
     let labelled = if selector.wants_labelled() { &labelled[..] } else { &[] };
-    let selection = selector.select(Pool { unlabelled: pool, labelled });
+    let selection = selector.select(Pool { unlabelled: pool, labelled, seed: Seed(7) });
     selection.map(|selection| selection.decisions).map_err(|error| error.to_string())
 }
 

@@ -214,6 +214,10 @@ mod tests {
     struct Broken(Fault, AtomicU64);
 
     impl Trainer for Broken {
+        fn id(&self) -> String {
+            "broken".into()
+        }
+
         fn train(
             &self,
             job: &TrainJob<'_>,

@@ -1,0 +1,112 @@
+//! What would fail in the middle of a run is found before it.
+
+use crate::method::{BASE, CollaboratorConfig, Method, WARM};
+use crate::{Parts, PipelineError};
+use semievol_core::{Answer, Labeled, Sample};
+use semievol_data::Task;
+
+impl Method {
+    /// Checks the method against the models, the task and the rows that it is to run on.
+    ///
+    /// # Errors
+    /// Names the setting, what does not fit it, and what to do.
+    pub fn check(
+        &self,
+        parts: &Parts<'_>,
+        task: &dyn Task,
+        labelled: &[Labeled],
+        unlabelled: &[Sample],
+    ) -> Result<(), PipelineError> {
+        if unlabelled.is_empty() {
+            return refuse("the arm `semievol` learns from unlabelled rows, but there are none: set data.unlabelled (or data.split.unlabelled), or leave the arm out".into());
+        }
+        self.check_labelled_confidence()?;
+        self.check_options(task, labelled, unlabelled)?;
+        for collaborator in &self.config.collaborators {
+            match collaborator {
+                CollaboratorConfig::LanguageModel { name, model, .. } => check_model(parts, name, model)?,
+                CollaboratorConfig::Classifier { name, folds } => {
+                    check_classifier(name, *folds, labelled, unlabelled)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_labelled_confidence(&self) -> Result<(), PipelineError> {
+        if !(self.selector.wants_labelled() && self.estimator.needs_candidates()) {
+            return Ok(());
+        }
+        refuse(format!(
+            "method.select compares with the labelled rows ({}), but method.confidence judges by the collaborators ({}), who were not asked about them: take another of the two, such as confidence.kind = \"mean_nll\"",
+            self.selector.id(),
+            self.estimator.id()
+        ))
+    }
+
+    fn check_options(
+        &self,
+        task: &dyn Task,
+        labelled: &[Labeled],
+        unlabelled: &[Sample],
+    ) -> Result<(), PipelineError> {
+        let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
+        let Some(open) = samples.find(|sample| task.candidates(sample).is_empty()) else { return Ok(()) };
+        let needs = [
+            ("method.justify", self.adjudicator.needs_options(), self.adjudicator.id()),
+            ("method.confidence", self.estimator.needs_options(), self.estimator.id()),
+        ];
+        match needs.into_iter().find(|(_, needs, _)| *needs) {
+            None => Ok(()),
+            Some((setting, _, id)) => refuse(format!(
+                "{setting} ({id}) needs a closed set of options, but sample `{}` has an open answer: `preset = \"paper\"` serves open answers",
+                open.id
+            )),
+        }
+    }
+}
+
+fn check_model(parts: &Parts<'_>, collaborator: &str, model: &str) -> Result<(), PipelineError> {
+    if [WARM, BASE].contains(&model) || parts.models.contains_key(model) {
+        return Ok(());
+    }
+    let known = [WARM, BASE].into_iter().chain(parts.models.keys().map(String::as_str));
+    refuse(format!(
+        "method.collaborators: `{collaborator}` asks model `{model}`, but there are only {}",
+        known.collect::<Vec<_>>().join(", ")
+    ))
+}
+
+fn check_classifier(
+    name: &str,
+    folds: usize,
+    labelled: &[Labeled],
+    unlabelled: &[Sample],
+) -> Result<(), PipelineError> {
+    let unfit = |what: String| {
+        refuse(format!(
+            "method.collaborators: `{name}` is a classifier and {what}; leave it out (`preset = \"paper\"` has none)"
+        ))
+    };
+    if folds > labelled.len() {
+        return unfit(format!(
+            "its {folds} folds need as many labelled rows, but there are {}",
+            labelled.len()
+        ));
+    }
+    if let Some(open) = labelled.iter().find(|labeled| !matches!(labeled.answer, Answer::Choice(_))) {
+        return unfit(format!("needs a closed set, but `{}` has an open answer", open.sample.id));
+    }
+    let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
+    let first = samples.next().map(|sample| &sample.options);
+    match samples.find(|sample| Some(&sample.options) != first) {
+        None => Ok(()),
+        Some(odd) => {
+            unfit(format!("needs the same options for all rows, but those of `{}` are others", odd.id))
+        }
+    }
+}
+
+fn refuse<T>(reason: String) -> Result<T, PipelineError> {
+    Err(PipelineError::Assembly(reason))
+}
