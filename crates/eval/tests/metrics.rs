@@ -53,6 +53,18 @@ fn grade(gold: &[usize], predicted: &[Option<usize>]) -> Graded {
     key(gold).grade(&predictions, &same).unwrap()
 }
 
+/// The same with ids that begin so: other samples.
+fn grade_as(prefix: &str, gold: &[usize], predicted: &[Option<usize>]) -> Graded {
+    let named = |row: usize| format!("{prefix}{row}");
+    let samples: Vec<Sample> =
+        samples(gold.len()).into_iter().enumerate().map(|(row, s)| Sample { id: named(row), ..s }).collect();
+    let answers: Vec<_> = gold.iter().map(|class| Some(Answer::Choice(*class))).collect();
+    let predictions = predicted.iter().enumerate();
+    let predictions: Vec<_> =
+        predictions.map(|(row, class)| Prediction::new(named(row), class.map(Answer::Choice))).collect();
+    AnswerKey::new(&samples, &answers).unwrap().grade(&predictions, &same).unwrap()
+}
+
 fn near(one: f64, other: f64) {
     assert!((one - other).abs() < 1e-9, "{one} is not {other}");
 }
@@ -173,6 +185,43 @@ fn a_clear_difference_is_found_and_none_is_not() {
         let (none, interval) = compare_over_seeds(metric, &runs, &runs, Seed(1)).unwrap();
         assert_eq!((none, interval.low, interval.high), (0.0, 0.0, 0.0));
     }
+}
+
+/// Two methods that are equally good, three seeds of which each moves a method by some points: 95% intervals that
+/// resample three seeds would leave 0 out far more often than one time in twenty.
+#[test]
+fn intervals_over_few_seeds_hold_the_truth_as_often_as_they_say() {
+    const TRIALS: u64 = 200;
+    for shared in [true, false] {
+        let held = (0..TRIALS).filter(|trial| {
+            let root = Seed(*trial).child("trial", u64::from(shared));
+            let run = |method: &str, seed: u64| {
+                let rows = root.child("rows", if shared { 0 } else { seed });
+                let ability = 0.16 * root.child(method, seed).uniform() - 0.08;
+                let right = (0..80).map(|row| {
+                    let hard = 0.2 + 0.6 * rows.child("hard", row).uniform();
+                    let luck = root.child(method, seed).child("luck", row).uniform();
+                    Some(usize::from(luck < hard + ability))
+                });
+                grade_as(&format!("{}-", if shared { 0 } else { seed }), &[1; 80], &right.collect::<Vec<_>>())
+            };
+            let [ours, theirs] =
+                ["ours", "theirs"].map(|method| (1..=3).map(|s| run(method, s)).collect::<Vec<_>>());
+            compare_over_seeds(Metric::Accuracy, &ours, &theirs, root).unwrap().1.holds(0.0)
+        });
+        let share = held.count() as f64 / TRIALS as f64;
+        assert!((0.92..=1.0).contains(&share), "shared rows: {shared}; {share} of the intervals hold 0");
+    }
+}
+
+/// Differences that happen to be equal are no reason for a narrow interval.
+#[test]
+fn equal_differences_leave_the_chance_of_the_rows() {
+    let right = |n: usize| (0..60).map(|row| Some(usize::from(row < n))).collect::<Vec<_>>();
+    let run = |seed: usize, n: usize| grade_as(&format!("{seed}-"), &[1; 60], &right(n));
+    let (ours, theirs) = ([run(1, 41), run(2, 41)], [run(1, 40), run(2, 40)]);
+    let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &theirs, Seed(1)).unwrap();
+    assert!((mean - 1.0 / 60.0).abs() < 1e-12 && interval.holds(0.0), "{interval}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Eq. 4: differently configured collaborators answer every unlabelled prompt.
 
 use crate::ask::{Question, Reply, Said, Want, ask};
+use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
 use crate::library::Library;
 use crate::method::{BASE, CollaboratorConfig, MethodConfig, WARM};
@@ -46,13 +47,12 @@ impl SeedRun<'_> {
     pub(crate) fn collaborate(
         &self,
         method: &MethodConfig,
-        warm: &dyn LanguageModel,
-        samples: &[Sample],
-        neighbours: &[Vec<&Labeled>],
+        round: &Round<'_>,
         library: &Library<'_>,
         events: OnEvent<'_>,
     ) -> Result<Vec<Answers>, PipelineError> {
-        let plan = self.plan(method, warm, samples, neighbours)?;
+        let samples = round.samples;
+        let plan = self.plan(method, round)?;
         let ids: Vec<&ModelId> = plan.models.iter().map(|model| model.id()).collect();
         let inputs = Inputs::of("collaborate")
             .with("models", ids)
@@ -72,16 +72,11 @@ impl SeedRun<'_> {
         })
     }
 
-    fn plan<'m>(
-        &'m self,
-        method: &MethodConfig,
-        warm: &'m dyn LanguageModel,
-        samples: &[Sample],
-        neighbours: &[Vec<&Labeled>],
-    ) -> Result<Plan<'m>, PipelineError> {
+    fn plan<'m>(&'m self, method: &MethodConfig, round: &Round<'m>) -> Result<Plan<'m>, PipelineError> {
+        let Round { warm, samples, neighbours } = round;
         // The warm model is the first, asked or not: confidence is its own.
         let mut plan = Plan {
-            models: vec![warm],
+            models: vec![*warm],
             questions: Vec::new(),
             asked: Vec::new(),
             warm: Vec::new(),

@@ -2,6 +2,7 @@
 
 use crate::ask::{Question, Said, Want, ask};
 use crate::collaborate::Answers;
+use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
 use crate::justify::Justified;
 use crate::options::option_scores;
@@ -42,17 +43,15 @@ const LABELLED: &str = "confidence-labelled";
 
 impl SeedRun<'_> {
     /// One estimate for each final answer, in order.
-    #[allow(clippy::too_many_arguments)] // the step's own inputs
     pub(crate) fn estimate(
         &self,
         estimator: &dyn ConfidenceEstimator,
-        warm: &dyn LanguageModel,
-        samples: &[Sample],
-        neighbours: &[Vec<&Labeled>],
+        round: &Round<'_>,
         answers: &[Answers],
         finals: &[Justified],
         events: OnEvent<'_>,
     ) -> Result<Vec<Estimate>, PipelineError> {
+        let Round { warm, samples, neighbours } = round;
         // Closed sets were scored with the collaborators' questions; open answers exist only now.
         let closed: Vec<bool> =
             samples.iter().map(|sample| !self.task.candidates(sample).is_empty()).collect();
@@ -76,13 +75,13 @@ impl SeedRun<'_> {
         let place = Place::new(&self.folder, NAME, "confidence.jsonl", inputs);
         let stage = Stage::new(NAME, Unit::Prompts, questions.len());
         self.rows(&place, stage, events, |events| {
-            let replies = ask(NAME, &place, &[warm], &questions, events)?;
+            let replies = ask(NAME, &place, &[*warm], &questions, events)?;
             let mut views: Vec<Option<View>> = Vec::with_capacity(samples.len());
             for (index, sample) in samples.iter().enumerate() {
                 let answer = finals[index].last.answer.as_ref();
                 // Without scores the warm model's prompt did not fit: it has no say, and the answer no confidence.
                 let view = match (answer, &answers[index].warm) {
-                    (Some(answer), Some(scores)) => Some(self.closed(warm, sample, scores, answer)?),
+                    (Some(answer), Some(scores)) => Some(self.closed(*warm, sample, scores, answer)?),
                     _ => None,
                 };
                 views.push(view);

@@ -6,6 +6,7 @@ use crate::justify::{Justified, Verdict};
 use crate::method::{EvolveOn, Method};
 use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
+use semievol_model::LanguageModel;
 use semievol_retrieval::Hit;
 use semievol_select::{Pool, PseudoLabel};
 use semievol_train::Recipe;
@@ -28,6 +29,23 @@ pub struct Evolved {
     pub selected: Vec<Selected>,
     /// Trained from the base on labels and what was kept (Eq. 9).
     pub evolved: Trained,
+}
+
+/// What the steps between warm-up and evolution have in common.
+pub(crate) struct Round<'a> {
+    /// The model trained on the labels.
+    pub warm: &'a dyn LanguageModel,
+    /// The unlabelled samples.
+    pub samples: &'a [Sample],
+    /// The labelled neighbours of each, the nearest first.
+    pub neighbours: Vec<Vec<&'a Labeled>>,
+}
+
+impl Round<'_> {
+    /// The same with at most `shots` neighbours each.
+    fn showing(&self, shots: usize) -> Self {
+        Round { neighbours: first(&self.neighbours, shots), ..*self }
+    }
 }
 
 /// The decision on one pseudo-label: a line of `selection.jsonl`.
@@ -71,14 +89,12 @@ impl SeedRun<'_> {
 
         let hits = library.nearest(unlabelled, config.neighbours)?;
         self.write_prompts(unlabelled, &hits, library)?;
-        let neighbours: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
-        let answers = self.collaborate(config, model.as_ref(), unlabelled, &neighbours, library, events)?;
-        let finals =
-            self.justify(method.adjudicator.as_ref(), model.as_ref(), unlabelled, &answers, events)?;
-
-        let (estimator, judged_by) = (method.estimator.as_ref(), first(&neighbours, config.confidence_shots));
-        let estimates =
-            self.estimate(estimator, model.as_ref(), unlabelled, &judged_by, &answers, &finals, events)?;
+        let neighbours = hits.iter().map(|hits| library.shots(hits)).collect();
+        let round = Round { warm: model.as_ref(), samples: unlabelled, neighbours };
+        let answers = self.collaborate(config, &round, library, events)?;
+        let finals = self.justify(method.adjudicator.as_ref(), &round, &answers, events)?;
+        let (estimator, shots) = (method.estimator.as_ref(), config.confidence_shots);
+        let estimates = self.estimate(estimator, &round.showing(shots), &answers, &finals, events)?;
         let reference = match method.selector.wants_labelled() {
             true => self.estimate_labelled(
                 estimator,

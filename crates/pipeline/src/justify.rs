@@ -1,6 +1,7 @@
 //! Eq. 5: what the collaborators agree on stands, and disputes are decided.
 
 use crate::collaborate::Answers;
+use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
 use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit};
 use semievol_core::{Candidate, Sample};
@@ -42,11 +43,11 @@ impl SeedRun<'_> {
     pub(crate) fn justify(
         &self,
         adjudicator: &dyn Adjudicator,
-        warm: &dyn LanguageModel,
-        samples: &[Sample],
+        round: &Round<'_>,
         answers: &[Answers],
         events: OnEvent<'_>,
     ) -> Result<Vec<Justified>, PipelineError> {
+        let Round { warm, samples, .. } = round;
         let mut finals: Vec<Option<Justified>> = Vec::with_capacity(samples.len());
         let mut disputed = Vec::new();
         for (index, (sample, answers)) in samples.iter().zip(answers).enumerate() {
@@ -65,9 +66,14 @@ impl SeedRun<'_> {
         let place = Place::new(&self.folder, NAME, "justified.jsonl", inputs);
         let stage = Stage::new(NAME, Unit::Prompts, disputed.len());
         self.rows(&place, stage, events, |events| {
-            for (index, last) in
-                self.decide(&place, adjudicator, warm, samples, answers, &disputed, events)?
-            {
+            let disputes: Vec<(usize, Dispute<'_>)> = disputed
+                .iter()
+                .map(|index| {
+                    let (sample, candidates) = (&samples[*index], answers[*index].candidates.as_slice());
+                    (*index, Dispute { sample, candidates })
+                })
+                .collect();
+            for (index, last) in self.decide(&place, adjudicator, *warm, &disputes, events)? {
                 let by = if last.answer.is_some() { Verdict::Adjudicated } else { Verdict::Undecided };
                 finals[index] = Some(Justified { id: samples[index].id.clone(), by, last });
             }
@@ -88,38 +94,33 @@ impl SeedRun<'_> {
         Some(Justified { id, by: Verdict::Agreement, last })
     }
 
-    #[allow(clippy::too_many_arguments)] // the step's own inputs
+    /// The final candidate of each dispute, by the index of its sample.
     fn decide(
         &self,
         place: &Place,
         adjudicator: &dyn Adjudicator,
-        warm: &dyn LanguageModel,
-        samples: &[Sample],
-        answers: &[Answers],
-        disputed: &[usize],
+        judge: &dyn LanguageModel,
+        disputes: &[(usize, Dispute<'_>)],
         events: OnEvent<'_>,
     ) -> Result<BTreeMap<usize, Candidate>, PipelineError> {
         let (mut journal, kept) = place.journal::<Candidate>()?;
         let mut decided = kept.results;
         // Decisions come by the batch.
-        let complete: BTreeSet<usize> = (disputed.chunks(BATCH).enumerate())
+        let complete: BTreeSet<usize> = (disputes.chunks(BATCH).enumerate())
             .filter(|(number, _)| kept.batches.contains(number))
-            .flat_map(|(_, batch)| batch.iter().copied())
+            .flat_map(|(_, batch)| batch.iter().map(|(index, _)| *index))
             .collect();
         decided.retain(|index, _| complete.contains(index));
         if !decided.is_empty() {
             events(&StageEvent::Resumed { done: decided.len() });
         }
-        for (number, batch) in disputed.chunks(BATCH).enumerate() {
+        for (number, batch) in disputes.chunks(BATCH).enumerate() {
             if kept.batches.contains(&number) {
                 continue;
             }
-            let disputes: Vec<Dispute<'_>> = batch
-                .iter()
-                .map(|index| Dispute { sample: &samples[*index], candidates: &answers[*index].candidates })
-                .collect();
+            let disputes: Vec<Dispute<'_>> = batch.iter().map(|(_, dispute)| *dispute).collect();
             let select = |source| PipelineError::Select { stage: NAME.to_owned(), source };
-            let candidates = adjudicator.adjudicate(warm, self.task, &disputes).map_err(select)?;
+            let candidates = adjudicator.adjudicate(judge, self.task, &disputes).map_err(select)?;
             if candidates.len() != disputes.len() {
                 return Err(PipelineError::Assembly(format!(
                     "{}: {} disputes got {} decisions; an adjudicator decides each",
@@ -128,7 +129,7 @@ impl SeedRun<'_> {
                     candidates.len()
                 )));
             }
-            for (index, candidate) in batch.iter().zip(candidates) {
+            for ((index, _), candidate) in batch.iter().zip(candidates) {
                 journal.result(*index, &candidate)?;
                 decided.insert(*index, candidate);
             }

@@ -69,6 +69,7 @@
 
 mod ask;
 mod collaborate;
+mod embed;
 mod error;
 mod estimate;
 mod event;

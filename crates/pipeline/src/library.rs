@@ -1,7 +1,6 @@
 //! Eq. 2-3: the labelled samples as something to look neighbours up in.
 
-use crate::folder::{Inputs, Place};
-use crate::{NamedEmbedder, OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit, files};
+use crate::{OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Labeled, Prompt, Sample};
 use semievol_model::{Embedder, Embeddings, ModelId, TextRole};
 use semievol_retrieval::{Hit, KnownEmbeddings, Query, RetrievalConfig, RetrievalError, Retriever};
@@ -36,11 +35,8 @@ pub struct NeighbourRecord {
     pub score: f32,
 }
 
-/// Texts that are embedded at once.
-const PORTION: usize = 256;
 /// Rows with one question that leave-one-out sees through.
 const TWINS: usize = 8;
-const EMBEDDINGS: &str = "embeddings";
 
 impl SeedRun<'_> {
     /// Embeds the labelled and the other samples once, where `retrieval` or a classifier needs it, and builds
@@ -73,66 +69,6 @@ impl SeedRun<'_> {
             library.retriever = Some(built.map_err(retrieval_error("retrieval"))?);
         }
         Ok(library)
-    }
-
-    fn embeddings(
-        &self,
-        documents: Vec<&str>,
-        queries: Vec<&str>,
-        events: OnEvent<'_>,
-    ) -> Result<(ModelId, KnownEmbeddings), PipelineError> {
-        let NamedEmbedder { id, embedder } = self.parts.embedder.ok_or_else(|| {
-            PipelineError::Assembly(
-                "the method looks prompts up by their embeddings, but there is no embedder: set `embedder`, or method.retrieval.kind = \"bm25\" and no classifier".into(),
-            )
-        })?;
-        let texts = [(TextRole::Document, distinct(documents)), (TextRole::Query, distinct(queries))];
-        let [(_, documents), (_, queries)] = &texts;
-        let inputs = Inputs::of("embed")
-            .with("embedder", id)
-            .with_digest("documents", documents)
-            .with_digest("queries", queries);
-        let place = Place::new(&self.folder, EMBEDDINGS, "embeddings.safetensors", inputs);
-        let stage = Stage::new(EMBEDDINGS, Unit::Texts, documents.len() + queries.len());
-        let failed = retrieval_error(EMBEDDINGS);
-        if place.is_finished(self.shelf)? {
-            events(&StageEvent::Kept(stage));
-        } else {
-            events(&StageEvent::Begin(stage.clone()));
-            let known = KnownEmbeddings::new(id.as_str(), embedder.dim()).map_err(&failed)?;
-            let portions =
-                texts.iter().flat_map(|(role, texts)| texts.chunks(PORTION).map(|some| (*role, some)));
-            let portions: Vec<(TextRole, &[&str])> = portions.collect();
-            let mut done = 0;
-            for (number, (role, texts)) in portions.iter().enumerate() {
-                let part = place.part(number);
-                let kept = KnownEmbeddings::load(&part, id.as_str()).ok();
-                let kept = kept.and_then(|kept| kept.embed(*role, texts).ok());
-                done += texts.len();
-                let vectors = match kept {
-                    Some(vectors) => {
-                        events(&StageEvent::Resumed { done });
-                        vectors
-                    }
-                    None => {
-                        let vectors =
-                            embedder.embed(*role, texts).map_err(PipelineError::model(EMBEDDINGS))?;
-                        let known = KnownEmbeddings::new(id.as_str(), embedder.dim()).map_err(&failed)?;
-                        known.remember(*role, texts, &vectors).map_err(&failed)?;
-                        files::create_folder_of(&part)?;
-                        known.save(&part).map_err(&failed)?;
-                        events(&StageEvent::Progress { done });
-                        vectors
-                    }
-                };
-                known.remember(*role, texts, &vectors).map_err(&failed)?;
-            }
-            known.save(place.output()).map_err(&failed)?;
-            place.finish(self.shelf, &[])?;
-            (0..portions.len()).for_each(|number| drop(std::fs::remove_file(place.part(number))));
-            events(&StageEvent::Done(stage));
-        }
-        Ok((id.clone(), KnownEmbeddings::load(place.output(), id.as_str()).map_err(&failed)?))
     }
 
     /// Writes which neighbours each sample has, and the prompt with all of them, to `prompts.jsonl`.
@@ -215,13 +151,6 @@ impl<'a> Library<'a> {
         let texts: Vec<&str> = samples.iter().map(|sample| text(sample)).collect();
         known.embed(TextRole::Query, &texts).map_err(PipelineError::model(stage))
     }
-}
-
-/// Each text once, sorted.
-fn distinct(mut texts: Vec<&str>) -> Vec<&str> {
-    texts.sort_unstable();
-    texts.dedup();
-    texts
 }
 
 /// What of a sample is compared: the question. Its options are the same for all, or no help.

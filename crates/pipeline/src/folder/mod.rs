@@ -108,6 +108,12 @@ impl Place {
         self.folder.join(BOOKKEEPING).join(format!("{}-{}.{number}.part", self.name, &self.key[..16]))
     }
 
+    /// Removes what [`Place::part`] named.
+    pub fn remove_parts(&self, n: usize) {
+        // One that stays does no harm.
+        (0..n).for_each(|number| drop(fs::remove_file(self.part(number))));
+    }
+
     fn manifest_path(&self) -> PathBuf {
         self.folder.join(BOOKKEEPING).join(format!("{}.json", self.name))
     }
