@@ -5,12 +5,12 @@ use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
 use crate::library::Library;
 use crate::method::{BASE, CollaboratorConfig, MethodConfig, WARM};
-use crate::options::{draw, option_scores};
 use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
 use semievol_select::classify::fit_by_cross_validation;
+use semievol_select::options::{draw, most_probable, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -237,8 +237,7 @@ fn classify(
     let fitted = fit_by_cross_validation(&features, &classes, n_classes, folds, seed).map_err(select)?;
     let unlabelled = library.features(NAME, &samples.iter().collect::<Vec<_>>())?;
     let candidate = |distribution: Vec<f64>| {
-        let best = distribution.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let answer = distribution.iter().position(|p| *p == best).map(Answer::Choice);
+        let answer = most_probable(&distribution).map(Answer::Choice);
         Candidate::new(name, answer).with_distribution(distribution)
     };
     Ok(fitted.model.probabilities(&unlabelled).map_err(select)?.into_iter().map(candidate).collect())

@@ -5,13 +5,13 @@ use crate::collaborate::Answers;
 use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
 use crate::justify::Justified;
-use crate::options::option_scores;
 use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
 use semievol_confidence::{ConfidenceEstimator, Evidence};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};
-use semievol_model::LanguageModel;
+use semievol_model::{LanguageModel, Scores};
 use semievol_select::agrees;
+use semievol_select::options::option_scores;
 use serde::{Deserialize, Serialize};
 
 /// How sure one final answer is: a line of `confidence.jsonl`.
@@ -36,6 +36,13 @@ struct View {
     logprobs: Vec<TokenLogprob>,
     distribution: Vec<f64>,
     choice: Option<usize>,
+}
+
+impl View {
+    /// Of an open answer: its only continuation was scored.
+    fn open(mut scores: Scores) -> Self {
+        View { logprobs: scores.pop().unwrap_or_default(), ..View::default() }
+    }
 }
 
 const NAME: &str = "confidence";
@@ -87,9 +94,8 @@ impl SeedRun<'_> {
                 views.push(view);
             }
             for (index, reply) in open.iter().zip(replies) {
-                if let Said::Scores(mut scores) = reply.said {
-                    let logprobs = scores.pop().unwrap_or_default();
-                    views[*index] = Some(View { logprobs, ..View::default() });
+                if let Said::Scores(scores) = reply.said {
+                    views[*index] = Some(View::open(scores));
                 }
             }
             self.estimates(estimator, answers, finals, &views)
@@ -117,10 +123,7 @@ impl SeedRun<'_> {
                 Some(evidence(&answers.id, view.as_ref()?, &answers.candidates, agrees))
             })
             .collect();
-        let confidence = |source| PipelineError::Confidence { stage: NAME.to_owned(), source };
-        let confidences = estimator.estimate(&evidence).map_err(confidence)?;
-        one_each(estimator, &evidence, &confidences)?;
-        let mut confidences = confidences.into_iter();
+        let mut confidences = judge(NAME, estimator, &evidence)?.into_iter();
         let row = |(answers, view): (&Answers, &Option<View>)| Estimate {
             id: answers.id.clone(),
             confidence: view.as_ref().and_then(|_| confidences.next()),
@@ -158,25 +161,19 @@ impl SeedRun<'_> {
             let replies = ask(LABELLED, &place, &[warm], &questions, events)?;
             let mut views = Vec::with_capacity(labelled.len());
             for (labeled, reply) in labelled.iter().zip(replies) {
-                match reply.said {
+                let view = match reply.said {
                     Said::Scores(scores) if !self.task.candidates(&labeled.sample).is_empty() => {
-                        let view = self.closed(warm, &labeled.sample, &scores, &labeled.answer)?;
-                        views.push((labeled.sample.id.as_str(), view));
+                        self.closed(warm, &labeled.sample, &scores, &labeled.answer)?
                     }
-                    Said::Scores(mut scores) => {
-                        let view = View { logprobs: scores.pop().unwrap_or_default(), ..View::default() };
-                        views.push((labeled.sample.id.as_str(), view));
-                    }
+                    Said::Scores(scores) => View::open(scores),
                     // Its prompt does not fit: nothing is known of it.
-                    Said::TooLong(_) | Said::Response { .. } => {}
-                }
+                    Said::TooLong(_) | Said::Response { .. } => continue,
+                };
+                views.push((labeled.sample.id.as_str(), view));
             }
             let evidence: Vec<Evidence<'_>> =
                 views.iter().map(|(id, view)| evidence(id, view, &[], &[])).collect();
-            let confidence = |source| PipelineError::Confidence { stage: LABELLED.to_owned(), source };
-            let confidences = estimator.estimate(&evidence).map_err(confidence)?;
-            one_each(estimator, &evidence, &confidences)?;
-            Ok(confidences)
+            judge(LABELLED, estimator, &evidence)
         })
     }
 
@@ -208,14 +205,16 @@ impl SeedRun<'_> {
     }
 }
 
-/// An estimator that says less than it was asked would shift every number behind.
-fn one_each(
+/// A confidence for each piece of evidence. An estimator that says less would shift every number behind.
+fn judge(
+    stage: &str,
     estimator: &dyn ConfidenceEstimator,
     evidence: &[Evidence<'_>],
-    confidences: &[Confidence],
-) -> Result<(), PipelineError> {
+) -> Result<Vec<Confidence>, PipelineError> {
+    let failed = |source| PipelineError::Confidence { stage: stage.to_owned(), source };
+    let confidences = estimator.estimate(evidence).map_err(failed)?;
     if evidence.len() == confidences.len() {
-        return Ok(());
+        return Ok(confidences);
     }
     let (asked, given) = (evidence.len(), confidences.len());
     let reason =

@@ -82,6 +82,7 @@ impl SeedRun<'_> {
     ) -> Result<Evolved, PipelineError> {
         let config = &method.config;
         let labelled = library.labelled();
+        method.check(&self.parts, self.task, labelled, unlabelled)?;
         let own = library.leave_one_out(config.warm.shots.max(config.confidence_shots))?;
         let own: Vec<Vec<&Labeled>> = own.iter().map(|hits| library.shots(hits)).collect();
         let warm = self.warm_up(labelled, &own, config.warm.shots, events)?;

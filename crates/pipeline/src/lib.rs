@@ -79,7 +79,6 @@ mod folder;
 mod justify;
 mod library;
 mod method;
-mod options;
 mod plan;
 mod seed_run;
 
@@ -92,5 +91,5 @@ pub use folder::{Inputs, Shelf};
 pub use justify::{Justified, Verdict};
 pub use library::{Library, NeighbourRecord, PromptRecord};
 pub use method::{CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, WarmConfig};
-pub use options::OptionScore;
 pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Trained};
+pub use semievol_select::options::OptionScore;

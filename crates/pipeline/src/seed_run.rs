@@ -2,11 +2,11 @@
 
 use crate::ask::{Question, Reply, Said, Want, ask};
 use crate::folder::{Inputs, Place};
-use crate::options::{OptionScore, draw, option_scores};
 use crate::{OnEvent, PipelineError, Shelf, Stage, StageEvent, Unit, files};
 use semievol_core::{Answer, Labeled, Prompt, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::{Adapter, Embedder, GenerateRequest, LanguageModel, ModelError, ModelId, ModelLoader};
+use semievol_select::options::{OptionScore, draw, option_scores};
 use semievol_train::{Example, Recipe, TrainError, TrainJob, Trainer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -51,6 +51,7 @@ mod agreement;
 pub mod classify;
 mod contract;
 mod error;
+pub mod options;
 mod selector;
 
 pub use adjudicate::{AdjudicatorConfig, Majority, Mixture, SelfJustify};

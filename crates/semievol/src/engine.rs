@@ -29,8 +29,8 @@ impl Engine {
         events: &mut dyn FnMut(&Event),
     ) -> Result<Self, RunError> {
         let embedder =
-            experiment.embedder().map(|source| fetch("embedder", source, hub, events)).transpose()?;
-        let model = fetch("model", &experiment.config().model, hub, events)?;
+            experiment.embedder().map(|source| fetch("embedder", source, "", hub, events)).transpose()?;
+        let model = fetch("model", &experiment.config().model, "", hub, events)?;
         events(&Event::Loading { path: model.clone() });
         let engine = Self::load(&model)?;
         match embedder {
@@ -76,9 +76,11 @@ impl Engine {
     }
 }
 
-fn fetch(
+/// The file or folder that a source names.
+pub(crate) fn fetch(
     key: &'static str,
     source: &Source,
+    hint: &'static str,
     hub: &Hub,
     events: &mut dyn FnMut(&Event),
 ) -> Result<PathBuf, RunError> {
@@ -86,5 +88,5 @@ fn fetch(
     let mut on =
         |progress: &_| events(&Event::Fetching { what: what.clone(), progress: Clone::clone(progress) });
     let fetched = hub.fetch(source, &mut on);
-    Ok(fetched.map_err(|source| RunError::Fetch { key, source: source.into(), hint: "" })?.path)
+    Ok(fetched.map_err(|source| RunError::Fetch { key, source: source.into(), hint })?.path)
 }

@@ -1,6 +1,7 @@
 //! The rows of an experiment: read once, drawn for each seed.
 
 use crate::config::{Draw, Origin, PreparedFiles};
+use crate::engine::fetch;
 use crate::{Event, ExperimentConfig, RunError};
 use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, overlap, split};
@@ -149,20 +150,16 @@ fn read(
     digests: &mut Vec<String>,
     events: &mut dyn FnMut(&Event),
 ) -> Result<Dataset, RunError> {
-    let what = source.to_string();
-    let mut on =
-        |progress: &_| events(&Event::Fetching { what: what.clone(), progress: Clone::clone(progress) });
     let hint = match source {
         Source::Local(path) if path.is_relative() => {
             "; give the folder that holds the data with --data DIR (data.root)"
         }
         _ => "",
     };
-    let fetched =
-        hub.fetch(source, &mut on).map_err(|source| RunError::Fetch { key, source: source.into(), hint })?;
-    let dataset = Dataset::read([&fetched.path], columns)
-        .map_err(|source| RunError::Data { key, source: source.into() })?;
-    digests.push(sha256_file(&fetched.path).map_err(|source| RunError::Fetch {
+    let path = fetch(key, source, hint, hub, events)?;
+    let dataset =
+        Dataset::read([&path], columns).map_err(|source| RunError::Data { key, source: source.into() })?;
+    digests.push(sha256_file(&path).map_err(|source| RunError::Fetch {
         key,
         source: source.into(),
         hint: "",

@@ -1,4 +1,4 @@
-use super::largest;
+use crate::options::most_probable;
 use crate::{Adjudicator, Dispute, SelectError};
 use semievol_core::{Answer, Candidate};
 use semievol_data::Task;
@@ -31,7 +31,7 @@ impl Adjudicator for Mixture {
     ) -> Result<Vec<Candidate>, SelectError> {
         let decide = |dispute: &Dispute<'_>| {
             let mean = mean(dispute)?;
-            let answer = largest(&mean).map(Answer::Choice);
+            let answer = most_probable(&mean).map(Answer::Choice);
             Ok(Candidate::new(NAME, answer).with_distribution(mean))
         };
         disputes.iter().map(decide).collect()

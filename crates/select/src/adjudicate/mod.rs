@@ -58,9 +58,3 @@ impl AdjudicatorConfig {
         })
     }
 }
-
-/// The position of the largest value; the first of equals.
-fn largest(values: &[f64]) -> Option<usize> {
-    let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    values.iter().position(|value| *value == highest)
-}

@@ -1,5 +1,5 @@
-use super::largest;
 use crate::agreement::votes;
+use crate::options::{draw, option_scores};
 use crate::{Adjudicator, Dispute, SelectError};
 use semievol_core::{Answer, Candidate, Message, Prompt, Role, Sample, Seed};
 use semievol_data::{ClosedSet, Task};
@@ -109,7 +109,7 @@ impl Adjudicator for SelfJustify {
             };
             let scores = judge.score(&closed.iter().map(request).collect::<Vec<_>>())?;
             for (at, scores) in closed.into_iter().zip(scores) {
-                decided[at] = decide(scores, |scores| most_probable(judge, disputes[at].sample, &scores))?;
+                decided[at] = decide(scores, |scores| decision(judge, disputes[at].sample, &scores))?;
             }
         }
         if !open.is_empty() {
@@ -148,22 +148,13 @@ fn decide<T>(
     }
 }
 
-fn most_probable(
-    judge: &dyn LanguageModel,
-    sample: &Sample,
-    scores: &Scores,
-) -> Result<Candidate, ModelError> {
-    let totals: Vec<f64> =
-        scores.iter().map(|tokens| tokens.iter().map(|token| f64::from(token.logprob)).sum()).collect();
-    if totals.len() != sample.options.len() || totals.iter().any(|total| !total.is_finite()) {
-        let (id, n_options) = (&sample.id, sample.options.len());
-        let reason =
-            format!("sample `{id}`: the log-probabilities {totals:?} do not match its {n_options} options");
-        return Err(ModelError::Backend { model: judge.id().clone(), reason, source: None });
-    }
-    let highest = totals.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = totals.iter().map(|total| (total - highest).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    let answer = largest(&totals).map(Answer::Choice);
-    Ok(Candidate::new(NAME, answer).with_distribution(weights.iter().map(|weight| weight / total).collect()))
+fn decision(judge: &dyn LanguageModel, sample: &Sample, scores: &Scores) -> Result<Candidate, ModelError> {
+    let scores = option_scores(sample, scores).map_err(|reason| ModelError::Backend {
+        model: judge.id().clone(),
+        reason,
+        source: None,
+    })?;
+    let answer = draw(&scores, 0.0, Seed(0)).map(Answer::Choice);
+    let distribution = scores.iter().map(|score| score.probability).collect();
+    Ok(Candidate::new(NAME, answer).with_distribution(distribution))
 }

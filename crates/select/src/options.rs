@@ -20,10 +20,7 @@ pub struct OptionScore {
 ///
 /// # Errors
 /// Says what does not fit: another number of options, a number that is not finite.
-pub(crate) fn option_scores(
-    sample: &Sample,
-    scores: &[Vec<TokenLogprob>],
-) -> Result<Vec<OptionScore>, String> {
+pub fn option_scores(sample: &Sample, scores: &[Vec<TokenLogprob>]) -> Result<Vec<OptionScore>, String> {
     let totals: Vec<f64> =
         scores.iter().map(|tokens| tokens.iter().map(|token| f64::from(token.logprob)).sum()).collect();
     if totals.len() != sample.options.len() || totals.iter().any(|total| !total.is_finite()) {
@@ -46,11 +43,10 @@ pub(crate) fn option_scores(
 }
 
 /// An option drawn at a temperature; at 0 the most probable, the first of equals.
-pub(crate) fn draw(scores: &[OptionScore], temperature: f64, seed: Seed) -> Option<usize> {
+pub fn draw(scores: &[OptionScore], temperature: f64, seed: Seed) -> Option<usize> {
     let totals: Vec<f64> = scores.iter().map(|score| score.logprob).collect();
     if temperature == 0.0 {
-        let best = totals.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        return totals.iter().position(|total| *total == best);
+        return most_probable(&totals);
     }
     let mut rest = seed.uniform();
     let probabilities = normalised(&totals, temperature);
@@ -60,6 +56,12 @@ pub(crate) fn draw(scores: &[OptionScore], temperature: f64, seed: Seed) -> Opti
     });
     // Rounding may leave a sliver behind the last option.
     hit.or(totals.len().checked_sub(1))
+}
+
+/// The position of the largest value, of probabilities or their logarithms; the first of equals.
+pub fn most_probable(values: &[f64]) -> Option<usize> {
+    let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    values.iter().position(|value| *value == highest)
 }
 
 /// `exp(total / temperature)`, summing to 1.
