@@ -3,13 +3,18 @@
 //! Every function here is safe, has a scalar meaning that its test states as a naive loop, and gives the same
 //! bits for any number of threads: work is split over rows or heads, never over a sum.
 
+mod aligned;
 pub mod attention;
 pub mod gemm;
 pub mod loss;
 pub mod norm;
+pub mod panels;
+pub mod product;
 pub mod rope;
 pub mod skinny;
 pub mod swiglu;
+mod tile;
+mod transpose;
 pub mod vector;
 
 /// Rows that one task of an elementwise loop handles.

@@ -1,0 +1,399 @@
+//! Sums of matrix products, on all threads: `out = a b + c d + ...`.
+//!
+//! A LoRA layer is such a sum (`x W^T + (A x) B^T`), forward and backward; made in one pass, `out` is written once. The
+//! bits of a row depend on that row alone (see [`super::tile`]): batches may be cut and packed at will.
+
+use super::aligned::Aligned;
+use super::gemm::{Mat, MatMut, Write};
+use super::panels::{Panels, Precision};
+use super::tile::{Ahead, Isa, Left, Right, TILE_COLUMNS, TILE_ROWS, VECTOR, tile};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// One summand.
+#[derive(Debug, Clone, Copy)]
+pub struct Term<'a> {
+    /// `[rows, len]`.
+    pub left: Mat<'a>,
+    /// `[len, columns]`.
+    pub right: Factor<'a>,
+}
+
+/// The right operand of a summand.
+#[derive(Debug, Clone, Copy)]
+pub enum Factor<'a> {
+    /// `w^T` of packed weights `w`, as in a forward pass.
+    Transposed(&'a Panels),
+    /// Packed weights `w`, as in a backward pass.
+    Plain(&'a Panels),
+    /// Any matrix.
+    Mat(Mat<'a>),
+}
+
+/// Rows that go through a panel while it is in the cache.
+const ROWS_AT_ONCE: usize = 256;
+/// Most of the contraction done at once when the right operand is read where it lies.
+const INNER_IN_PLACE: usize = 1536;
+/// The same when it is widened or transposed into a buffer; a multiple of a panel's rows.
+const INNER_COPIED: usize = 4 * TILE_COLUMNS;
+/// Multiply-adds below which threads cost more than they save.
+const SERIAL: usize = 1 << 16;
+
+/// `out = sum of terms`, or `out += sum of terms`.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn product(out: MatMut<'_>, write: Write, terms: &[Term<'_>]) {
+    product_with(Isa::best(), out, write, terms);
+}
+
+/// [`product`] with a given instruction set, which the machine must have.
+pub(super) fn product_with(isa: Isa, out: MatMut<'_>, write: Write, terms: &[Term<'_>]) {
+    let (rows, columns) = (out.rows, out.cols);
+    for Term { left, right } in terms {
+        assert_eq!(
+            [rows, left.cols, columns],
+            [left.rows, right.len(), right.columns()],
+            "a product of unlike shapes"
+        );
+    }
+    assert!(Isa::available().any(|other| other == isa), "this machine has no {isa:?}");
+    let (n_panels, inner) =
+        (columns.div_ceil(TILE_COLUMNS), terms.iter().map(|term| term.left.cols).sum::<usize>());
+    let threads = if rows * columns * inner <= SERIAL { 1 } else { rayon::current_num_threads() };
+    let rows_at_once = rows_at_once(rows, n_panels, threads, terms);
+    let n_tasks = n_panels * rows.div_ceil(rows_at_once);
+    let target = Target { data: out.data.as_mut_ptr(), stride: out.row_stride };
+    let work = |scratch: &mut Scratch, task: usize| {
+        let first = task / n_panels * rows_at_once;
+        let (panel, rows) = (task % n_panels, first..(first + rows_at_once).min(rows));
+        let job = Job { isa, panel, rows, columns, write };
+        // SAFETY: `out` is borrowed exclusively and holds all rows and columns; tasks have disjoint ones.
+        unsafe { job.run(target, terms, scratch) }
+    };
+    if threads == 1 {
+        let mut scratch = Scratch::default();
+        (0..n_tasks).for_each(|task| work(&mut scratch, task));
+    } else {
+        (0..n_tasks).into_par_iter().for_each_init(Scratch::default, work);
+    }
+}
+
+/// How many rows make a task: many, for what is read for a panel serves them all; few enough that threads share.
+fn rows_at_once(rows: usize, n_panels: usize, threads: usize, terms: &[Term<'_>]) -> usize {
+    const TASKS_PER_THREAD: usize = 3;
+    let copied = terms.iter().any(|term| !term.right.is_in_place());
+    let most = if copied { rows } else { rows.min(ROWS_AT_ONCE) };
+    let wanted = if threads == 1 { 1 } else { (TASKS_PER_THREAD * threads).div_ceil(n_panels.max(1)) };
+    most.min(rows.div_ceil(wanted)).next_multiple_of(TILE_ROWS).max(TILE_ROWS)
+}
+
+impl Factor<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Factor::Transposed(w) => w.n_in(),
+            Factor::Plain(w) => w.n_out(),
+            Factor::Mat(mat) => mat.rows,
+        }
+    }
+
+    fn columns(&self) -> usize {
+        match self {
+            Factor::Transposed(w) => w.n_out(),
+            Factor::Plain(w) => w.n_in(),
+            Factor::Mat(mat) => mat.cols,
+        }
+    }
+
+    /// Whether whole panels are read without a copy.
+    fn is_in_place(&self) -> bool {
+        match self {
+            Factor::Transposed(w) => w.precision() == Precision::F32,
+            Factor::Plain(_) => false,
+            Factor::Mat(mat) => mat.col_stride == 1,
+        }
+    }
+
+    /// Rows `inner` of the operand at `width` columns of a panel, padded to whole vectors: values and row stride.
+    fn chunk<'a>(
+        &'a self,
+        isa: Isa,
+        panel: usize,
+        width: usize,
+        inner: Range<usize>,
+        scratch: &'a mut Scratch,
+    ) -> (&'a [f32], usize) {
+        let column = panel * TILE_COLUMNS;
+        match *self {
+            Factor::Transposed(w) => (w.chunk(panel, inner, &mut scratch.chunk), TILE_COLUMNS),
+            Factor::Plain(w) => {
+                let first = inner.start / TILE_COLUMNS;
+                let n_squares = inner.end.div_ceil(TILE_COLUMNS) - first;
+                let to = scratch.chunk.at_least(n_squares * TILE_COLUMNS * TILE_COLUMNS);
+                for (i, square) in to.chunks_exact_mut(TILE_COLUMNS * TILE_COLUMNS).enumerate() {
+                    w.square(isa, first + i, column, &mut scratch.square, square);
+                }
+                (to, TILE_COLUMNS)
+            }
+            Factor::Mat(mat) if mat.col_stride == 1 && width.is_multiple_of(VECTOR) => {
+                (&mat.data[inner.start * mat.row_stride + column..], mat.row_stride)
+            }
+            Factor::Mat(mat) => {
+                let to = scratch.chunk.at_least(inner.len() * TILE_COLUMNS);
+                to.fill(0.0);
+                // Column by column: transposed operands lie that way.
+                for c in 0..width {
+                    for (i, row) in inner.clone().enumerate() {
+                        to[i * TILE_COLUMNS + c] =
+                            mat.data[row * mat.row_stride + (column + c) * mat.col_stride];
+                    }
+                }
+                (to, TILE_COLUMNS)
+            }
+        }
+    }
+}
+
+/// Buffers of a thread.
+#[derive(Default)]
+struct Scratch {
+    chunk: Aligned,
+    square: Aligned,
+}
+
+/// Where results go; tasks write disjoint parts of it.
+#[derive(Clone, Copy)]
+struct Target {
+    data: *mut f32,
+    stride: usize,
+}
+
+// SAFETY: a pointer by itself; who writes through it says why that is right.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+/// Some rows of one panel's columns.
+struct Job {
+    isa: Isa,
+    panel: usize,
+    rows: Range<usize>,
+    columns: usize,
+    write: Write,
+}
+
+impl Job {
+    /// # Safety
+    /// `target` holds the job's rows and columns, and nobody else reads or writes them meanwhile. The machine has the
+    /// instruction set, and the terms' shapes fit.
+    unsafe fn run(&self, target: Target, terms: &[Term<'_>], scratch: &mut Scratch) {
+        let column = self.panel * TILE_COLUMNS;
+        let width = (self.columns - column).min(TILE_COLUMNS);
+        let mut load = self.write == Write::Add;
+        for Term { left, right } in terms {
+            let step = if right.is_in_place() { INNER_IN_PLACE } else { INNER_COPIED };
+            for start in (0..left.cols).step_by(step) {
+                let inner = start..(start + step).min(left.cols);
+                let (chunk, stride) = right.chunk(self.isa, self.panel, width, inner.clone(), scratch);
+                let vectors = width.div_ceil(VECTOR);
+                assert!(chunk.len() >= (inner.len() - 1) * stride + vectors * VECTOR, "a chunk falls short");
+                let ahead = match right {
+                    Factor::Transposed(_) => chunk.len() / VECTOR,
+                    _ => 0,
+                };
+                let n_tiles = self.rows.len().div_ceil(TILE_ROWS);
+                for (i, row) in self.rows.clone().step_by(TILE_ROWS).enumerate() {
+                    let rows = (self.rows.end - row).min(TILE_ROWS);
+                    let first = left.row_stride * row + inner.start * left.col_stride;
+                    let end = first + (rows - 1) * left.row_stride + (inner.len() - 1) * left.col_stride;
+                    assert!(end < left.data.len());
+                    let share = i * ahead / n_tiles..(i + 1) * ahead / n_tiles;
+                    // SAFETY: the asserts put all elements of both operands inside their slices, the caller those
+                    // of the target.
+                    unsafe {
+                        let left = Left {
+                            data: left.data.as_ptr().add(first),
+                            row_stride: left.row_stride,
+                            step: left.col_stride,
+                        };
+                        let right = Right { data: chunk.as_ptr(), stride };
+                        let ahead = Ahead {
+                            // The panel's next part, or the next panel, follows in memory.
+                            data: chunk.as_ptr().wrapping_add(chunk.len() + share.start * VECTOR),
+                            lines: share.len(),
+                        };
+                        let out = Target { data: target.data.add(row * target.stride + column), ..target };
+                        self.tile((rows, width), inner.len(), left, right, out, load, ahead);
+                    }
+                }
+                load = true;
+            }
+        }
+        if !load {
+            for row in self.rows.clone() {
+                // SAFETY: the caller's promise.
+                unsafe { target.data.add(row * target.stride + column).write_bytes(0, width) }
+            }
+        }
+    }
+
+    /// A tile whose last vector may reach beyond the target's columns.
+    ///
+    /// # Safety
+    /// As [`tile`], for `width` columns of `out`.
+    #[allow(clippy::too_many_arguments)]
+    #[inline]
+    unsafe fn tile(
+        &self,
+        (rows, width): (usize, usize),
+        len: usize,
+        left: Left,
+        right: Right,
+        out: Target,
+        load: bool,
+        ahead: Ahead,
+    ) {
+        let vectors = width.div_ceil(VECTOR);
+        let (isa, size) = (self.isa, (rows, vectors));
+        if width.is_multiple_of(VECTOR) {
+            // SAFETY: the caller's promise.
+            unsafe { tile(isa, size, len, left, right, out.data, out.stride, load, ahead) }
+            return;
+        }
+        let mut whole = [0.0f32; TILE_ROWS * TILE_COLUMNS];
+        // SAFETY: `whole` holds a full tile; of `out`, `width` columns of each row are read and written.
+        unsafe {
+            for r in 0..rows {
+                let part = std::slice::from_raw_parts(out.data.add(r * out.stride), width);
+                whole[r * TILE_COLUMNS..][..width].copy_from_slice(part);
+            }
+            tile(isa, size, len, left, right, whole.as_mut_ptr(), TILE_COLUMNS, load, ahead);
+            for r in 0..rows {
+                let part = std::slice::from_raw_parts_mut(out.data.add(r * out.stride), width);
+                part.copy_from_slice(&whole[r * TILE_COLUMNS..][..width]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn wave(len: usize, step: f32) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * step).sin()).collect()
+    }
+
+    /// `out += a b`, by the definition, in f64.
+    fn add_naive(
+        out: &mut [f64],
+        a: &dyn Fn(usize, usize) -> f32,
+        b: &dyn Fn(usize, usize) -> f32,
+        n: [usize; 3],
+    ) {
+        let [rows, inner, columns] = n;
+        for r in 0..rows {
+            for c in 0..columns {
+                out[r * columns + c] +=
+                    (0..inner).map(|i| f64::from(a(r, i)) * f64::from(b(i, c))).sum::<f64>();
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        /// All four kinds of right operand, every instruction set, every precision, any sizes.
+        #[test]
+        fn agrees_with_the_definition(
+            rows in 1usize..40, columns in 1usize..120, inner in 1usize..230, few in 1usize..20, gap in 0usize..5,
+            add: bool, precision in prop::sample::select(vec![Precision::F32, Precision::Bf16, Precision::Q8]),
+        ) {
+            let (x, y) = (wave(rows * (inner + gap), 0.3), wave(few * rows, 0.17));
+            let w = Panels::pack(&wave(columns * inner, 0.7), columns, inner, precision);
+            let v = Panels::pack(&wave(inner * columns, 0.9), inner, columns, precision);
+            let b = wave(few * columns, 0.23);
+            let (stored_w, stored_v) = (w.unpack(), v.unpack());
+            let mut expected = vec![if add { 0.5 } else { 0.0 }; rows * columns];
+            let left = |r: usize, i: usize| x[r * (inner + gap) + i];
+            add_naive(&mut expected, &left, &|i, c| stored_w[c * inner + i], [rows, inner, columns]);
+            add_naive(&mut expected, &left, &|i, c| stored_v[i * columns + c], [rows, inner, columns]);
+            add_naive(&mut expected, &|r, i| y[i * rows + r], &|i, c| b[i * columns + c], [rows, few, columns]);
+            add_naive(&mut expected, &|r, i| y[r * few + i], &|i, c| b[c * few + i], [rows, few, columns]);
+            let x = Mat::strided(&x, rows, inner, inner + gap);
+            let terms = [
+                Term { left: x, right: Factor::Transposed(&w) },
+                Term { left: x, right: Factor::Plain(&v) },
+                Term { left: Mat::new(&y, few, rows).t(), right: Factor::Mat(Mat::new(&b, few, columns)) },
+                Term { left: Mat::new(&y, rows, few), right: Factor::Mat(Mat::new(&b, columns, few).t()) },
+            ];
+            let write = if add { Write::Add } else { Write::Set };
+            let stride = columns + gap;
+            for isa in Isa::available() {
+                let mut out = vec![0.5; rows * stride];
+                product_with(isa, MatMut::strided(&mut out, rows, columns, stride), write, &terms);
+                for (r, row) in out.chunks(stride).enumerate() {
+                    for (c, &found) in row[..columns].iter().enumerate() {
+                        let expected = expected[r * columns + c];
+                        prop_assert!((f64::from(found) - expected).abs() < 3e-4, "{isa:?} {r} {c}: {found} {expected}");
+                    }
+                    prop_assert!(row[columns..].iter().all(|&beyond| beyond == 0.5));
+                }
+            }
+        }
+
+        /// A row's bits depend on nothing but the row.
+        #[test]
+        fn rows_do_not_depend_on_their_batch(rows in 2usize..600, columns in 1usize..120, threads in 1usize..4, at: prop::sample::Index) {
+            let inner = 200;
+            let (x, w) = (wave(rows * inner, 0.3), wave(columns * inner, 0.7));
+            let w = Panels::pack(&w, columns, inner, Precision::F32);
+            let v = Panels::pack(&wave(columns * inner, 0.2), inner, columns, Precision::F32);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let run = |x: &[f32]| {
+                let rows = x.len() / inner;
+                let mut out = vec![0.0; rows * columns];
+                let x = Mat::new(x, rows, inner);
+                let terms = [Factor::Transposed(&w), Factor::Plain(&v)].map(|right| Term { left: x, right });
+                pool.install(|| product(MatMut::new(&mut out, rows, columns), Write::Set, &terms));
+                out
+            };
+            let at = at.index(rows);
+            let together = run(&x);
+            let alone = run(&x[at * inner..(at + 1) * inner]);
+            prop_assert_eq!(&together[at * columns..(at + 1) * columns], &alone[..]);
+        }
+    }
+
+    #[test]
+    fn instruction_sets_with_fused_multiply_add_agree_to_the_bit() {
+        let (rows, inner, columns) = (21, 333, 100);
+        let (x, w) = (wave(rows * inner, 0.3), wave(columns * inner, 0.7));
+        let w = Panels::pack(&w, columns, inner, Precision::F32);
+        let run = |isa| {
+            let mut out = vec![0.0; rows * columns];
+            let term = Term { left: Mat::new(&x, rows, inner), right: Factor::Transposed(&w) };
+            product_with(isa, MatMut::new(&mut out, rows, columns), Write::Set, &[term]);
+            out
+        };
+        let fused: Vec<Vec<f32>> = Isa::available().filter(|&isa| isa != Isa::Plain).map(run).collect();
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn nothing_to_add_is_zero() {
+        let mut out = vec![1.0; 6];
+        product(MatMut::new(&mut out, 2, 3), Write::Set, &[]);
+        assert_eq!(out, [0.0; 6]);
+        product(MatMut::new(&mut out, 0, 3), Write::Set, &[]);
+        product(MatMut::new(&mut out, 2, 0), Write::Set, &[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "unlike shapes")]
+    fn shapes_are_checked() {
+        let x = [0.0; 6];
+        let term = Term { left: Mat::new(&x, 2, 3), right: Factor::Mat(Mat::new(&x, 2, 3)) };
+        product(MatMut::new(&mut [0.0; 6], 2, 3), Write::Set, &[term]);
+    }
+}
