@@ -5,7 +5,7 @@ use crate::timing::peak_memory;
 use anyhow::{Context, Result, bail};
 use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul};
 use semievol_candle::optim::AdamW;
-use semievol_candle::{Llama, LlamaConfig, LlamaWeights, Lora, Pass, Sequence};
+use semievol_candle::{Family, Llama, LlamaConfig, LlamaWeights, Lora, Pass, RopeScaling, Sequence};
 use semievol_core::Seed;
 use std::time::Instant;
 
@@ -36,6 +36,7 @@ const RANK: usize = 16;
 /// The shape of SmolLM2-135M; the weights are random, which costs the same.
 fn shape() -> LlamaConfig {
     LlamaConfig {
+        family: Family::Llama,
         vocab_size: 49_152,
         hidden_size: 576,
         intermediate_size: 1536,
@@ -45,6 +46,7 @@ fn shape() -> LlamaConfig {
         head_dim: 64,
         rms_norm_eps: 1e-5,
         rope_theta: 100_000.0,
+        rope_scaling: RopeScaling::None,
         max_context: 2048,
     }
 }

@@ -1,7 +1,7 @@
 //! Loss and LoRA gradients of a batch: one forward pass, one backward pass, no gradient for frozen weights.
 
 use crate::forest::Forest;
-use crate::kernels::attention::{Attended, QueryBlock, attend_backward};
+use crate::kernels::attention::{Attended, attend_backward};
 use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
 use crate::kernels::loss::{Target, cross_entropy};
 use crate::kernels::norm::{rms_norm_again, rms_norm_backward};
@@ -205,7 +205,7 @@ impl BlockBackward<'_> {
     }
 
     fn attention(&mut self, plan: &Plan<'_>, x: &[f32]) {
-        let (config, block) = (self.model.config(), &self.model.weights.blocks[self.index]);
+        let block = &self.model.weights.blocks[self.index];
         let mut d_attn = std::mem::take(&mut self.back.d_attn);
         let mut d_normed = std::mem::take(&mut self.back.d_normed);
         let (d_x, mut d_ax) = (std::mem::take(&mut self.back.d_x), std::mem::take(&mut self.back.d_ax));
@@ -213,10 +213,8 @@ impl BlockBackward<'_> {
         let grad = std::mem::take(&mut self.grad);
         let io = Io { x: &self.acts.attn, ax: &self.acts.lora.o, d_out: &d_x };
         project_backward(io, &block.o, self.adapter(Group::O), &mut d_ax, Some(&mut d_attn), grad);
-        self.scores(plan.blocks, &d_attn);
-        let turned = config.num_heads + config.num_kv_heads;
-        let d_qkv = &mut self.back.d_qkv;
-        self.model.rope.rotate(Turn::Backward, d_qkv, config.qkv_width(), turned, plan.positions);
+        self.scores(plan, &d_attn);
+        self.unfinish_heads(plan.positions);
         self.work.normed.resize(x.len(), 0.0);
         rms_norm_again(x, &block.attn_norm, &self.acts.attn_inv, &mut self.work.normed);
         let io = Io { x: &self.work.normed, ax: &self.acts.lora.qkv, d_out: &self.back.d_qkv };
@@ -232,18 +230,31 @@ impl BlockBackward<'_> {
         (self.back.d_attn, self.back.d_normed, self.back.d_ax) = (d_attn, d_normed, d_ax);
     }
 
-    fn scores(&mut self, blocks: &[QueryBlock], d_attn: &[f32]) {
-        let attended = Attended { out: &self.acts.attn, log_sums: &self.acts.log_sums };
-        self.back.d_qkv.resize(self.acts.qkv.len(), 0.0);
+    fn scores(&mut self, plan: &Plan<'_>, d_attn: &[f32]) {
+        let (model, acts) = (self.model, &*self.acts);
+        let block = &model.weights.blocks[self.index];
+        let qkv = model.turned_again(block, plan.positions, &acts.qkv, &mut self.work.turned);
+        let attended = Attended { out: &acts.attn, log_sums: &acts.log_sums };
+        self.back.d_qkv.resize(qkv.len(), 0.0);
         attend_backward(
-            self.model.heads(),
-            &self.acts.qkv,
-            blocks,
+            model.heads(),
+            qkv,
+            plan.blocks,
             attended,
             d_attn,
             &mut self.back.attention,
             &mut self.back.d_qkv,
         );
+    }
+
+    /// From the gradient of the rows that attention read to that of the product's, in `back.d_qkv`; the bias is
+    /// frozen and passes it on.
+    fn unfinish_heads(&mut self, positions: &[u32]) {
+        let (model, d_qkv) = (self.model, &mut self.back.d_qkv);
+        model.turn(Turn::Backward, d_qkv, positions);
+        if let Some(norms) = model.head_norms(&model.weights.blocks[self.index]) {
+            norms.backward(&self.acts.qkv, &self.acts.qk_inv, model.config().qkv_width(), d_qkv);
+        }
     }
 }
 

@@ -3,9 +3,48 @@ use crate::EngineError;
 /// A context length above this is taken for a broken file.
 const MOST_POSITIONS: usize = 1 << 20;
 
+/// Which optional pieces the attention of a model has; all else is the same for every family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// None: Llama 2 and 3, SmolLM2, and Mistral within its window.
+    Llama,
+    /// A bias on queries, keys and values: Qwen 2 and 2.5.
+    Qwen2,
+    /// RMSNorm over each head of queries and keys before they are turned: Qwen 3.
+    Qwen3,
+}
+
+/// How a model stretches its rotary frequencies to reach further than it was first trained for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// Every frequency divided by `factor` (Chen et al., arXiv 2306.15595).
+    Linear {
+        /// Positive.
+        factor: f64,
+    },
+    /// Llama 3.1's: wavelengths over `original_context / low_freq_factor` tokens are stretched by `factor`, those
+    /// under `original_context / high_freq_factor` are left alone, those between by something between.
+    Llama3 {
+        /// Positive.
+        factor: f64,
+        /// Positive.
+        low_freq_factor: f64,
+        /// More than `low_freq_factor`.
+        high_freq_factor: f64,
+        /// Positions of the first training.
+        original_context: usize,
+    },
+    /// Frequency `i` divided by factor `i`, `[head_dim / 2]`: all that a GGUF file says of [`RopeScaling::Llama3`].
+    PerFrequency(Vec<f32>),
+}
+
 /// The shape of a Llama-family model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlamaConfig {
+    /// Which pieces its attention has.
+    pub family: Family,
     /// Rows of the embedding table.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -24,8 +63,62 @@ pub struct LlamaConfig {
     pub rms_norm_eps: f32,
     /// Base of the rotary frequencies.
     pub rope_theta: f32,
-    /// Most positions the model was trained for.
+    /// What is done to those frequencies.
+    pub rope_scaling: RopeScaling,
+    /// Most positions the model was trained for; at most its attention window, if it has one.
     pub max_context: usize,
+}
+
+impl RopeScaling {
+    /// Frequency `index`, `frequency` before the scaling; both in radians per position.
+    fn apply(&self, index: usize, frequency: f64) -> f64 {
+        match self {
+            RopeScaling::None => frequency,
+            RopeScaling::Linear { factor } => frequency / factor,
+            &RopeScaling::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_context,
+            } => {
+                let turns = original_context as f64 * frequency / std::f64::consts::TAU;
+                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                frequency * ((1.0 - kept) / factor + kept)
+            }
+            RopeScaling::PerFrequency(factors) => frequency / f64::from(factors[index]),
+        }
+    }
+
+    fn check(&self, head_dim: usize) -> Result<(), String> {
+        let positive = |name: &str, value: f64| match value.is_finite() && value > 0.0 {
+            true => Ok(()),
+            false => Err(format!("rope scaling: {name} is {value}, but must be a positive number")),
+        };
+        match self {
+            RopeScaling::None => Ok(()),
+            RopeScaling::Linear { factor } => positive("factor", *factor),
+            &RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
+                positive("factor", factor)?;
+                positive("low_freq_factor", low_freq_factor)?;
+                positive("original_max_position_embeddings", original_context as f64)?;
+                if high_freq_factor.is_finite() && high_freq_factor > low_freq_factor {
+                    return Ok(());
+                }
+                Err(format!(
+                    "rope scaling: high_freq_factor is {high_freq_factor}, \
+                     but must be more than low_freq_factor, {low_freq_factor}"
+                ))
+            }
+            RopeScaling::PerFrequency(factors) if factors.len() != head_dim / 2 => Err(format!(
+                "rope scaling: {} factors for a head of width {head_dim}, which has {} frequencies",
+                factors.len(),
+                head_dim / 2
+            )),
+            RopeScaling::PerFrequency(factors) => {
+                factors.iter().try_for_each(|&factor| positive("a frequency's factor", f64::from(factor)))
+            }
+        }
+    }
 }
 
 impl LlamaConfig {
@@ -42,6 +135,12 @@ impl LlamaConfig {
     /// Width of a fused query, key, value row.
     pub fn qkv_width(&self) -> usize {
         self.q_width() + 2 * self.kv_width()
+    }
+
+    /// Rotary frequencies, scaled, `[head_dim / 2]`, radians per position; the fastest first.
+    pub fn rope_frequencies(&self) -> Vec<f64> {
+        let frequency = |i: usize| f64::from(self.rope_theta).powf(-2.0 * i as f64 / self.head_dim as f64);
+        (0..self.head_dim / 2).map(|i| self.rope_scaling.apply(i, frequency(i))).collect()
     }
 
     /// Checks that the widths fit together.
@@ -85,6 +184,6 @@ impl LlamaConfig {
                 self.head_dim
             ));
         }
-        Ok(())
+        self.rope_scaling.check(self.head_dim).or_else(refuse)
     }
 }

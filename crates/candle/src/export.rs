@@ -2,8 +2,8 @@
 
 use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
 use crate::lora::{Lora, LoraTensor, MODULES};
-use crate::{ChatTokenizer, EngineError, LlamaWeights, tensor_file};
-use serde_json::json;
+use crate::{ChatTokenizer, EngineError, Family, LlamaWeights, RopeScaling, tensor_file};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -30,27 +30,33 @@ pub fn merge(weights: &LlamaWeights, lora: &Lora) -> LlamaWeights {
 /// Writes `config.json`, `model.safetensors` (f32) and the tokenizer's files, as Transformers reads them.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If a file cannot be written, or the rotary frequencies have no name there ([`RopeScaling::PerFrequency`]).
 pub fn write_huggingface(
     folder: &Path,
     weights: &LlamaWeights,
     tokenizer: &ChatTokenizer,
 ) -> Result<(), EngineError> {
+    let config = config(weights, tokenizer)?;
     std::fs::create_dir_all(folder)
         .map_err(|error| EngineError::file_source(folder, format!("cannot be created: {error}"), error))?;
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     tensor_file::write_f32(&folder.join("model.safetensors"), named(weights), metadata)?;
     tokenizer.to_files(folder)?;
-    let mut text = serde_json::to_string_pretty(&config(weights, tokenizer)).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&config).unwrap_or_default();
     text.push('\n');
     tensor_file::write_atomically(&folder.join("config.json"), text.as_bytes())
 }
 
-fn config(weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> serde_json::Value {
+fn config(weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> Result<Value, EngineError> {
     let c = &weights.config;
-    json!({
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+    let (architecture, model_type) = match c.family {
+        Family::Llama => ("LlamaForCausalLM", "llama"),
+        Family::Qwen2 => ("Qwen2ForCausalLM", "qwen2"),
+        Family::Qwen3 => ("Qwen3ForCausalLM", "qwen3"),
+    };
+    let mut config = json!({
+        "architectures": [architecture],
+        "model_type": model_type,
         "vocab_size": c.vocab_size,
         "hidden_size": c.hidden_size,
         "intermediate_size": c.intermediate_size,
@@ -60,13 +66,40 @@ fn config(weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> serde_json::Valu
         "head_dim": c.head_dim,
         "rms_norm_eps": c.rms_norm_eps,
         "rope_theta": c.rope_theta,
+        "rope_scaling": rope_scaling(&c.rope_scaling)?,
         "max_position_embeddings": c.max_context,
         "tie_word_embeddings": weights.head.is_none(),
         "eos_token_id": tokenizer.end_of_turn(),
         "hidden_act": "silu",
-        "attention_bias": false,
-        "mlp_bias": false,
         "torch_dtype": "float32",
+    });
+    let switches: &[&str] = match c.family {
+        Family::Llama => &["attention_bias", "mlp_bias"],
+        Family::Qwen2 => &["use_sliding_window"],
+        Family::Qwen3 => &["attention_bias", "use_sliding_window"],
+    };
+    for &switch in switches {
+        config[switch] = json!(false);
+    }
+    Ok(config)
+}
+
+fn rope_scaling(scaling: &RopeScaling) -> Result<Value, EngineError> {
+    Ok(match scaling {
+        RopeScaling::None => Value::Null,
+        RopeScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
+        RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => json!({
+            "rope_type": "llama3",
+            "factor": factor,
+            "low_freq_factor": low_freq_factor,
+            "high_freq_factor": high_freq_factor,
+            "original_max_position_embeddings": original_context,
+        }),
+        RopeScaling::PerFrequency(_) => {
+            let reason = "the rotary frequencies of this GGUF file are those of no released Llama 3, and config.json \
+                          cannot say what they are; merge into the Hugging Face folder of the same model instead";
+            return Err(EngineError::Config { reason: reason.to_owned() });
+        }
     })
 }
 
@@ -87,6 +120,15 @@ fn named(weights: &LlamaWeights) -> Vec<(String, Vec<usize>, &[f32])> {
         for module in MODULES {
             let (values, shape) = block.linear(module, c);
             tensors.push((name(module.name), shape.to_vec(), values));
+            if let Some(bias) = block.bias(module, c) {
+                let name = format!("model.layers.{i}.{}.bias", module.name);
+                tensors.push((name, vec![bias.len()], bias));
+            }
+        }
+        for (part, scale) in [("self_attn.q_norm", &block.q_norm), ("self_attn.k_norm", &block.k_norm)] {
+            if let Some(scale) = scale {
+                tensors.push((name(part), vec![c.head_dim], scale));
+            }
         }
     }
     tensors

@@ -64,7 +64,7 @@ mod trainer;
 mod weights;
 
 pub use backward::{Pass, Sequence};
-pub use config::LlamaConfig;
+pub use config::{Family, LlamaConfig, RopeScaling};
 pub use error::EngineError;
 pub use forest::Forest;
 pub use llama::Llama;

@@ -4,13 +4,14 @@ use crate::cache::CacheSlots;
 use crate::forest::Forest;
 use crate::kernels::attention::{Columns, Heads, KeysValues, QueryBlock, attend};
 use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
+use crate::kernels::head_norm::HeadNorms;
 use crate::kernels::loss::linear;
 use crate::kernels::norm::rms_norm;
 use crate::kernels::rope::{RopeTable, Turn};
 use crate::kernels::swiglu::swiglu;
 use crate::kernels::vector::add_assign;
 use crate::lora::{Group, Lora, LoraGroup};
-use crate::{EngineError, LlamaConfig, LlamaWeights};
+use crate::{BlockWeights, EngineError, Family, LlamaConfig, LlamaWeights};
 use rayon::prelude::*;
 
 /// A model ready to compute: frozen weights and rotary angles.
@@ -24,7 +25,11 @@ pub struct Llama {
 #[derive(Debug, Default)]
 pub(crate) struct Activations {
     pub attn_inv: Vec<f32>,
+    /// As attention reads them; with head norms, queries and keys as divided by their root mean square, from which
+    /// [`Llama::turned_again`] makes the others.
     pub qkv: Vec<f32>,
+    /// `1 / rms` of each head of queries and keys; empty without head norms.
+    pub qk_inv: Vec<f32>,
     pub attn: Vec<f32>,
     pub log_sums: Vec<f32>,
     pub mid: Vec<f32>,
@@ -47,6 +52,8 @@ pub(crate) struct LoraActivations {
 pub(crate) struct Workspace {
     pub normed: Vec<f32>,
     pub swiglu: Vec<f32>,
+    /// Queries and keys scaled and turned, beside their values; empty without head norms.
+    pub turned: Vec<f32>,
 }
 
 /// Where the rows of a pass stand and what they attend to.
@@ -64,7 +71,7 @@ impl Llama {
         let config = &weights.config;
         config.check()?;
         check_shapes(&weights)?;
-        let rope = RopeTable::new(config.head_dim, config.rope_theta, config.max_context);
+        let rope = RopeTable::new(&config.rope_frequencies(), config.max_context);
         Ok(Llama { weights, rope })
     }
 
@@ -169,12 +176,11 @@ impl Llama {
         rms_norm(x, &block.attn_norm, config.rms_norm_eps, &mut acts.attn_inv, &mut work.normed);
         let adapter = Adapter::of(lora, index, Group::Qkv);
         project(&work.normed, &block.qkv, config.hidden_size, adapter, &mut acts.lora.qkv, &mut acts.qkv);
-        let turned = config.num_heads + config.num_kv_heads;
-        self.rope.rotate(Turn::Forward, &mut acts.qkv, config.qkv_width(), turned, plan.positions);
+        let qkv = self.finish_heads(block, plan.positions, &mut acts.qkv, &mut acts.qk_inv, &mut work.turned);
 
-        let queries = Columns { data: &acts.qkv, stride: config.qkv_width() };
+        let queries = Columns { data: qkv, stride: config.qkv_width() };
         let kv = match cache {
-            Some(cache) => cache.store(index, &acts.qkv),
+            Some(cache) => cache.store(index, qkv),
             None => KeysValues {
                 columns: queries,
                 k_column: config.q_width(),
@@ -185,6 +191,58 @@ impl Llama {
         let adapter = Adapter::of(lora, index, Group::O);
         project(&acts.attn, &block.o, config.q_width(), adapter, &mut acts.lora.o, &mut acts.mid);
         add_rows(&mut acts.mid, x);
+    }
+
+    /// Bias, head norms and rotary embedding, as far as the model has them: `qkv` goes from the product's rows to
+    /// what [`Activations`] keeps, and the rows that attention reads come back, `[rows, qkv_width]` each.
+    fn finish_heads<'a>(
+        &self,
+        block: &BlockWeights,
+        positions: &[u32],
+        qkv: &'a mut [f32],
+        inv: &mut Vec<f32>,
+        turned: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
+        let config = self.config();
+        if let Some(bias) = &block.qkv_bias {
+            qkv.par_chunks_exact_mut(bias.len()).for_each(|row| add_assign(row, bias));
+        }
+        match self.head_norms(block) {
+            None => self.turn(Turn::Forward, qkv, positions),
+            Some(norms) => {
+                inv.resize(positions.len() * (config.num_heads + config.num_kv_heads), 0.0);
+                norms.divide(qkv, config.qkv_width(), config.rms_norm_eps, inv);
+            }
+        }
+        self.turned_again(block, positions, qkv, turned)
+    }
+
+    /// The rows that attention reads, from those that [`Activations`] keeps; `turned` is where they are made if
+    /// the two differ.
+    pub(crate) fn turned_again<'a>(
+        &self,
+        block: &BlockWeights,
+        positions: &[u32],
+        qkv: &'a [f32],
+        turned: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
+        let Some(norms) = self.head_norms(block) else { return qkv };
+        turned.clear();
+        turned.extend_from_slice(qkv);
+        norms.scale(turned, self.config().qkv_width());
+        self.turn(Turn::Forward, turned, positions);
+        turned
+    }
+
+    /// Rotates queries and keys; `qkv`: `[positions.len(), qkv_width]`.
+    pub(crate) fn turn(&self, turn: Turn, qkv: &mut [f32], positions: &[u32]) {
+        let config = self.config();
+        self.rope.rotate(turn, qkv, config.qkv_width(), config.num_heads + config.num_kv_heads, positions);
+    }
+
+    pub(crate) fn head_norms<'a>(&self, block: &'a BlockWeights) -> Option<HeadNorms<'a>> {
+        let (q, k) = (block.q_norm.as_deref()?, block.k_norm.as_deref()?);
+        Some(HeadNorms { q, k, n: self.config().num_heads, n_kv: self.config().num_kv_heads })
     }
 
     /// `out = mid + down(swiglu(gate_up(norm(mid))))`
@@ -317,6 +375,14 @@ fn check_shapes(weights: &LlamaWeights) -> Result<(), EngineError> {
             ("down", block.down.len(), c.hidden_size * c.intermediate_size),
         ] {
             check(format!("{name} of block {i}"), found, expected)?;
+        }
+        let (biased, normed) = (c.family == Family::Qwen2, c.family == Family::Qwen3);
+        for (name, found, expected) in [
+            ("qkv_bias", &block.qkv_bias, biased.then(|| c.qkv_width())),
+            ("q_norm", &block.q_norm, normed.then_some(c.head_dim)),
+            ("k_norm", &block.k_norm, normed.then_some(c.head_dim)),
+        ] {
+            check(format!("{name} of block {i}"), found.as_ref().map_or(0, Vec::len), expected.unwrap_or(0))?;
         }
     }
     Ok(())

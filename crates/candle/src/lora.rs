@@ -75,6 +75,13 @@ impl BlockWeights {
         let (start, shape) = module.rows(config);
         (&self.fused(module)[start * shape[1]..(start + shape[0]) * shape[1]], shape)
     }
+
+    /// What is added to a linear layer's output, `[output]`, if it has such a bias.
+    pub(crate) fn bias(&self, module: Module, config: &LlamaConfig) -> Option<&[f32]> {
+        let (start, [output, _]) = module.rows(config);
+        let bias = self.qkv_bias.as_deref().filter(|_| module.group == Group::Qkv)?;
+        Some(&bias[start..start + output])
+    }
 }
 
 impl Group {
@@ -280,6 +287,7 @@ impl<'a> LoraGroup<'a> {
 #[cfg(test)]
 pub(crate) fn tiny_config() -> LlamaConfig {
     LlamaConfig {
+        family: crate::Family::Llama,
         vocab_size: 50,
         hidden_size: 24,
         intermediate_size: 40,
@@ -289,6 +297,7 @@ pub(crate) fn tiny_config() -> LlamaConfig {
         head_dim: 6,
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
+        rope_scaling: crate::RopeScaling::None,
         max_context: 128,
     }
 }

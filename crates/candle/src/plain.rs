@@ -19,6 +19,7 @@ pub struct PlainLlama {
     head: Tensor,
     norm: Tensor,
     blocks: Vec<HashMap<&'static str, Tensor>>,
+    biases: Vec<HashMap<&'static str, Tensor>>,
     lora: Vec<(LoraTensor, Var)>,
     scale: f64,
     dtype: DType,
@@ -37,6 +38,7 @@ impl PlainLlama {
         let embedding = tensor(&weights.embedding, &[c.vocab_size, c.hidden_size])?;
         let head = tensor(weights.head(), &[c.vocab_size, c.hidden_size])?;
         let blocks = weights.blocks.iter().map(|block| unfused(&c, block, &tensor)).collect::<Result<_>>()?;
+        let biases = weights.blocks.iter().map(|block| biases(&c, block, &tensor)).collect::<Result<_>>()?;
         let lora_vars = lora.layout.tensors().map(|t| {
             let var = Var::from_tensor(&tensor(&lora.values[t.at.clone()], &t.shape)?)?;
             Ok((t, var))
@@ -49,6 +51,7 @@ impl PlainLlama {
             embedding,
             head,
             blocks,
+            biases,
             dtype,
             device: device.clone(),
         })
@@ -116,8 +119,12 @@ impl PlainLlama {
         let heads = |name, n| {
             self.linear(index, name, &normed)?.reshape((rows, n, c.head_dim))?.transpose(0, 1)?.contiguous()
         };
-        let q = rotate(&heads("self_attn.q_proj", c.num_heads)?, cos, sin)?;
-        let k = rotate(&heads("self_attn.k_proj", c.num_kv_heads)?, cos, sin)?;
+        let normed_heads = |name, n, norm| match self.blocks[index].get(norm) {
+            Some(scale) => self.rms_norm(&heads(name, n)?, scale),
+            None => heads(name, n),
+        };
+        let q = rotate(&normed_heads("self_attn.q_proj", c.num_heads, "q_norm")?, cos, sin)?;
+        let k = rotate(&normed_heads("self_attn.k_proj", c.num_kv_heads, "k_norm")?, cos, sin)?;
         let v = heads("self_attn.v_proj", c.num_kv_heads)?;
         let shared: Vec<u32> =
             (0..c.num_heads).map(|h| (h / (c.num_heads / c.num_kv_heads)) as u32).collect();
@@ -138,6 +145,9 @@ impl PlainLlama {
 
     fn linear(&self, index: usize, name: &'static str, x: &Tensor) -> Result<Tensor> {
         let mut out = x.matmul(&self.blocks[index][name].t()?)?;
+        if let Some(bias) = self.biases[index].get(name) {
+            out = out.broadcast_add(bias)?;
+        }
         let mut pair = self.lora.iter().filter(|(t, _)| t.block == index && t.module.name == name);
         if let (Some((_, a)), Some((_, b))) = (pair.next(), pair.next()) {
             let change = x.matmul(&a.t()?)?.matmul(&b.t()?)?;
@@ -153,11 +163,10 @@ impl PlainLlama {
     }
 
     fn angles(&self, positions: &[u32]) -> Result<(Tensor, Tensor)> {
-        let half = self.config.head_dim / 2;
-        let theta = f64::from(self.config.rope_theta);
-        let angle = |p: u32, i: usize| f64::from(p) * theta.powf(-(i as f64) / half as f64);
-        let all: Vec<f64> = positions.iter().flat_map(|&p| (0..half).map(move |i| angle(p, i))).collect();
-        let angles = Tensor::from_slice(&all, (positions.len(), half), &self.device)?;
+        let frequencies = self.config.rope_frequencies();
+        let all: Vec<f64> =
+            positions.iter().flat_map(|&p| frequencies.iter().map(move |f| f64::from(p) * f)).collect();
+        let angles = Tensor::from_slice(&all, (positions.len(), frequencies.len()), &self.device)?;
         Ok((angles.cos()?.to_dtype(self.dtype)?, angles.sin()?.to_dtype(self.dtype)?))
     }
 
@@ -203,5 +212,20 @@ fn unfused(
         let (values, shape) = block.linear(module, c);
         parts.insert(module.name, tensor(values, &shape)?);
     }
+    for (name, scale) in [("q_norm", &block.q_norm), ("k_norm", &block.k_norm)] {
+        if let Some(scale) = scale {
+            parts.insert(name, tensor(scale, &[c.head_dim])?);
+        }
+    }
     Ok(parts)
+}
+
+/// By the name of the linear layer that has one.
+fn biases(
+    c: &LlamaConfig,
+    block: &BlockWeights,
+    tensor: &impl Fn(&[f32], &[usize]) -> Result<Tensor>,
+) -> Result<HashMap<&'static str, Tensor>> {
+    let biased = crate::MODULES.into_iter().filter_map(|module| Some((module.name, block.bias(module, c)?)));
+    biased.map(|(name, bias)| Ok((name, tensor(bias, &[bias.len()])?))).collect()
 }

@@ -1,7 +1,8 @@
-use crate::LlamaConfig;
+use crate::{Family, LlamaConfig};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use semievol_core::Seed;
+use std::ops::Range;
 
 /// The frozen weights of one block, `f32`, each matrix `[out, in]` row-major as Hugging Face stores it.
 ///
@@ -13,6 +14,12 @@ pub struct BlockWeights {
     /// `[q_width + 2 kv_width, hidden]`: all query rows, then key rows, then value rows; rotary in halves
     /// (Hugging Face's order), never interleaved (GGUF's).
     pub qkv: Vec<f32>,
+    /// Added to the rows' product with `qkv`, `[q_width + 2 kv_width]`; [`Family::Qwen2`] alone has it.
+    pub qkv_bias: Option<Vec<f32>>,
+    /// RMSNorm scale of each head of queries, `[head_dim]`; [`Family::Qwen3`] alone has it.
+    pub q_norm: Option<Vec<f32>>,
+    /// The same for keys.
+    pub k_norm: Option<Vec<f32>>,
     /// `[hidden, q_width]`.
     pub o: Vec<f32>,
     /// RMSNorm scale before the feed-forward layer, `[hidden]`.
@@ -41,21 +48,21 @@ pub struct LlamaWeights {
 impl LlamaWeights {
     /// Random weights of a shape, with a tied head: for benchmarks and tests that need no real model.
     pub fn random(config: LlamaConfig, seed: Seed) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed.child("weights", 0).0);
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed.child("weights", 0).0);
         let c = config.clone();
-        let mut matrix = |rows: usize, cols: usize| -> Vec<f32> {
-            let bound = (3.0 / cols as f32).sqrt();
-            (0..rows * cols).map(|_| rng.random_range(-bound..bound)).collect()
-        };
-        let embedding = matrix(c.vocab_size, c.hidden_size);
+        let (biased, normed) = (c.family == Family::Qwen2, c.family == Family::Qwen3);
+        let embedding = matrix(rng, c.vocab_size, c.hidden_size);
         let blocks = (0..c.num_layers)
             .map(|_| BlockWeights {
                 attn_norm: vec![1.0; c.hidden_size],
-                qkv: matrix(c.qkv_width(), c.hidden_size),
-                o: matrix(c.hidden_size, c.q_width()),
+                qkv: matrix(rng, c.qkv_width(), c.hidden_size),
+                qkv_bias: biased.then(|| uniform(rng, c.qkv_width(), -0.5..0.5)),
+                q_norm: normed.then(|| uniform(rng, c.head_dim, 0.5..1.5)),
+                k_norm: normed.then(|| uniform(rng, c.head_dim, 0.5..1.5)),
+                o: matrix(rng, c.hidden_size, c.q_width()),
                 mlp_norm: vec![1.0; c.hidden_size],
-                gate_up: matrix(2 * c.intermediate_size, c.hidden_size),
-                down: matrix(c.hidden_size, c.intermediate_size),
+                gate_up: matrix(rng, 2 * c.intermediate_size, c.hidden_size),
+                down: matrix(rng, c.hidden_size, c.intermediate_size),
             })
             .collect();
         LlamaWeights { config, embedding, blocks, norm: vec![1.0; c.hidden_size], head: None }
@@ -65,4 +72,14 @@ impl LlamaWeights {
     pub fn head(&self) -> &[f32] {
         self.head.as_deref().unwrap_or(&self.embedding)
     }
+}
+
+/// Uniform; its product with a vector keeps the vector's variance.
+fn matrix(rng: &mut ChaCha8Rng, rows: usize, columns: usize) -> Vec<f32> {
+    let bound = (3.0 / columns as f32).sqrt();
+    uniform(rng, rows * columns, -bound..bound)
+}
+
+fn uniform(rng: &mut ChaCha8Rng, len: usize, range: Range<f32>) -> Vec<f32> {
+    (0..len).map(|_| rng.random_range(range.clone())).collect()
 }

@@ -6,6 +6,7 @@
 mod aligned;
 pub mod attention;
 pub mod gemm;
+pub mod head_norm;
 pub mod loss;
 pub mod norm;
 pub mod panels;

@@ -14,19 +14,18 @@ pub struct RopeTable {
 /// Which way to rotate; backward is the transpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// By `position * theta^(-2 i / head_dim)`.
+    /// By `position * frequency`.
     Forward,
     /// By the negative angle.
     Backward,
 }
 
 impl RopeTable {
-    /// Angles for positions `0..positions`.
-    pub fn new(head_dim: usize, theta: f32, positions: usize) -> Self {
-        let half = head_dim / 2;
-        let frequency = |i: usize| f64::from(theta).powf(-2.0 * i as f64 / head_dim as f64);
+    /// Angles for positions `0..positions`; `frequencies`: `[head_dim / 2]`, radians per position.
+    pub fn new(frequencies: &[f64], positions: usize) -> Self {
+        let half = frequencies.len();
         // Angles are products in f32, as in the reference implementations, so that long contexts agree.
-        let angles = (0..positions).flat_map(|p| (0..half).map(move |i| p as f32 * frequency(i) as f32));
+        let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |&f| p as f32 * f as f32));
         let (cos, sin) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
         RopeTable { half, cos, sin }
     }
@@ -68,9 +67,13 @@ impl RopeTable {
 mod tests {
     use super::*;
 
+    fn frequencies(half: usize, theta: f64) -> Vec<f64> {
+        (0..half).map(|i| theta.powf(-(i as f64) / half as f64)).collect()
+    }
+
     #[test]
     fn turning_back_undoes_turning() {
-        let table = RopeTable::new(6, 10_000.0, 40);
+        let table = RopeTable::new(&frequencies(3, 10_000.0), 40);
         let before: Vec<f32> = (0..3 * 20).map(|i| (i as f32).sin()).collect();
         let mut rows = before.clone();
         table.rotate(Turn::Forward, &mut rows, 20, 3, &[0, 7, 39]);
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn dot_products_depend_on_distance_alone() {
-        let table = RopeTable::new(8, 100.0, 64);
+        let table = RopeTable::new(&frequencies(4, 100.0), 64);
         let product = |p: u32, q: u32| {
             let mut a: Vec<f32> = (0..8).map(|i| (i as f32 * 0.4).cos()).collect();
             let mut b: Vec<f32> = (0..8).map(|i| (i as f32 * 0.9).sin()).collect();

@@ -1,6 +1,6 @@
 //! A model from named tensors, whatever file they come from.
 
-use crate::{BlockWeights, EngineError, LlamaConfig, LlamaWeights};
+use crate::{BlockWeights, EngineError, Family, LlamaConfig, LlamaWeights};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
@@ -25,9 +25,15 @@ pub(super) enum BlockPart {
     Gate,
     Up,
     Down,
+    QBias,
+    KBias,
+    VBias,
+    QNorm,
+    KNorm,
 }
 
 impl BlockPart {
+    /// What every block has.
     const ALL: [BlockPart; 9] = [
         BlockPart::AttnNorm,
         BlockPart::Q,
@@ -39,6 +45,15 @@ impl BlockPart {
         BlockPart::Up,
         BlockPart::Down,
     ];
+
+    /// What the blocks of a family have besides.
+    fn more(family: Family) -> &'static [BlockPart] {
+        match family {
+            Family::Llama => &[],
+            Family::Qwen2 => &[BlockPart::QBias, BlockPart::KBias, BlockPart::VBias],
+            Family::Qwen3 => &[BlockPart::QNorm, BlockPart::KNorm],
+        }
+    }
 }
 
 impl Part {
@@ -54,6 +69,9 @@ impl Part {
                 BlockPart::O => vec![hidden, config.q_width()],
                 BlockPart::Gate | BlockPart::Up => vec![mlp, hidden],
                 BlockPart::Down => vec![hidden, mlp],
+                BlockPart::QBias => vec![config.q_width()],
+                BlockPart::KBias | BlockPart::VBias => vec![config.kv_width()],
+                BlockPart::QNorm | BlockPart::KNorm => vec![config.head_dim],
             },
         }
     }
@@ -116,9 +134,15 @@ impl Reader<'_> {
             }
             Ok::<_, EngineError>(stacked)
         };
+        let (biased, normed) = (self.config.family == Family::Qwen2, self.config.family == Family::Qwen3);
+        let norm = |part| normed.then(|| read(part)).transpose();
+        let bias = || stack(&[BlockPart::QBias, BlockPart::KBias, BlockPart::VBias], 1);
         Ok(BlockWeights {
             attn_norm: read(BlockPart::AttnNorm)?,
             qkv: stack(&[BlockPart::Q, BlockPart::K, BlockPart::V], self.config.qkv_width())?,
+            qkv_bias: biased.then(bias).transpose()?,
+            q_norm: norm(BlockPart::QNorm)?,
+            k_norm: norm(BlockPart::KNorm)?,
             o: read(BlockPart::O)?,
             mlp_norm: read(BlockPart::MlpNorm)?,
             gate_up: stack(&[BlockPart::Gate, BlockPart::Up], 2 * self.config.intermediate_size)?,
@@ -131,7 +155,8 @@ impl Reader<'_> {
 /// tensor the file does not have.
 fn check_tensors(source: &dyn TensorSource, config: &LlamaConfig, tied: bool) -> Result<(), EngineError> {
     let head = (!tied).then_some(Part::Head);
-    let blocks = (0..config.num_layers).flat_map(|i| BlockPart::ALL.map(|part| Part::Block(i, part)));
+    let parts = || BlockPart::ALL.iter().chain(BlockPart::more(config.family)).copied();
+    let blocks = (0..config.num_layers).flat_map(|i| parts().map(move |part| Part::Block(i, part)));
     let mut known = HashSet::new();
     for part in [Part::Embedding, Part::Norm].into_iter().chain(head).chain(blocks) {
         let (name, expected) = (source.name(part), part.shape(config));
@@ -153,9 +178,9 @@ fn check_tensors(source: &dyn TensorSource, config: &LlamaConfig, tied: bool) ->
         Some(name) => Err(EngineError::file(
             source.path(),
             format!(
-                "has a tensor {name} that a plain Llama model of {} layers does not use: \
+                "has a tensor {name} that a {:?} model of {} layers does not use: \
                  ignoring it would give another model",
-                config.num_layers
+                config.family, config.num_layers
             ),
         )),
     }

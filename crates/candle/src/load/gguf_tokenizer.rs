@@ -10,10 +10,12 @@ use crate::{ChatTokenizer, EngineError};
 use candle_core::quantized::gguf_file::Value;
 use serde_json::{Map, json};
 use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::{AddedToken, PreTokenizerWrapper, Tokenizer};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 /// `LLAMA_TOKEN_TYPE_CONTROL`: read in markup only, never produced by merging.
 const CONTROL: i32 = 3;
@@ -22,16 +24,34 @@ const USER_DEFINED: i32 = 4;
 /// Ids that end a response, as far as a converter wrote them.
 const END_KEYS: [&str; 2] = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"];
 
+const REMEDY: &str = "Use the Hugging Face folder of the same model, which brings its own tokenizer.json";
+
+/// How Llama 3 cuts a text into words; from its public `tokenizer.json`.
+const LLAMA3_WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Qwen 2's and 3's; the same but for single digits.
+const QWEN2_WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// What `tokenizer.ggml.pre` stands for: how a text is cut before any merging.
+struct Recipe {
+    pre_tokenizer: PreTokenizerWrapper,
+    /// Whether texts are brought to Unicode's composed form first. Transformers does, llama.cpp does not.
+    composes: bool,
+    /// Whether a word that is a token is that token, whatever the merges make of it.
+    whole_words: bool,
+}
+
 pub(super) fn tokenizer(metadata: &Metadata<'_>) -> Result<ChatTokenizer, EngineError> {
     let model = metadata.required("tokenizer.ggml.model", Value::to_string)?;
     if model != "gpt2" {
-        return Err(metadata.error(format!("tokenizer.ggml.model is {model:?}; supported: \"gpt2\"")));
+        return Err(
+            metadata.error(format!("tokenizer.ggml.model is {model:?}; supported: \"gpt2\". {REMEDY}"))
+        );
     }
-    let pre_tokenizer = pre_tokenizer(metadata)?;
+    let recipe = recipe(metadata)?;
     let tokens = strings(metadata, "tokenizer.ggml.tokens")?;
     let token = |key: &str| token_named(metadata, &tokens, key);
     let parts = TokenizerParts {
-        tokenizer: byte_level_bpe(metadata, &tokens, pre_tokenizer)?,
+        tokenizer: byte_level_bpe(metadata, &tokens, recipe)?,
         chat_template: chat_template(metadata)?,
         bos_token: token("tokenizer.ggml.bos_token_id")?,
         eos_token: token(END_KEYS[0])?.ok_or_else(|| metadata.error(format!("has no {}", END_KEYS[0])))?,
@@ -41,14 +61,23 @@ pub(super) fn tokenizer(metadata: &Metadata<'_>) -> Result<ChatTokenizer, Engine
     ChatTokenizer::new(parts).map_err(|e| metadata.error(e.to_string()))
 }
 
-fn pre_tokenizer(metadata: &Metadata<'_>) -> Result<PreTokenizerWrapper, EngineError> {
+fn recipe(metadata: &Metadata<'_>) -> Result<Recipe, EngineError> {
+    let plain = |pre_tokenizer| Recipe { pre_tokenizer, composes: false, whole_words: false };
     let byte_level = PreTokenizerWrapper::from(gpt2_byte_level());
+    let words = |pattern: &str| -> Result<PreTokenizerWrapper, EngineError> {
+        let pattern = SplitPattern::Regex(pattern.to_owned());
+        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
+            .map_err(|e| metadata.error(format!("the words of its tokenizer: {e}")))?;
+        Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, true, false).into()]).into())
+    };
     match metadata.required("tokenizer.ggml.pre", Value::to_string)?.as_str() {
-        "gpt-2" => Ok(byte_level),
-        "smollm" => Ok(Sequence::new(vec![Digits::new(true).into(), byte_level]).into()),
+        "gpt-2" => Ok(plain(byte_level)),
+        "smollm" => Ok(plain(Sequence::new(vec![Digits::new(true).into(), byte_level]).into())),
+        "llama-bpe" => Ok(Recipe { whole_words: true, ..plain(words(LLAMA3_WORDS)?) }),
+        "qwen2" => Ok(Recipe { composes: true, ..plain(words(QWEN2_WORDS)?) }),
         other => Err(metadata.error(format!(
-            "tokenizer.ggml.pre is {other:?}; supported: \"gpt-2\", \"smollm\". \
-             The Hugging Face folder of the same model brings its own tokenizer.json"
+            "tokenizer.ggml.pre is {other:?}; \
+             supported: \"gpt-2\", \"smollm\", \"llama-bpe\", \"qwen2\". {REMEDY}"
         ))),
     }
 }
@@ -61,7 +90,7 @@ fn gpt2_byte_level() -> ByteLevel {
 fn byte_level_bpe(
     metadata: &Metadata<'_>,
     tokens: &[&str],
-    pre_tokenizer: PreTokenizerWrapper,
+    recipe: Recipe,
 ) -> Result<Tokenizer, EngineError> {
     let vocab: Vocab = tokens.iter().zip(0..).map(|(token, id)| ((*token).to_owned(), id)).collect();
     if vocab.len() != tokens.len() {
@@ -71,10 +100,14 @@ fn byte_level_bpe(
     let merges = merges(metadata)?;
     let bpe = BPE::builder()
         .vocab_and_merges(vocab, merges)
+        .ignore_merges(recipe.whole_words)
         .build()
         .map_err(|e| metadata.error(format!("tokenizer.ggml.merges: {e}")))?;
     let mut tokenizer = Tokenizer::new(bpe);
-    tokenizer.with_pre_tokenizer(Some(pre_tokenizer));
+    tokenizer
+        .with_normalizer(recipe.composes.then_some(NFC))
+        .map_err(|e| metadata.error(format!("tokenizer.ggml.pre: {e}")))?;
+    tokenizer.with_pre_tokenizer(Some(recipe.pre_tokenizer));
     tokenizer.with_post_processor(Some(gpt2_byte_level()));
     tokenizer.with_decoder(Some(gpt2_byte_level()));
     tokenizer

@@ -2,13 +2,13 @@
 
 use super::Parts;
 use super::assemble::{BlockPart, Part, TensorSource, assemble};
+use super::huggingface_config::RawConfig;
 use super::huggingface_tokenizer;
 use crate::{EngineError, LlamaConfig};
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -22,8 +22,8 @@ const MAX_HEADER: u64 = 100_000_000;
 
 pub(super) fn load(folder: &Path) -> Result<Parts, EngineError> {
     let path = folder.join("config.json");
-    let raw: RawConfig = read_json(&path)?;
-    let config = raw.check(&path)?;
+    let raw = RawConfig::read(&path)?;
+    let config = raw.config(&path)?;
     let mut source = SafetensorsFolder::open(folder)?;
     let has_head = source.tensors.contains_key(HEAD);
     let tied = raw.tie_word_embeddings.unwrap_or(!has_head);
@@ -40,94 +40,6 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T
         std::fs::read_to_string(path).map_err(|e| EngineError::file_source(path, "cannot be read", e))?;
     serde_json::from_str(&text)
         .map_err(|e| EngineError::file_source(path, format!("not as expected: {e}"), e))
-}
-
-/// `config.json`, as far as it changes what the model computes.
-#[derive(Debug, Deserialize)]
-struct RawConfig {
-    model_type: String,
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    #[serde(default = "default_eps")]
-    rms_norm_eps: f32,
-    rope_theta: Option<f32>,
-    rope_scaling: Option<RopeParameters>,
-    rope_parameters: Option<RopeParameters>,
-    max_position_embeddings: usize,
-    tie_word_embeddings: Option<bool>,
-    hidden_act: Option<String>,
-    partial_rotary_factor: Option<f32>,
-    quantization_config: Option<Value>,
-}
-
-/// Older files call the field `type`, newer ones `rope_type`, and the newest keep the base here too.
-#[derive(Debug, Deserialize)]
-struct RopeParameters {
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-    rope_theta: Option<f32>,
-}
-
-/// What `LlamaConfig` of Transformers assumes.
-fn default_eps() -> f32 {
-    1e-6
-}
-
-impl RawConfig {
-    fn check(&self, path: &Path) -> Result<LlamaConfig, EngineError> {
-        self.check_supported().map_err(|reason| EngineError::file(path, reason))?;
-        let whole = self.num_attention_heads > 0 && self.hidden_size.is_multiple_of(self.num_attention_heads);
-        if self.head_dim.is_none() && !whole {
-            let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
-            return Err(EngineError::file(
-                path,
-                format!("hidden_size {hidden} over {heads} heads is not whole"),
-            ));
-        }
-        let in_parameters = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
-        Ok(LlamaConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_layers: self.num_hidden_layers,
-            num_heads: self.num_attention_heads,
-            num_kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self.head_dim.unwrap_or_else(|| self.hidden_size / self.num_attention_heads),
-            rms_norm_eps: self.rms_norm_eps,
-            rope_theta: self.rope_theta.or(in_parameters).unwrap_or(10_000.0),
-            max_context: self.max_position_embeddings,
-        })
-    }
-
-    fn check_supported(&self) -> Result<(), String> {
-        if self.model_type != "llama" {
-            return Err(format!("model_type is {:?}; supported: \"llama\"", self.model_type));
-        }
-        for rope in [&self.rope_scaling, &self.rope_parameters].into_iter().flatten() {
-            let kind = rope.rope_type.as_deref().unwrap_or("default");
-            if kind != "default" {
-                return Err(format!(
-                    "rope scaling of type {kind:?} is not supported; supported: \"default\""
-                ));
-            }
-        }
-        let activation = self.hidden_act.as_deref().unwrap_or("silu");
-        if activation != "silu" {
-            return Err(format!("hidden_act is {activation:?}; supported: \"silu\""));
-        }
-        if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
-            return Err(format!("partial_rotary_factor is {factor}; supported: 1"));
-        }
-        if self.quantization_config.is_some() {
-            return Err("quantization_config is set; supported: f32, f16 and bf16 weights".to_owned());
-        }
-        Ok(())
-    }
 }
 
 /// The safetensors files of a folder, sorted by name.
@@ -253,7 +165,7 @@ impl TensorSource for SafetensorsFolder {
             Part::Embedding => "model.embed_tokens.weight".to_owned(),
             Part::Norm => "model.norm.weight".to_owned(),
             Part::Head => HEAD.to_owned(),
-            Part::Block(index, part) => format!("model.layers.{index}.{}.weight", block_name(part)),
+            Part::Block(index, part) => format!("model.layers.{index}.{}", block_name(part)),
         }
     }
 
@@ -275,14 +187,19 @@ impl TensorSource for SafetensorsFolder {
 
 fn block_name(part: BlockPart) -> &'static str {
     match part {
-        BlockPart::AttnNorm => "input_layernorm",
-        BlockPart::Q => "self_attn.q_proj",
-        BlockPart::K => "self_attn.k_proj",
-        BlockPart::V => "self_attn.v_proj",
-        BlockPart::O => "self_attn.o_proj",
-        BlockPart::MlpNorm => "post_attention_layernorm",
-        BlockPart::Gate => "mlp.gate_proj",
-        BlockPart::Up => "mlp.up_proj",
-        BlockPart::Down => "mlp.down_proj",
+        BlockPart::AttnNorm => "input_layernorm.weight",
+        BlockPart::Q => "self_attn.q_proj.weight",
+        BlockPart::K => "self_attn.k_proj.weight",
+        BlockPart::V => "self_attn.v_proj.weight",
+        BlockPart::O => "self_attn.o_proj.weight",
+        BlockPart::MlpNorm => "post_attention_layernorm.weight",
+        BlockPart::Gate => "mlp.gate_proj.weight",
+        BlockPart::Up => "mlp.up_proj.weight",
+        BlockPart::Down => "mlp.down_proj.weight",
+        BlockPart::QBias => "self_attn.q_proj.bias",
+        BlockPart::KBias => "self_attn.k_proj.bias",
+        BlockPart::VBias => "self_attn.v_proj.bias",
+        BlockPart::QNorm => "self_attn.q_norm.weight",
+        BlockPart::KNorm => "self_attn.k_norm.weight",
     }
 }

@@ -8,6 +8,7 @@ mod assemble;
 mod gguf;
 mod gguf_tokenizer;
 mod huggingface;
+mod huggingface_config;
 mod huggingface_tokenizer;
 
 pub(crate) use huggingface::read_json;
