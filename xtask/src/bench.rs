@@ -4,6 +4,7 @@
 use crate::timing::peak_memory;
 use anyhow::{Context, Result, bail};
 use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul};
+use semievol_candle::kernels::panels::Precision;
 use semievol_candle::optim::AdamW;
 use semievol_candle::{Family, Llama, LlamaConfig, LlamaWeights, Lora, Pass, RopeScaling, Sequence};
 use semievol_core::Seed;
@@ -69,7 +70,7 @@ fn measure(args: &Args) -> Result<()> {
         "shape of SmolLM2-135M, random weights; {} x {} tokens, nothing shared, {TARGETS} of each to learn; {} thread(s)",
         args.batch, args.tokens, args.threads
     );
-    let llama = Llama::new(LlamaWeights::random(shape(), Seed(1)))?;
+    let llama = Llama::new(LlamaWeights::random(shape(), Seed(1), Precision::F32))?;
     let sequences: Vec<Sequence> = (0..args.batch).map(|i| sequence(i, args.tokens)).collect();
 
     let before = peak_memory();

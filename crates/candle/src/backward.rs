@@ -2,11 +2,15 @@
 
 use crate::forest::Forest;
 use crate::kernels::attention::{Attended, attend_backward};
-use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
+use crate::kernels::gemm::{Mat, MatMut, Write};
 use crate::kernels::loss::{Target, cross_entropy};
 use crate::kernels::norm::{rms_norm_again, rms_norm_backward};
+use crate::kernels::panels::Panels;
+use crate::kernels::product::{Factor, Term, product};
 use crate::kernels::rope::Turn;
 use crate::kernels::swiglu::{swiglu, swiglu_backward};
+use crate::kernels::transpose::add_transposed;
+use crate::kernels::vector::scale_all;
 use crate::llama::{Activations, Adapter, Llama, Plan, Workspace};
 use crate::lora::{Group, Lora};
 
@@ -38,6 +42,13 @@ pub struct Pass {
     back: BackwardBuffers,
 }
 
+/// Gradients of `A x`, and of a `B`, transposed.
+#[derive(Debug, Default)]
+struct LoraBuffers {
+    d_ax: Vec<f32>,
+    d_b: Vec<f32>,
+}
+
 #[derive(Debug, Default)]
 struct BackwardBuffers {
     d_x: Vec<f32>,
@@ -45,7 +56,7 @@ struct BackwardBuffers {
     d_swiglu: Vec<f32>,
     d_attn: Vec<f32>,
     d_qkv: Vec<f32>,
-    d_ax: Vec<f32>,
+    lora: LoraBuffers,
     attention: Vec<f32>,
 }
 
@@ -105,7 +116,7 @@ impl Pass {
         let gathered = crate::llama::gather(x, rows, width);
         let (normed, inv) = model.final_norm(&gathered);
         let mut d_normed = vec![0.0; normed.len()];
-        let logprobs = cross_entropy(&normed, model.weights.head(), width, targets, scale, &mut d_normed);
+        let logprobs = cross_entropy(&normed, model.weights.head(), targets, scale, &mut d_normed);
         let mut d_rows = vec![0.0; gathered.len()];
         rms_norm_backward(&d_normed, &gathered, &model.weights.norm, &inv, &mut d_rows);
         let d_x = &mut self.back.d_x;
@@ -180,39 +191,35 @@ impl BlockBackward<'_> {
         swiglu(&self.acts.gate_up, ffn, &mut self.work.swiglu);
         let mut d_swiglu = std::mem::take(&mut self.back.d_swiglu);
         let mut d_normed = std::mem::take(&mut self.back.d_normed);
-        let (d_x, mut d_ax) = (std::mem::take(&mut self.back.d_x), std::mem::take(&mut self.back.d_ax));
+        let (d_x, mut buffers) = (std::mem::take(&mut self.back.d_x), std::mem::take(&mut self.back.lora));
 
         let grad = std::mem::take(&mut self.grad);
         let io = Io { x: &self.work.swiglu, ax: &self.acts.lora.down, d_out: &d_x };
-        project_backward(io, &block.down, self.adapter(Group::Down), &mut d_ax, Some(&mut d_swiglu), grad);
+        let linears = block.group(Group::Down);
+        project_backward(io, linears, self.adapter(Group::Down), &mut buffers, Some(&mut d_swiglu), grad);
         swiglu_backward(&d_swiglu, ffn, &mut self.acts.gate_up);
         self.work.normed.resize(self.acts.mid.len(), 0.0);
         rms_norm_again(&self.acts.mid, &block.mlp_norm, &self.acts.mlp_inv, &mut self.work.normed);
         let io = Io { x: &self.work.normed, ax: &self.acts.lora.gate_up, d_out: &self.acts.gate_up };
-        project_backward(
-            io,
-            &block.gate_up,
-            self.adapter(Group::GateUp),
-            &mut d_ax,
-            Some(&mut d_normed),
-            grad,
-        );
+        let linears = block.group(Group::GateUp);
+        project_backward(io, linears, self.adapter(Group::GateUp), &mut buffers, Some(&mut d_normed), grad);
         self.grad = grad;
 
         self.back.d_x = d_x;
         rms_norm_backward(&d_normed, &self.acts.mid, &block.mlp_norm, &self.acts.mlp_inv, &mut self.back.d_x);
-        (self.back.d_swiglu, self.back.d_normed, self.back.d_ax) = (d_swiglu, d_normed, d_ax);
+        (self.back.d_swiglu, self.back.d_normed, self.back.lora) = (d_swiglu, d_normed, buffers);
     }
 
     fn attention(&mut self, plan: &Plan<'_>, x: &[f32]) {
         let block = &self.model.weights.blocks[self.index];
         let mut d_attn = std::mem::take(&mut self.back.d_attn);
         let mut d_normed = std::mem::take(&mut self.back.d_normed);
-        let (d_x, mut d_ax) = (std::mem::take(&mut self.back.d_x), std::mem::take(&mut self.back.d_ax));
+        let (d_x, mut buffers) = (std::mem::take(&mut self.back.d_x), std::mem::take(&mut self.back.lora));
 
         let grad = std::mem::take(&mut self.grad);
         let io = Io { x: &self.acts.attn, ax: &self.acts.lora.o, d_out: &d_x };
-        project_backward(io, &block.o, self.adapter(Group::O), &mut d_ax, Some(&mut d_attn), grad);
+        let linears = block.group(Group::O);
+        project_backward(io, linears, self.adapter(Group::O), &mut buffers, Some(&mut d_attn), grad);
         self.scores(plan, &d_attn);
         self.unfinish_heads(plan.positions);
         self.work.normed.resize(x.len(), 0.0);
@@ -220,14 +227,15 @@ impl BlockBackward<'_> {
         let io = Io { x: &self.work.normed, ax: &self.acts.lora.qkv, d_out: &self.back.d_qkv };
         // Nothing below the first block is trained.
         let wanted = (self.index > 0).then_some(&mut d_normed);
-        project_backward(io, &block.qkv, self.adapter(Group::Qkv), &mut d_ax, wanted, grad);
+        let linears = block.group(Group::Qkv);
+        project_backward(io, linears, self.adapter(Group::Qkv), &mut buffers, wanted, grad);
         self.grad = grad;
 
         self.back.d_x = d_x;
         if self.index > 0 {
             rms_norm_backward(&d_normed, x, &block.attn_norm, &self.acts.attn_inv, &mut self.back.d_x);
         }
-        (self.back.d_attn, self.back.d_normed, self.back.d_ax) = (d_attn, d_normed, d_ax);
+        (self.back.d_attn, self.back.d_normed, self.back.lora) = (d_attn, d_normed, buffers);
     }
 
     fn scores(&mut self, plan: &Plan<'_>, d_attn: &[f32]) {
@@ -258,7 +266,7 @@ impl BlockBackward<'_> {
     }
 }
 
-/// A fused product's input, its `A x`, and the gradient of its output.
+/// A fused product's input, its `scale A x`, and the gradient of its output.
 struct Io<'a> {
     x: &'a [f32],
     ax: &'a [f32],
@@ -267,37 +275,43 @@ struct Io<'a> {
 
 /// Adds the gradients of `A` and of each `B` to `grad`, and overwrites `d_x` with the input's if it is wanted.
 ///
-/// `dB += scale * dOut^T (A x)`, `d(Ax) = scale * dOut B`, `dA += d(Ax)^T x`, `dX = dOut W + d(Ax) A`.
+/// `dB += dOut^T (scale A x)`, `d(Ax) = scale * dOut B`, `dA += d(Ax)^T x`, `dX = dOut W + d(Ax) A`.
 fn project_backward(
     io: Io<'_>,
-    w: &[f32],
+    linears: &[Panels],
     adapter: Adapter<'_>,
-    d_ax: &mut Vec<f32>,
+    buffers: &mut LoraBuffers,
     d_x: Option<&mut Vec<f32>>,
     grad: &mut [f32],
 ) {
     let Adapter { group, scale } = adapter;
-    let (k, stacked, rank) = (group.input(), group.stacked(), group.rank());
-    let (rows, width) = (io.x.len() / k, w.len() / k);
+    let LoraBuffers { d_ax, d_b } = buffers;
+    let (k, stacked, rank) = (linears[0].n_in(), group.stacked(), group.rank());
+    let width = linears.iter().map(Panels::n_out).sum();
+    let rows = io.x.len() / k;
     let (a_at, b_at) = group.places();
     d_ax.resize(rows * stacked, 0.0);
-    for (part, ((column, columns, b), at)) in group.parts().zip(b_at).enumerate() {
-        let d_part = Mat::strided(&io.d_out[column..], rows, columns, width);
+    let mut terms = Vec::with_capacity(linears.len() + 1);
+    let mut column = 0;
+    for (part, (w, at)) in linears.iter().zip(b_at).enumerate() {
+        let d_part = Mat::strided(&io.d_out[column..], rows, w.n_out(), width);
+        column += w.n_out();
         let ax = Mat::strided(&io.ax[part * rank..], rows, rank, stacked);
-        matmul(MatMut::new(&mut grad[at.clone()], columns, rank), Write::Add, scale, d_part.t(), ax);
-        let d_ax = MatMut::strided(&mut d_ax[part * rank..], rows, rank, stacked);
-        matmul(d_ax, Write::Set, scale, d_part, Mat::new(b, columns, rank));
+        d_b.resize(rank * w.n_out(), 0.0);
+        let term = Term { left: ax.t(), right: Factor::Mat(d_part) };
+        product(MatMut::new(d_b, rank, w.n_out()), Write::Set, &[term]);
+        add_transposed(d_b, w.n_out(), &mut grad[at.clone()]);
+        let b = Mat::new(group.b(part), w.n_out(), rank);
+        let term = Term { left: d_part, right: Factor::Mat(b) };
+        product(MatMut::strided(&mut d_ax[part * rank..], rows, rank, stacked), Write::Set, &[term]);
+        terms.push(Term { left: d_part, right: Factor::Plain(w) });
     }
+    scale_all(d_ax, scale);
     let d_ax = Mat::new(d_ax, rows, stacked);
-    matmul(MatMut::new(&mut grad[a_at], stacked, k), Write::Add, 1.0, d_ax.t(), Mat::new(io.x, rows, k));
+    let term = Term { left: d_ax.t(), right: Factor::Mat(Mat::new(io.x, rows, k)) };
+    product(MatMut::new(&mut grad[a_at], stacked, k), Write::Add, &[term]);
     let Some(d_x) = d_x else { return };
     d_x.resize(rows * k, 0.0);
-    matmul(
-        MatMut::new(d_x, rows, k),
-        Write::Set,
-        1.0,
-        Mat::new(io.d_out, rows, width),
-        Mat::new(w, width, k),
-    );
-    matmul(MatMut::new(d_x, rows, k), Write::Add, 1.0, d_ax, Mat::new(group.a(), stacked, k));
+    terms.push(Term { left: d_ax, right: Factor::Mat(Mat::new(group.a(), stacked, k)) });
+    product(MatMut::new(d_x, rows, k), Write::Set, &terms);
 }

@@ -1,9 +1,11 @@
 //! Merging an adapter into its base, and writing a model as a Hugging Face folder.
 
 use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
+use crate::kernels::panels::{Panels, Precision};
 use crate::lora::{Lora, LoraTensor, MODULES};
 use crate::{ChatTokenizer, EngineError, Family, LlamaWeights, RopeScaling, tensor_file};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -13,16 +15,18 @@ pub fn merge(weights: &LlamaWeights, lora: &Lora) -> LlamaWeights {
     let tensors: Vec<LoraTensor> = lora.layout.tensors().collect();
     for pair in tensors.chunks_exact(2) {
         let (a, b) = (&pair[0], &pair[1]);
-        let (start, [output, input]) = a.module.rows(&weights.config);
         let rank = lora.layout.rank();
-        let matrix = merged.blocks[a.block].fused_mut(a.module);
+        let linear = merged.blocks[a.block].linear_mut(a.module);
+        let (output, input) = (linear.n_out(), linear.n_in());
+        let mut matrix = linear.unpack();
         matmul(
-            MatMut::new(&mut matrix[start * input..(start + output) * input], output, input),
+            MatMut::new(&mut matrix, output, input),
             Write::Add,
             lora.scale,
             Mat::new(&lora.values[b.at.clone()], output, rank),
             Mat::new(&lora.values[a.at.clone()], rank, input),
         );
+        *linear = Panels::pack(&matrix, output, input, Precision::F32);
     }
     merged
 }
@@ -104,30 +108,33 @@ fn rope_scaling(scaling: &RopeScaling) -> Result<Value, EngineError> {
 }
 
 /// Every tensor by Hugging Face's name.
-fn named(weights: &LlamaWeights) -> Vec<(String, Vec<usize>, &[f32])> {
+fn named(weights: &LlamaWeights) -> Vec<(String, Vec<usize>, Cow<'_, [f32]>)> {
     let c = &weights.config;
-    let mut tensors = vec![
-        ("model.embed_tokens.weight".to_owned(), vec![c.vocab_size, c.hidden_size], &weights.embedding[..]),
-        ("model.norm.weight".to_owned(), vec![c.hidden_size], &weights.norm[..]),
+    let mut tensors: Vec<(String, Vec<usize>, Cow<'_, [f32]>)> = vec![
+        (
+            "model.embed_tokens.weight".to_owned(),
+            vec![c.vocab_size, c.hidden_size],
+            weights.embedding.unpack().into(),
+        ),
+        ("model.norm.weight".to_owned(), vec![c.hidden_size], weights.norm[..].into()),
     ];
     if let Some(head) = &weights.head {
-        tensors.push(("lm_head.weight".to_owned(), vec![c.vocab_size, c.hidden_size], head));
+        tensors.push(("lm_head.weight".to_owned(), vec![c.vocab_size, c.hidden_size], head.unpack().into()));
     }
     for (i, block) in weights.blocks.iter().enumerate() {
         let name = |part: &str| format!("model.layers.{i}.{part}.weight");
-        tensors.push((name("input_layernorm"), vec![c.hidden_size], &block.attn_norm));
-        tensors.push((name("post_attention_layernorm"), vec![c.hidden_size], &block.mlp_norm));
+        tensors.push((name("input_layernorm"), vec![c.hidden_size], block.attn_norm[..].into()));
+        tensors.push((name("post_attention_layernorm"), vec![c.hidden_size], block.mlp_norm[..].into()));
         for module in MODULES {
-            let (values, shape) = block.linear(module, c);
-            tensors.push((name(module.name), shape.to_vec(), values));
+            tensors.push((name(module.name), module.shape(c).to_vec(), block.linear(module).unpack().into()));
             if let Some(bias) = block.bias(module, c) {
                 let name = format!("model.layers.{i}.{}.bias", module.name);
-                tensors.push((name, vec![bias.len()], bias));
+                tensors.push((name, vec![bias.len()], bias.into()));
             }
         }
         for (part, scale) in [("self_attn.q_norm", &block.q_norm), ("self_attn.k_norm", &block.k_norm)] {
             if let Some(scale) = scale {
-                tensors.push((name(part), vec![c.head_dim], scale));
+                tensors.push((name(part), vec![c.head_dim], scale[..].into()));
             }
         }
     }

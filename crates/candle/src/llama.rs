@@ -3,14 +3,17 @@
 use crate::cache::CacheSlots;
 use crate::forest::Forest;
 use crate::kernels::attention::{Columns, Heads, KeysValues, QueryBlock, attend};
-use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
+use crate::kernels::gemm::{Mat, MatMut, Write};
 use crate::kernels::head_norm::HeadNorms;
 use crate::kernels::loss::linear;
 use crate::kernels::norm::rms_norm;
+use crate::kernels::panels::Panels;
+use crate::kernels::product::{Factor, Term, product};
 use crate::kernels::rope::{RopeTable, Turn};
 use crate::kernels::swiglu::swiglu;
-use crate::kernels::vector::add_assign;
-use crate::lora::{Group, Lora, LoraGroup};
+use crate::kernels::transpose::transpose;
+use crate::kernels::vector::{add_assign, scale_all};
+use crate::lora::{Group, Lora, LoraGroup, MODULES};
 use crate::{BlockWeights, EngineError, Family, LlamaConfig, LlamaWeights};
 use rayon::prelude::*;
 
@@ -38,7 +41,7 @@ pub(crate) struct Activations {
     pub lora: LoraActivations,
 }
 
-/// `A x` of each fused product.
+/// `scale A x` of each fused product.
 #[derive(Debug, Default)]
 pub(crate) struct LoraActivations {
     pub qkv: Vec<f32>,
@@ -52,6 +55,8 @@ pub(crate) struct LoraActivations {
 pub(crate) struct Workspace {
     pub normed: Vec<f32>,
     pub swiglu: Vec<f32>,
+    /// `A^T` of a fused product.
+    pub a: Vec<f32>,
     /// Queries and keys scaled and turned, beside their values; empty without head norms.
     pub turned: Vec<f32>,
 }
@@ -134,10 +139,9 @@ impl Llama {
     /// The embedding rows of `tokens`.
     pub(crate) fn embed(&self, tokens: &[u32], out: &mut Vec<f32>) {
         let width = self.config().hidden_size;
-        out.clear();
-        for &token in tokens {
-            out.extend_from_slice(&self.weights.embedding[token as usize * width..][..width]);
-        }
+        out.resize(tokens.len() * width, 0.0);
+        let rows = out.par_chunks_exact_mut(width).zip(tokens);
+        rows.for_each(|(out, &token)| self.weights.embedding.read_row(token as usize, out));
     }
 
     /// One block: `x` is the residual stream before it and `out` after it, `[rows, hidden]` each.
@@ -175,7 +179,8 @@ impl Llama {
         work.normed.resize(x.len(), 0.0);
         rms_norm(x, &block.attn_norm, config.rms_norm_eps, &mut acts.attn_inv, &mut work.normed);
         let adapter = Adapter::of(lora, index, Group::Qkv);
-        project(&work.normed, &block.qkv, config.hidden_size, adapter, &mut acts.lora.qkv, &mut acts.qkv);
+        let linears = block.group(Group::Qkv);
+        project(&work.normed, linears, adapter, &mut work.a, &mut acts.lora.qkv, &mut acts.qkv);
         let qkv = self.finish_heads(block, plan.positions, &mut acts.qkv, &mut acts.qk_inv, &mut work.turned);
 
         let queries = Columns { data: qkv, stride: config.qkv_width() };
@@ -189,7 +194,8 @@ impl Llama {
         };
         attend(self.heads(), queries, kv, plan.blocks, &mut acts.attn, &mut acts.log_sums);
         let adapter = Adapter::of(lora, index, Group::O);
-        project(&acts.attn, &block.o, config.q_width(), adapter, &mut acts.lora.o, &mut acts.mid);
+        let linears = block.group(Group::O);
+        project(&acts.attn, linears, adapter, &mut work.a, &mut acts.lora.o, &mut acts.mid);
         add_rows(&mut acts.mid, x);
     }
 
@@ -260,19 +266,14 @@ impl Llama {
         rms_norm(&acts.mid, &block.mlp_norm, config.rms_norm_eps, &mut acts.mlp_inv, &mut work.normed);
         let adapter = Adapter::of(lora, index, Group::GateUp);
         acts.gate_up.resize(rows * 2 * ffn, 0.0);
-        project(
-            &work.normed,
-            &block.gate_up,
-            config.hidden_size,
-            adapter,
-            &mut acts.lora.gate_up,
-            &mut acts.gate_up,
-        );
+        let linears = block.group(Group::GateUp);
+        project(&work.normed, linears, adapter, &mut work.a, &mut acts.lora.gate_up, &mut acts.gate_up);
         work.swiglu.resize(rows * ffn, 0.0);
         swiglu(&acts.gate_up, ffn, &mut work.swiglu);
         let adapter = Adapter::of(lora, index, Group::Down);
         out.resize(rows * config.hidden_size, 0.0);
-        project(&work.swiglu, &block.down, ffn, adapter, &mut acts.lora.down, out);
+        let linears = block.group(Group::Down);
+        project(&work.swiglu, linears, adapter, &mut work.a, &mut acts.lora.down, out);
         add_rows(out, &acts.mid);
     }
 
@@ -293,7 +294,7 @@ impl Llama {
     pub(crate) fn logits(&self, normed: &[f32]) -> Vec<f32> {
         let width = self.config().hidden_size;
         let mut logits = vec![0.0; normed.len() / width * self.config().vocab_size];
-        linear(normed, self.weights.head(), width, &mut logits);
+        linear(normed, self.weights.head(), &mut logits);
         logits
     }
 }
@@ -322,21 +323,40 @@ impl<'a> Adapter<'a> {
     }
 }
 
-/// `out = x w^T + scale * (x A^T) B^T`; `ax` keeps `x A^T`, `[rows, parts * rank]`.
-fn project(x: &[f32], w: &[f32], k: usize, adapter: Option<Adapter<'_>>, ax: &mut Vec<f32>, out: &mut [f32]) {
-    linear(x, w, k, out);
-    let Some(Adapter { group, scale }) = adapter else { return };
-    let (rows, stacked, rank, width) = (x.len() / k, group.stacked(), group.rank(), w.len() / k);
-    ax.resize(rows * stacked, 0.0);
-    linear(x, group.a(), k, ax);
-    for (part, (column, columns, b)) in group.parts().enumerate() {
-        matmul(
-            MatMut::strided(&mut out[column..], rows, columns, width),
-            Write::Add,
-            scale,
-            Mat::strided(&ax[part * rank..], rows, rank, stacked),
-            Mat::new(b, columns, rank).t(),
-        );
+/// `out = x w^T + (scale x A^T) B^T` for the linear layers `w` side by side; `ax` keeps `scale x A^T`,
+/// `[rows, parts * rank]`. `a` is scratch.
+fn project(
+    x: &[f32],
+    linears: &[Panels],
+    adapter: Option<Adapter<'_>>,
+    a: &mut Vec<f32>,
+    ax: &mut Vec<f32>,
+    out: &mut [f32],
+) {
+    let width = linears.iter().map(Panels::n_out).sum();
+    let k = linears[0].n_in();
+    let rows = x.len() / k;
+    let x = Mat::new(x, rows, k);
+    if let Some(Adapter { group, scale }) = adapter {
+        transpose(group.a(), k, a);
+        ax.resize(rows * group.stacked(), 0.0);
+        let term = Term { left: x, right: Factor::Mat(Mat::new(a, k, group.stacked())) };
+        product(MatMut::new(ax, rows, group.stacked()), Write::Set, &[term]);
+        scale_all(ax, scale);
+    }
+    let mut column = 0;
+    for (part, w) in linears.iter().enumerate() {
+        let out = MatMut::strided(&mut out[column..], rows, w.n_out(), width);
+        column += w.n_out();
+        let frozen = Term { left: x, right: Factor::Transposed(w) };
+        match adapter {
+            None => product(out, Write::Set, &[frozen]),
+            Some(Adapter { group, .. }) => {
+                let ax = Mat::strided(&ax[part * group.rank()..], rows, group.rank(), group.stacked());
+                let b = Mat::new(group.b(part), w.n_out(), group.rank());
+                product(out, Write::Set, &[frozen, Term { left: ax, right: Factor::Mat(b.t()) }]);
+            }
+        }
     }
 }
 
@@ -361,20 +381,19 @@ fn check_shapes(weights: &LlamaWeights) -> Result<(), EngineError> {
             reason: format!("{name} has {found} values where the shape says {expected}"),
         })
     };
-    check("embedding".into(), weights.embedding.len(), c.vocab_size * c.hidden_size)?;
-    check("head".into(), weights.head().len(), c.vocab_size * c.hidden_size)?;
+    let check_matrix = |name: String, matrix: &Panels, [n_out, n_in]: [usize; 2]| {
+        check(format!("a row of {name}"), matrix.n_in(), n_in)?;
+        check(format!("a column of {name}"), matrix.n_out(), n_out)
+    };
+    check_matrix("embedding".into(), &weights.embedding, [c.vocab_size, c.hidden_size])?;
+    check_matrix("head".into(), weights.head(), [c.vocab_size, c.hidden_size])?;
     check("norm".into(), weights.norm.len(), c.hidden_size)?;
     check("blocks".into(), weights.blocks.len(), c.num_layers)?;
     for (i, block) in weights.blocks.iter().enumerate() {
-        for (name, found, expected) in [
-            ("attn_norm", block.attn_norm.len(), c.hidden_size),
-            ("qkv", block.qkv.len(), c.qkv_width() * c.hidden_size),
-            ("o", block.o.len(), c.hidden_size * c.q_width()),
-            ("mlp_norm", block.mlp_norm.len(), c.hidden_size),
-            ("gate_up", block.gate_up.len(), 2 * c.intermediate_size * c.hidden_size),
-            ("down", block.down.len(), c.hidden_size * c.intermediate_size),
-        ] {
-            check(format!("{name} of block {i}"), found, expected)?;
+        check(format!("attn_norm of block {i}"), block.attn_norm.len(), c.hidden_size)?;
+        check(format!("mlp_norm of block {i}"), block.mlp_norm.len(), c.hidden_size)?;
+        for module in MODULES {
+            check_matrix(format!("{} of block {i}", module.name), block.linear(module), module.shape(c))?;
         }
         let (biased, normed) = (c.family == Family::Qwen2, c.family == Family::Qwen3);
         for (name, found, expected) in [

@@ -2,6 +2,7 @@
 //!
 //! All parameters lie in one vector, so the optimiser, the gradient's norm and a checkpoint are each one loop.
 
+use crate::kernels::panels::Panels;
 use crate::{BlockWeights, LlamaConfig};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -42,49 +43,59 @@ pub const MODULES: [Module; 7] = [
 ];
 
 impl Module {
-    /// Its first row in its fused matrix, and its shape `[output, input]`.
-    pub(crate) fn rows(&self, config: &LlamaConfig) -> (usize, [usize; 2]) {
+    /// Its place in [`MODULES`].
+    fn index(self) -> usize {
+        self.group.modules().start + self.part
+    }
+
+    /// `[output, input]`.
+    pub(crate) fn shape(self, config: &LlamaConfig) -> [usize; 2] {
         let (input, outputs) = self.group.shape(config);
-        (outputs[..self.part].iter().sum(), [outputs[self.part], input])
+        [outputs[self.part], input]
+    }
+
+    /// Its columns in the output of its fused product.
+    fn columns(self, config: &LlamaConfig) -> Range<usize> {
+        let (_, outputs) = self.group.shape(config);
+        let start = outputs[..self.part].iter().sum();
+        start..start + outputs[self.part]
     }
 }
 
 impl BlockWeights {
-    /// The fused matrix that a linear layer is part of.
-    pub(crate) fn fused(&self, module: Module) -> &[f32] {
-        match module.group {
-            Group::Qkv => &self.qkv,
-            Group::O => &self.o,
-            Group::GateUp => &self.gate_up,
-            Group::Down => &self.down,
-        }
+    /// The linear layers of a fused product.
+    pub(crate) fn group(&self, group: Group) -> &[Panels] {
+        &self.linears[group.modules()]
     }
 
-    /// [`BlockWeights::fused`], to write to.
-    pub(crate) fn fused_mut(&mut self, module: Module) -> &mut [f32] {
-        match module.group {
-            Group::Qkv => &mut self.qkv,
-            Group::O => &mut self.o,
-            Group::GateUp => &mut self.gate_up,
-            Group::Down => &mut self.down,
-        }
+    /// A linear layer, `[output, input]`.
+    pub fn linear(&self, module: Module) -> &Panels {
+        &self.linears[module.index()]
     }
 
-    /// A linear layer's own matrix, and its shape `[output, input]`.
-    pub(crate) fn linear(&self, module: Module, config: &LlamaConfig) -> (&[f32], [usize; 2]) {
-        let (start, shape) = module.rows(config);
-        (&self.fused(module)[start * shape[1]..(start + shape[0]) * shape[1]], shape)
+    /// [`BlockWeights::linear`], to write to.
+    pub(crate) fn linear_mut(&mut self, module: Module) -> &mut Panels {
+        &mut self.linears[module.index()]
     }
 
     /// What is added to a linear layer's output, `[output]`, if it has such a bias.
     pub(crate) fn bias(&self, module: Module, config: &LlamaConfig) -> Option<&[f32]> {
-        let (start, [output, _]) = module.rows(config);
         let bias = self.qkv_bias.as_deref().filter(|_| module.group == Group::Qkv)?;
-        Some(&bias[start..start + output])
+        Some(&bias[module.columns(config)])
     }
 }
 
 impl Group {
+    /// Its linear layers' places in [`MODULES`].
+    fn modules(self) -> Range<usize> {
+        match self {
+            Group::Qkv => 0..3,
+            Group::O => 3..4,
+            Group::GateUp => 4..6,
+            Group::Down => 6..7,
+        }
+    }
+
     /// Width of its input and of each part of its output.
     fn shape(self, config: &LlamaConfig) -> (usize, Vec<usize>) {
         let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
@@ -246,11 +257,6 @@ pub(crate) struct LoraGroup<'a> {
 }
 
 impl<'a> LoraGroup<'a> {
-    /// Width of the input.
-    pub fn input(&self) -> usize {
-        self.layout.input
-    }
-
     /// Rows of the stacked `A`: parts times rank.
     pub fn stacked(&self) -> usize {
         self.layout.outputs.len() * self.rank
@@ -266,16 +272,9 @@ impl<'a> LoraGroup<'a> {
         self.rank
     }
 
-    /// Each part's first output column, width and `B`.
-    pub fn parts(&self) -> impl Iterator<Item = (usize, usize, &'a [f32])> + '_ {
-        let starts = self.layout.outputs.iter().scan(0, |next, &width| {
-            *next += width;
-            Some(*next - width)
-        });
-        starts
-            .zip(&self.layout.outputs)
-            .zip(&self.layout.b)
-            .map(|((start, &width), at)| (start, width, &self.values[at.clone()]))
+    /// `B` of a part, `[output, rank]`.
+    pub fn b(&self, part: usize) -> &'a [f32] {
+        &self.values[self.layout.b[part].clone()]
     }
 
     /// Where the gradients go in a block's gradient: `A`, then each part's `B`.

@@ -155,7 +155,7 @@ impl CandleModel {
         }
         let llama = &self.base.llama;
         let normed = llama.normed_rows(&llama.hidden(self.lora.as_deref(), &forest), &rows);
-        let logprobs = target_logprobs(&normed, llama.weights.head(), llama.config().hidden_size, &targets);
+        let logprobs = target_logprobs(&normed, llama.weights.head(), &targets);
         let mut scored =
             targets.iter().zip(logprobs).map(|(t, logprob)| TokenLogprob { token: t.token, logprob });
         let mut take = |s: &ScoredSequence| scored.by_ref().take(s.tokens.len() - s.start).collect();

@@ -35,8 +35,8 @@ impl PlainLlama {
         let c = weights.config.clone();
         let tensor =
             |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, device)?.to_dtype(dtype);
-        let embedding = tensor(&weights.embedding, &[c.vocab_size, c.hidden_size])?;
-        let head = tensor(weights.head(), &[c.vocab_size, c.hidden_size])?;
+        let embedding = tensor(&weights.embedding.unpack(), &[c.vocab_size, c.hidden_size])?;
+        let head = tensor(&weights.head().unpack(), &[c.vocab_size, c.hidden_size])?;
         let blocks = weights.blocks.iter().map(|block| unfused(&c, block, &tensor)).collect::<Result<_>>()?;
         let biases = weights.blocks.iter().map(|block| biases(&c, block, &tensor)).collect::<Result<_>>()?;
         let lora_vars = lora.layout.tensors().map(|t| {
@@ -209,8 +209,7 @@ fn unfused(
         ("mlp_norm", tensor(&block.mlp_norm, &[c.hidden_size])?),
     ]);
     for module in crate::MODULES {
-        let (values, shape) = block.linear(module, c);
-        parts.insert(module.name, tensor(values, &shape)?);
+        parts.insert(module.name, tensor(&block.linear(module).unpack(), &module.shape(c))?);
     }
     for (name, scale) in [("q_norm", &block.q_norm), ("k_norm", &block.k_norm)] {
         if let Some(scale) = scale {

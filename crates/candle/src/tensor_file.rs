@@ -23,9 +23,9 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EngineEr
 }
 
 /// Writes named `f32` tensors, the same bytes for the same content.
-pub(crate) fn write_f32<'a>(
+pub(crate) fn write_f32<V: AsRef<[f32]>>(
     path: &Path,
-    tensors: impl IntoIterator<Item = (String, Vec<usize>, &'a [f32])>,
+    tensors: impl IntoIterator<Item = (String, Vec<usize>, V)>,
     metadata: HashMap<String, String>,
 ) -> Result<(), EngineError> {
     let failed = |error: safetensors::SafeTensorError| {
@@ -33,7 +33,9 @@ pub(crate) fn write_f32<'a>(
     };
     let owned: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .into_iter()
-        .map(|(name, shape, values)| (name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .map(|(name, shape, values)| {
+            (name, shape, values.as_ref().iter().flat_map(|v| v.to_le_bytes()).collect())
+        })
         .collect();
     let mut views = Vec::with_capacity(owned.len());
     for (name, shape, bytes) in &owned {

@@ -12,10 +12,9 @@ pub mod norm;
 pub mod panels;
 pub mod product;
 pub mod rope;
-pub mod skinny;
 pub mod swiglu;
 mod tile;
-mod transpose;
+pub mod transpose;
 pub mod vector;
 
 /// Rows that one task of an elementwise loop handles.

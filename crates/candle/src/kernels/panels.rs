@@ -25,6 +25,14 @@ pub enum Precision {
     Q8,
 }
 
+impl Precision {
+    /// How the embedding and the head are stored beside linear layers of this precision: never in 8 bits, for
+    /// everything passes through them.
+    pub fn of_tables(self) -> Self {
+        if self == Precision::Q8 { Precision::Bf16 } else { self }
+    }
+}
+
 /// Values along `in` that share a scale.
 const BLOCK: usize = 32;
 

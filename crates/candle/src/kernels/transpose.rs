@@ -1,6 +1,35 @@
-//! Small transposes between cached buffers.
+//! Transposes.
 
 use super::tile::{Isa, TILE_COLUMNS, VECTOR};
+use rayon::prelude::*;
+
+/// `to[j, i] = from[i, j]`; `from`: `[rows, columns]`.
+pub fn transpose(from: &[f32], columns: usize, to: &mut Vec<f32>) {
+    let rows = from.len() / columns;
+    to.resize(from.len(), 0.0);
+    to.par_chunks_mut(VECTOR * rows.max(1)).enumerate().for_each(|(stripe, to)| {
+        let first = stripe * VECTOR;
+        for (i, row) in from.chunks_exact(columns).enumerate() {
+            for (j, to) in to.chunks_exact_mut(rows).enumerate() {
+                to[i] = row[first + j];
+            }
+        }
+    });
+}
+
+/// `to[j, i] += from[i, j]`; `from`: `[rows, columns]`.
+pub fn add_transposed(from: &[f32], columns: usize, to: &mut [f32]) {
+    let rows = from.len() / columns;
+    assert_eq!(from.len(), to.len());
+    to.par_chunks_mut(VECTOR * rows.max(1)).enumerate().for_each(|(stripe, to)| {
+        let first = stripe * VECTOR;
+        for (i, row) in from.chunks_exact(columns).enumerate() {
+            for (j, to) in to.chunks_exact_mut(rows).enumerate() {
+                to[i] += row[first + j];
+            }
+        }
+    });
+}
 
 /// `to[i, j] = from[j, i]` for a square of [`TILE_COLUMNS`], both rows of that width.
 pub(super) fn transpose_square(isa: Isa, from: &[f32], to: &mut [f32]) {
@@ -79,6 +108,22 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matrices_of_any_size() {
+        for (rows, columns) in [(1, 1), (3, 40), (17, 5), (16, 100)] {
+            let from: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let (mut to, mut sum) = (Vec::new(), vec![0.5; rows * columns]);
+            transpose(&from, columns, &mut to);
+            add_transposed(&from, columns, &mut sum);
+            for i in 0..rows {
+                for j in 0..columns {
+                    let expected = from[i * columns + j];
+                    assert_eq!((to[j * rows + i], sum[j * rows + i]), (expected, expected + 0.5));
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_path_moves_every_value_to_its_place() {

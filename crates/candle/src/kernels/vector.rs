@@ -123,6 +123,18 @@ pub fn add_assign(out: &mut [f32], a: &[f32]) {
     );
 }
 
+/// `values[i] *= factor`.
+pub fn scale_all(values: &mut [f32], factor: f32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for value in values {
+                *value *= factor;
+            }
+        },
+    );
+}
+
 /// `ln sum exp x[i]`, the values left as `exp(x - max)` with their sum: `(log_sum, sum)`.
 pub fn softmax_terms(values: &mut [f32]) -> (f32, f32) {
     vectorized(

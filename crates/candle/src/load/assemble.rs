@@ -1,5 +1,6 @@
 //! A model from named tensors, whatever file they come from.
 
+use crate::kernels::panels::{Panels, Precision};
 use crate::{BlockWeights, EngineError, Family, LlamaConfig, LlamaWeights};
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -91,15 +92,17 @@ pub(super) trait TensorSource: Sync {
     fn read(&self, part: Part, name: &str, config: &LlamaConfig) -> Result<Vec<f32>, EngineError>;
 }
 
-/// Reads every tensor of the model. Whether there is a head of its own is for the caller to say.
+/// Reads every tensor of the model; one matrix at a time and thread is held in `f32`. Whether there is a head of its
+/// own is for the caller to say.
 pub(super) fn assemble(
     source: &dyn TensorSource,
     config: LlamaConfig,
     tied: bool,
+    precision: Precision,
 ) -> Result<LlamaWeights, EngineError> {
     config.check().map_err(|e| EngineError::file(source.path(), e.to_string()))?;
     check_tensors(source, &config, tied)?;
-    let reader = Reader { source, config: &config };
+    let reader = Reader { source, config: &config, precision };
     let (rest, blocks) = rayon::join(
         || reader.rest(tied),
         || (0..config.num_layers).into_par_iter().map(|i| reader.block(i)).collect::<Result<Vec<_>, _>>(),
@@ -112,6 +115,7 @@ pub(super) fn assemble(
 struct Reader<'a> {
     source: &'a dyn TensorSource,
     config: &'a LlamaConfig,
+    precision: Precision,
 }
 
 impl Reader<'_> {
@@ -119,34 +123,41 @@ impl Reader<'_> {
         self.source.read(part, &self.source.name(part), self.config)
     }
 
-    #[expect(clippy::type_complexity, reason = "embedding, norm, head; named where it is taken apart")]
-    fn rest(&self, tied: bool) -> Result<(Vec<f32>, Vec<f32>, Option<Vec<f32>>), EngineError> {
-        let head = if tied { None } else { Some(self.read(Part::Head)?) };
-        Ok((self.read(Part::Embedding)?, self.read(Part::Norm)?, head))
+    fn pack(&self, part: Part, precision: Precision) -> Result<Panels, EngineError> {
+        let (rows, columns) = (part.shape(self.config)[0], part.shape(self.config)[1]);
+        Ok(Panels::pack(&self.read(part)?, rows, columns, precision))
+    }
+
+    fn rest(&self, tied: bool) -> Result<(Panels, Vec<f32>, Option<Panels>), EngineError> {
+        let table = |part| self.pack(part, self.precision.of_tables());
+        let head = if tied { None } else { Some(table(Part::Head)?) };
+        Ok((table(Part::Embedding)?, self.read(Part::Norm)?, head))
     }
 
     fn block(&self, index: usize) -> Result<BlockWeights, EngineError> {
         let read = |part| self.read(Part::Block(index, part));
-        let stack = |parts: &[BlockPart], rows: usize| {
-            let mut stacked = Vec::with_capacity(rows * self.config.hidden_size);
-            for &part in parts {
-                stacked.extend_from_slice(&read(part)?);
-            }
-            Ok::<_, EngineError>(stacked)
-        };
+        let pack = |part| self.pack(Part::Block(index, part), self.precision);
         let (biased, normed) = (self.config.family == Family::Qwen2, self.config.family == Family::Qwen3);
         let norm = |part| normed.then(|| read(part)).transpose();
-        let bias = || stack(&[BlockPart::QBias, BlockPart::KBias, BlockPart::VBias], 1);
+        let bias = || {
+            let parts = [read(BlockPart::QBias)?, read(BlockPart::KBias)?, read(BlockPart::VBias)?];
+            Ok::<_, EngineError>(parts.concat())
+        };
         Ok(BlockWeights {
             attn_norm: read(BlockPart::AttnNorm)?,
-            qkv: stack(&[BlockPart::Q, BlockPart::K, BlockPart::V], self.config.qkv_width())?,
+            linears: [
+                pack(BlockPart::Q)?,
+                pack(BlockPart::K)?,
+                pack(BlockPart::V)?,
+                pack(BlockPart::O)?,
+                pack(BlockPart::Gate)?,
+                pack(BlockPart::Up)?,
+                pack(BlockPart::Down)?,
+            ],
             qkv_bias: biased.then(bias).transpose()?,
             q_norm: norm(BlockPart::QNorm)?,
             k_norm: norm(BlockPart::KNorm)?,
-            o: read(BlockPart::O)?,
             mlp_norm: read(BlockPart::MlpNorm)?,
-            gate_up: stack(&[BlockPart::Gate, BlockPart::Up], 2 * self.config.intermediate_size)?,
-            down: read(BlockPart::Down)?,
         })
     }
 }

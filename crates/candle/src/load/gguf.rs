@@ -3,6 +3,7 @@
 use super::Parts;
 use super::assemble::{BlockPart, Part, TensorSource, assemble};
 use super::gguf_tokenizer;
+use crate::kernels::panels::Precision;
 use crate::{EngineError, Family, LlamaConfig, RopeScaling};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
@@ -27,7 +28,7 @@ const FOREIGN: [&str; 9] = [
     "residual_scale",
 ];
 
-pub(super) fn load(path: &Path) -> Result<Parts, EngineError> {
+pub(super) fn load(path: &Path, precision: Precision) -> Result<Parts, EngineError> {
     let mut file = GgufFile::open(path)?;
     let factors = file.take_rope_factors()?;
     let metadata = Metadata { path, content: &file.content };
@@ -36,7 +37,7 @@ pub(super) fn load(path: &Path) -> Result<Parts, EngineError> {
     let config = shape.config(factors)?;
     let tied = !file.content.tensor_infos.contains_key(OUTPUT);
     let (weights, tokenizer) =
-        rayon::join(|| assemble(&file, config, tied), || gguf_tokenizer::tokenizer(&metadata));
+        rayon::join(|| assemble(&file, config, tied, precision), || gguf_tokenizer::tokenizer(&metadata));
     Ok((weights?, tokenizer?))
 }
 

@@ -4,6 +4,7 @@ use super::Parts;
 use super::assemble::{BlockPart, Part, TensorSource, assemble};
 use super::huggingface_config::RawConfig;
 use super::huggingface_tokenizer;
+use crate::kernels::panels::Precision;
 use crate::{EngineError, LlamaConfig};
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
@@ -20,7 +21,7 @@ const SINGLE: &str = "model.safetensors";
 /// A JSON header above this is no header (safetensors' own limit).
 const MAX_HEADER: u64 = 100_000_000;
 
-pub(super) fn load(folder: &Path) -> Result<Parts, EngineError> {
+pub(super) fn load(folder: &Path, precision: Precision) -> Result<Parts, EngineError> {
     let path = folder.join("config.json");
     let raw = RawConfig::read(&path)?;
     let config = raw.config(&path)?;
@@ -30,8 +31,10 @@ pub(super) fn load(folder: &Path) -> Result<Parts, EngineError> {
     if tied {
         source.tensors.remove(HEAD);
     }
-    let (weights, tokenizer) =
-        rayon::join(|| assemble(&source, config, tied), || huggingface_tokenizer::tokenizer(folder));
+    let (weights, tokenizer) = rayon::join(
+        || assemble(&source, config, tied, precision),
+        || huggingface_tokenizer::tokenizer(folder),
+    );
     Ok((weights?, tokenizer?))
 }
 

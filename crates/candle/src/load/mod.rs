@@ -13,6 +13,7 @@ mod huggingface_tokenizer;
 
 pub(crate) use huggingface::read_json;
 
+use crate::kernels::panels::Precision;
 use crate::{ChatTokenizer, EngineError, LlamaWeights};
 use semievol_model::ModelId;
 use sha2::{Digest, Sha256};
@@ -29,7 +30,7 @@ pub struct LoadedModel {
     /// The file's or folder's name, and the beginning of a SHA-256 over weights, shape, tokenizer and template:
     /// `name@0123456789ab`.
     pub id: ModelId,
-    /// The frozen weights, `f32`.
+    /// The frozen weights.
     pub weights: LlamaWeights,
     /// The tokenizer with the chat template.
     pub tokenizer: ChatTokenizer,
@@ -45,26 +46,45 @@ pub struct LoadedModel {
 /// Names the file, and the field or tensor with the value found and the value expected. A broken file is an
 /// error, never a panic.
 pub fn load_model(path: &Path) -> Result<LoadedModel, EngineError> {
+    load_model_as(path, Precision::F32)
+}
+
+/// [`load_model`], the weights kept in a given precision: for models that do not fit into memory in `f32`. Another
+/// precision is another model, and its id says so.
+///
+/// # Errors
+/// As [`load_model`].
+pub fn load_model_as(path: &Path, precision: Precision) -> Result<LoadedModel, EngineError> {
     let (id, parts) = match find_gguf(path)? {
-        Some(file) => rayon::join(|| model_id(path, std::slice::from_ref(&file)), || gguf::load(&file)),
+        Some(file) => {
+            rayon::join(|| model_id(path, std::slice::from_ref(&file)), || gguf::load(&file, precision))
+        }
         None => {
             let files = huggingface::weight_files(path)?;
-            rayon::join(|| model_id(path, &files), || huggingface::load(path))
+            rayon::join(|| model_id(path, &files), || huggingface::load(path, precision))
         }
     };
     let (weights, tokenizer) = parts?;
     check_vocabulary(&weights, &tokenizer, path)?;
-    let id = with_reading(&id?, &weights, &tokenizer);
+    let id = with_reading(&id?, &weights, &tokenizer, precision);
     Ok(LoadedModel { id, weights, tokenizer })
 }
 
 /// The same weights read with another shape, tokenizer or template are another model.
-fn with_reading(id: &ModelId, weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> ModelId {
+fn with_reading(
+    id: &ModelId,
+    weights: &LlamaWeights,
+    tokenizer: &ChatTokenizer,
+    precision: Precision,
+) -> ModelId {
     let (name, weights_digest) = id.as_str().rsplit_once('@').unwrap_or((id.as_str(), ""));
     let mut hasher = Sha256::new();
     hasher.update(weights_digest);
     hasher.update(tokenizer.digest());
     hasher.update(format!("{:?}", weights.config));
+    if precision != Precision::F32 {
+        hasher.update(format!("{precision:?}"));
+    }
     let digest = crate::tokenizer::hex(&hasher.finalize());
     ModelId::new(format!("{name}@{}", &digest[..ID_DIGITS]))
 }
