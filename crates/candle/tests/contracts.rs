@@ -54,8 +54,12 @@ fn small_limits_change_nothing() {
 
 #[test]
 fn generated_tokens_have_the_probability_that_scoring_gives() {
-    let base = tiny();
-    let model = base.with_lora(ModelId::new("adapted"), Some(random_lora(&base, 4, 6)));
+    check_generated(&tiny());
+    ["llama3", "qwen2", "qwen3"].iter().for_each(|name| check_generated(&family(name)));
+}
+
+fn check_generated(base: &BaseModel) {
+    let model = base.with_lora(ModelId::new("adapted"), Some(random_lora(base, 4, 6)));
     let prompts = ["first prompt", "second, longer prompt with more words", "first prompt of another kind"];
     let requests =
         prompts.map(|p| GenerateRequest { max_tokens: 9, ..GenerateRequest::new(Prompt::user(p), Seed(8)) });
@@ -73,14 +77,18 @@ fn generated_tokens_have_the_probability_that_scoring_gives() {
 
 #[test]
 fn a_merged_model_answers_as_base_and_adapter() {
-    let base = tiny();
-    let lora = random_lora(&base, 4, 7);
+    check_merged(&tiny());
+    FAMILIES.iter().for_each(|name| check_merged(&family(name)));
+}
+
+fn check_merged(base: &BaseModel) {
+    let lora = random_lora(base, 4, 7);
     let merged = merge(base.llama.weights(), &lora);
     let folder = tempfile::tempdir().unwrap();
     write_huggingface(folder.path(), &merged, &base.tokenizer).unwrap();
     let reloaded = BaseModel::new(load_model(folder.path()).unwrap()).unwrap();
     let in_memory = BaseModel { llama: Arc::new(Llama::new(merged).unwrap()), ..base.clone() };
-    let ids = [vec![1u32, 5, 9, 77, 31], vec![4, 200]];
+    let ids = [vec![1u32, 5, 9, 77, 31], vec![4, 90]];
     let expected = base.with_lora(ModelId::new("live"), Some(lora)).next_token_logits(&ids);
     for merged in [in_memory, reloaded] {
         let found = merged.with_lora(ModelId::new("merged"), None).next_token_logits(&ids);
@@ -90,6 +98,15 @@ fn a_merged_model_answers_as_base_and_adapter() {
         base.tokenizer.encode_text("round trip, ünïcode"),
         load_model(folder.path()).unwrap().tokenizer.encode_text("round trip, ünïcode")
     );
+}
+
+#[test]
+fn a_gguf_file_with_frequencies_of_its_own_has_no_folder() {
+    let base = family("llama3.gguf");
+    let folder = tempfile::tempdir().unwrap();
+    let error =
+        write_huggingface(folder.path(), base.llama.weights(), &base.tokenizer).unwrap_err().to_string();
+    assert!(error.contains("config.json cannot say"), "{error}");
 }
 
 #[test]

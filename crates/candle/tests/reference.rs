@@ -151,13 +151,68 @@ fn q8_0_logits() {
     }
 }
 
-/// The initial `A` of the SmolLM2 reference: SplitMix64 of the tensor's and the element's number.
-fn formula(k: u64, i: u64, input: usize) -> f32 {
-    let mut z = ((k << 32) + i).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let h = (z ^ (z >> 31)) >> 40;
-    ((h as f64 / f64::from(1 << 24) * 2.0 - 1.0) / (input as f64).sqrt()) as f32
+/// The adapter of the families' references: `A` as SmolLM2's, `B` number `1000 + k` over 10.
+fn formula_lora(config: &semievol_candle::LlamaConfig) -> Lora {
+    let mut lora = Lora::init(config, 4, 8.0, semievol_core::Seed(0));
+    for (at, tensor) in lora.layout.tensors().enumerate() {
+        let (k, root) = (at as u64 / 2, (tensor.shape[1] as f64).sqrt());
+        for (i, value) in lora.values[tensor.at].iter_mut().enumerate() {
+            *value = match tensor.is_b {
+                true => split_mix(1000 + k, i as u64) / 10.0,
+                false => split_mix(k, i as u64) / root,
+            } as f32;
+        }
+    }
+    lora
+}
+
+#[test]
+fn families_logits() {
+    for name in FAMILIES {
+        let folder = fixture("families").join(name);
+        let all: Vec<Vec<u32>> =
+            json(&folder.join("reference.json"))["sequences"].as_array().unwrap().iter().map(ids).collect();
+        let expected = &arrays(&folder.join("reference.safetensors"))["logits"];
+        let found = logits(&family(name), None, &all);
+        for ((found, expected), ids) in found.iter().zip(expected.chunks(found[0].len())).zip(&all) {
+            let off = relative(found, expected);
+            assert!(off < 1e-5, "{name} after {} tokens: {off:e}", ids.len());
+        }
+    }
+}
+
+#[test]
+fn families_loss_and_gradients() {
+    for name in FAMILIES {
+        let (base, folder) = (family(name), fixture("families").join(name));
+        let (facts, reference) =
+            (json(&folder.join("reference.json")), arrays(&folder.join("reference.safetensors")));
+        let (batch, lora) = (sequences(&facts["batch"]), formula_lora(base.llama.config()));
+        let total: f64 = batch.iter().map(Sequence::total_weight).sum();
+        for recompute in [false, true] {
+            let mut grad = vec![0.0; lora.values.len()];
+            let scale = (1.0 / total) as f32;
+            let loss = Pass::new(recompute).accumulate(&base.llama, &lora, &batch, scale, &mut grad) / total;
+            close(loss, facts["loss"].as_f64().unwrap(), 1e-5, name);
+            for tensor in lora.layout.tensors().filter(|tensor| tensor.block == 0) {
+                let off =
+                    relative(&grad[tensor.at.clone()], &reference[&format!("grad.{}", tensor.peft_name())]);
+                assert!(off < 1e-4, "{name}, {}: {off:e}", tensor.peft_name());
+            }
+        }
+    }
+}
+
+#[test]
+fn logits_of_quantised_gguf_files() {
+    let facts = json(&fixture("families/gguf_logits.json"));
+    let reference = arrays(&fixture("families/gguf_logits.safetensors"));
+    for name in ["llama3", "qwen2", "qwen3-k"] {
+        let all: Vec<Vec<u32>> = facts["sequences"][name].as_array().unwrap().iter().map(ids).collect();
+        let found = logits(&family(&format!("{name}.gguf")), None, &all);
+        let off = relative(&found.concat(), &reference[name]);
+        assert!(off < 1e-5, "{name}: {off:e}");
+    }
 }
 
 #[test]
@@ -180,7 +235,7 @@ fn smollm2_logits_and_training_steps() {
     for (k, tensor) in lora.layout.tensors().filter(|t| !t.is_b).enumerate() {
         let input = tensor.shape[1];
         for (i, value) in lora.values[tensor.at].iter_mut().enumerate() {
-            *value = formula(k as u64, i as u64, input);
+            *value = (split_mix(k as u64, i as u64) / (input as f64).sqrt()) as f32;
         }
     }
     let steps = &facts["steps"];

@@ -98,6 +98,45 @@ fn the_tokenizer_of_a_gguf_file_is_that_of_the_folder() {
 }
 
 #[test]
+fn the_recipes_of_llama_3_and_qwen_2_give_the_ids_of_transformers() {
+    for name in ["llama3", "qwen2"] {
+        let expected = format!("families/{name}/odd_tokens.json");
+        for file in [name.to_owned(), format!("{name}.gguf")] {
+            let tokenizer = load_model(&fixture(&format!("families/{file}"))).unwrap().tokenizer;
+            check_odd_strings(&tokenizer, &expected);
+        }
+    }
+}
+
+#[test]
+fn a_gguf_tokenizer_without_a_recipe_is_refused() {
+    let bytes = std::fs::read(fixture("families/qwen2.gguf")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.gguf");
+    let check = |key: &str, from: &str, to: &str, parts: &[&str]| {
+        let at = bytes.windows(key.len()).position(|window| window == key.as_bytes()).unwrap();
+        // After the key: four bytes of type, eight of length, the text.
+        let text = at + key.len() + 12;
+        assert_eq!((&bytes[text..text + from.len()], from.len()), (from.as_bytes(), to.len()));
+        let mut changed = bytes.clone();
+        changed[text..text + to.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(&path, changed).unwrap();
+        let error = load_model(&path).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{part:?} is missing from: {error}");
+        }
+    };
+    let remedy = "Use the Hugging Face folder of the same model";
+    check(
+        "tokenizer.ggml.pre",
+        "qwen2",
+        "tekke",
+        &["tokenizer.ggml.pre is \"tekke\"", "\"llama-bpe\"", remedy],
+    );
+    check("tokenizer.ggml.model", "gpt2", "bert", &["tokenizer.ggml.model is \"bert\"", remedy]);
+}
+
+#[test]
 fn smollm2_has_the_ids_of_transformers() {
     let Some(tokenizer) = smollm2() else { return };
     check_odd_strings(&tokenizer, "smollm2/odd_tokens.json");

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use candle_core::{DType, Device};
-use semievol_candle::{BaseModel, Lora, load_model};
+use semievol_candle::{BaseModel, LlamaConfig, Lora, load_model};
 use semievol_hub::{Hub, HubConfig, Source};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -28,6 +28,23 @@ pub fn arrays(path: &Path) -> Arrays {
 
 pub fn tiny() -> BaseModel {
     BaseModel::new(load_model(&fixture("tiny-llama")).unwrap()).unwrap()
+}
+
+/// The folders below `fixtures/families`.
+pub const FAMILIES: [&str; 5] = ["llama2", "llama3", "mistral", "qwen2", "qwen3"];
+
+/// A model below `fixtures/families`: a folder, or a file with its ending.
+pub fn family(name: &str) -> BaseModel {
+    BaseModel::new(load_model(&fixture(&format!("families/{name}"))).unwrap()).unwrap()
+}
+
+/// Random numbers of the references: the top 24 bits of SplitMix64 of a tensor's and an element's number, in
+/// [-1, 1).
+pub fn split_mix(k: u64, i: u64) -> f64 {
+    let mut z = ((k << 32) + i).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 24) * 2.0 - 1.0
 }
 
 /// The default model, if it is at hand.
@@ -76,7 +93,11 @@ pub fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
 
 /// An adapter with random non-zero `A` and `B`.
 pub fn random_lora(base: &BaseModel, rank: usize, seed: u64) -> Lora {
-    let mut lora = Lora::init(base.llama.config(), rank, 2.0 * rank as f64, semievol_core::Seed(seed));
+    random_lora_for(base.llama.config(), rank, seed)
+}
+
+pub fn random_lora_for(config: &LlamaConfig, rank: usize, seed: u64) -> Lora {
+    let mut lora = Lora::init(config, rank, 2.0 * rank as f64, semievol_core::Seed(seed));
     let mut state = seed;
     for value in lora.values.iter_mut().filter(|value| **value == 0.0) {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
