@@ -426,6 +426,24 @@ fn gguf_metadata_that_changes_the_arithmetic_is_computed_or_refused() {
 }
 
 #[test]
+fn a_gguf_tensor_of_a_type_that_is_not_read_is_refused() {
+    const IQ4_NL: u32 = 20;
+    let mut bytes = std::fs::read(fixture("families/qwen2.gguf")).unwrap();
+    let name = b"blk.1.attn_v.weight";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    // After the name: the number of dimensions, two of them, the type.
+    let kind = at + name.len() + 4 + 2 * 8;
+    bytes[kind..kind + 4].copy_from_slice(&IQ4_NL.to_le_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("iq.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    check_error(
+        &path,
+        &["iq.gguf", "type that is not supported", "20", "Q2_K to Q6_K", "Hugging Face folder"],
+    );
+}
+
+#[test]
 fn rotary_factors_of_a_gguf_file_are_the_scaling_of_its_folder() {
     let (folder, file) = (config("llama3"), config("llama3.gguf"));
     assert!(matches!(&file.rope_scaling, RopeScaling::PerFrequency(factors) if factors.len() == 4));

@@ -241,7 +241,7 @@ impl GgufFile {
         let file = File::open(path).map_err(|e| EngineError::file_source(path, "cannot be opened", e))?;
         refuse_zero_alignment(path)?;
         let content = Content::read(&mut BufReader::new(file))
-            .map_err(|e| EngineError::file_source(path, format!("not a whole GGUF file: {e}"), e))?;
+            .map_err(|e| EngineError::file_source(path, unreadable(&e.to_string()), e))?;
         Ok(GgufFile { path: path.to_path_buf(), content })
     }
 
@@ -268,6 +268,17 @@ impl GgufFile {
     /// Whether the converter put the rows of queries and keys in pairs; it does so for `llama` alone.
     fn pairs_rows(&self, part: Part, config: &LlamaConfig) -> bool {
         config.family == Family::Llama && matches!(part, Part::Block(_, BlockPart::Q | BlockPart::K))
+    }
+}
+
+/// What candle's error means. A type it does not know it reports as it does a broken file.
+fn unreadable(error: &str) -> String {
+    match error.contains("unknown dtype") {
+        true => format!(
+            "has a tensor of a type that is not supported ({error}); supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, \
+             Q5_1, Q8_0, Q2_K to Q6_K. Quantise the model to one of these, or use its Hugging Face folder"
+        ),
+        false => format!("not a whole GGUF file: {error}"),
     }
 }
 
