@@ -174,10 +174,13 @@ fn families_logits() {
             json(&folder.join("reference.json"))["sequences"].as_array().unwrap().iter().map(ids).collect();
         let expected = &arrays(&folder.join("reference.safetensors"))["logits"];
         let found = logits(&family(name), None, &all);
+        let mut worst = 0f64;
         for ((found, expected), ids) in found.iter().zip(expected.chunks(found[0].len())).zip(&all) {
             let off = relative(found, expected);
             assert!(off < 1e-5, "{name} after {} tokens: {off:e}", ids.len());
+            worst = worst.max(off);
         }
+        eprintln!("{name}: logits off by {worst:.1e}");
     }
 }
 
@@ -189,6 +192,7 @@ fn families_loss_and_gradients() {
             (json(&folder.join("reference.json")), arrays(&folder.join("reference.safetensors")));
         let (batch, lora) = (sequences(&facts["batch"]), formula_lora(base.llama.config()));
         let total: f64 = batch.iter().map(Sequence::total_weight).sum();
+        let mut worst = 0f64;
         for recompute in [false, true] {
             let mut grad = vec![0.0; lora.values.len()];
             let scale = (1.0 / total) as f32;
@@ -198,8 +202,10 @@ fn families_loss_and_gradients() {
                 let off =
                     relative(&grad[tensor.at.clone()], &reference[&format!("grad.{}", tensor.peft_name())]);
                 assert!(off < 1e-4, "{name}, {}: {off:e}", tensor.peft_name());
+                worst = worst.max(off);
             }
         }
+        eprintln!("{name}: gradients off by {worst:.1e}");
     }
 }
 
@@ -212,6 +218,7 @@ fn logits_of_quantised_gguf_files() {
         let found = logits(&family(&format!("{name}.gguf")), None, &all);
         let off = relative(&found.concat(), &reference[name]);
         assert!(off < 1e-5, "{name}: {off:e}");
+        eprintln!("{name}.gguf: logits off by {off:.1e}");
     }
 }
 
