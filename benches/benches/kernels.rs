@@ -5,7 +5,8 @@ use semievol_candle::Forest;
 use semievol_candle::kernels::attention::{Attended, Columns, Heads, KeysValues, attend, attend_backward};
 use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul_serial};
 use semievol_candle::kernels::norm::rms_norm;
-use semievol_candle::kernels::skinny::matmul_skinny;
+use semievol_candle::kernels::panels::{Panels, Precision};
+use semievol_candle::kernels::product::{Factor, Term, product};
 use semievol_candle::kernels::swiglu::swiglu;
 use std::hint::black_box;
 
@@ -23,7 +24,7 @@ fn products(c: &mut Criterion) {
     let (x, w) = (wave(ROWS * HIDDEN), wave(2 * FFN * HIDDEN));
     let mut out = vec![0.0; ROWS * 2 * FFN];
     group.throughput(Throughput::Elements((2 * ROWS * 2 * FFN * HIDDEN) as u64));
-    group.bench_function("packed, 256 rows", |b| {
+    group.bench_function("the gemm crate, 256 rows", |b| {
         b.iter(|| {
             let out = MatMut::new(&mut out, ROWS, 2 * FFN);
             matmul_serial(
@@ -35,11 +36,25 @@ fn products(c: &mut Criterion) {
             );
         });
     });
-    for rows in [1, 4, 8] {
-        group.throughput(Throughput::Elements((2 * rows * 2 * FFN * HIDDEN) as u64));
-        group.bench_function(format!("skinny, {rows} rows"), |b| {
+    let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    for precision in [Precision::F32, Precision::Bf16, Precision::Q8] {
+        let panels = Panels::pack(&w, 2 * FFN, HIDDEN, precision);
+        for rows in [1, 8, 32, ROWS] {
+            group.throughput(Throughput::Elements((2 * rows * 2 * FFN * HIDDEN) as u64));
+            let x = Mat::new(&x, rows, HIDDEN);
+            let term = Term { left: x, right: Factor::Transposed(&panels) };
+            group.bench_function(format!("x w^T, {precision:?}, {rows} rows"), |b| {
+                b.iter(|| {
+                    let out = MatMut::new(black_box(&mut out), rows, 2 * FFN);
+                    one_thread.install(|| product(out, Write::Set, &[term]));
+                });
+            });
+        }
+        let (d, mut d_x) = (wave(ROWS * 2 * FFN), vec![0.0; ROWS * HIDDEN]);
+        let term = Term { left: Mat::new(&d, ROWS, 2 * FFN), right: Factor::Plain(&panels) };
+        group.bench_function(format!("d w, {precision:?}, {ROWS} rows"), |b| {
             b.iter(|| {
-                matmul_skinny(&x[..rows * HIDDEN], &w, rows, HIDDEN, black_box(&mut out[..rows * 2 * FFN]))
+                one_thread.install(|| product(MatMut::new(&mut d_x, ROWS, HIDDEN), Write::Set, &[term]))
             });
         });
     }

@@ -8,7 +8,10 @@ use candle_core::quantized::gguf_file::{Content, Value, write};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use common::fixture;
-use semievol_candle::{EngineError, Family, LlamaConfig, LlamaWeights, RopeScaling, load_model};
+use semievol_candle::{
+    EngineError, Family, LlamaConfig, LlamaWeights, MODULES, Precision, RopeScaling, load_model,
+    load_model_as,
+};
 use std::collections::HashMap;
 use std::path::Path;
 use tempfile::TempDir;
@@ -43,26 +46,20 @@ fn check_changed(name: &str, file: &str, change: impl Fn(String) -> String, part
     check_error(folder.path(), parts);
 }
 
-fn tensors<'a>(weights: &'a LlamaWeights) -> Vec<(String, &'a [f32])> {
+fn tensors(weights: &LlamaWeights) -> Vec<(String, Vec<f32>)> {
     let mut all = vec![
-        ("embedding".to_owned(), weights.embedding.as_slice()),
-        ("norm".to_owned(), &weights.norm),
-        ("head".to_owned(), weights.head()),
+        ("embedding".to_owned(), weights.embedding.unpack()),
+        ("norm".to_owned(), weights.norm.clone()),
+        ("head".to_owned(), weights.head().unpack()),
     ];
     for (i, block) in weights.blocks.iter().enumerate() {
-        let parts = [
-            ("attn_norm", &block.attn_norm),
-            ("qkv", &block.qkv),
-            ("o", &block.o),
-            ("mlp_norm", &block.mlp_norm),
-            ("gate_up", &block.gate_up),
-            ("down", &block.down),
-        ];
-        all.extend(parts.map(|(name, values)| (format!("{i}.{name}"), values.as_slice())));
+        let norms = [("attn_norm", &block.attn_norm), ("mlp_norm", &block.mlp_norm)];
+        all.extend(norms.map(|(name, values)| (format!("{i}.{name}"), values.clone())));
+        all.extend(MODULES.map(|module| (format!("{i}.{}", module.name), block.linear(module).unpack())));
         let optional = [("qkv_bias", &block.qkv_bias), ("q_norm", &block.q_norm), ("k_norm", &block.k_norm)];
-        let has =
-            |(name, values): (&str, &'a Option<Vec<f32>>)| Some((format!("{i}.{name}"), values.as_deref()?));
-        all.extend(optional.into_iter().filter_map(has));
+        all.extend(
+            optional.into_iter().filter_map(|(name, values)| Some((format!("{i}.{name}"), values.clone()?))),
+        );
     }
     all
 }
@@ -78,6 +75,18 @@ fn a_gguf_file_holds_the_tensors_of_the_folder_it_was_made_from() {
     }
     assert_ne!(folder.id, file.id);
     assert!(file.id.as_str().starts_with("tiny-llama@"), "{}", file.id);
+}
+
+#[test]
+fn another_precision_is_another_model_and_bf16_loses_nothing_of_bf16() {
+    let path = fixture("tiny-llama-untied-bf16-sharded");
+    let load = |precision| load_model_as(&path, precision).unwrap();
+    let (exact, half, eighth) = (load(Precision::F32), load(Precision::Bf16), load(Precision::Q8));
+    assert_eq!(exact.id, load_model(&path).unwrap().id);
+    assert!(exact.id != half.id && half.id != eighth.id);
+    assert_eq!(tensors(&exact.weights), tensors(&half.weights));
+    assert_ne!(tensors(&exact.weights), tensors(&eighth.weights));
+    assert_eq!(exact.weights.embedding.unpack(), eighth.weights.embedding.unpack());
 }
 
 #[test]
@@ -97,16 +106,14 @@ fn tensors_lie_in_the_documented_order() {
     let stored =
         candle_core::safetensors::load(fixture("tiny-llama").join("model.safetensors"), &Device::Cpu)
             .unwrap();
-    let rows = |names: &[&str]| -> Vec<f32> {
-        let values = |name: &&str| {
-            let name = format!("model.layers.1.{name}.weight");
-            stored[&name].flatten_all().unwrap().to_vec1::<f32>().unwrap()
-        };
-        names.iter().flat_map(values).collect()
+    let values = |name: &str| {
+        let name = format!("model.layers.1.{name}.weight");
+        stored[&name].flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
-    assert_eq!(model.blocks[1].qkv, rows(&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]));
-    assert_eq!(model.blocks[1].gate_up, rows(&["mlp.gate_proj", "mlp.up_proj"]));
-    assert_eq!(model.blocks[1].mlp_norm, rows(&["post_attention_layernorm"]));
+    for module in MODULES {
+        assert_eq!(model.blocks[1].linear(module).unpack(), values(module.name), "{}", module.name);
+    }
+    assert_eq!(model.blocks[1].mlp_norm, values("post_attention_layernorm"));
 }
 
 #[test]
@@ -114,7 +121,7 @@ fn a_sharded_untied_bf16_folder_loads() {
     let path = fixture("tiny-llama-untied-bf16-sharded");
     let model = load_model(&path).unwrap().weights;
     let head = model.head.as_ref().unwrap();
-    assert_eq!(head.len(), model.config.vocab_size * model.config.hidden_size);
+    assert_eq!([head.n_out(), head.n_in()], [model.config.vocab_size, model.config.hidden_size]);
     assert_eq!(model.blocks.len(), model.config.num_layers);
     for (name, values) in tensors(&model) {
         assert!(

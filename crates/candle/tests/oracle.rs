@@ -10,14 +10,17 @@ use common::*;
 use proptest::prelude::*;
 use semievol_candle::optim::norm;
 use semievol_candle::plain::PlainLlama;
-use semievol_candle::{Family, Forest, Llama, LlamaConfig, LlamaWeights, Lora, Pass, RopeScaling, Sequence};
+use semievol_candle::{
+    Family, Forest, Llama, LlamaConfig, LlamaWeights, Lora, Pass, Precision, RopeScaling, Sequence,
+};
 use semievol_core::Seed;
 use std::sync::LazyLock;
 
 /// One of each kind that differs in the passes, all with the vocabulary and context of the first.
-static MODELS: LazyLock<[Llama; 4]> = LazyLock::new(|| {
+static MODELS: LazyLock<[Llama; 6]> = LazyLock::new(|| {
     let tiny = tiny().llama.weights().clone();
-    let random = |config| Llama::new(LlamaWeights::random(config, Seed(6))).unwrap();
+    let stored = |config, precision| Llama::new(LlamaWeights::random(config, Seed(6), precision)).unwrap();
+    let random = |config| stored(config, Precision::F32);
     let scaling = RopeScaling::Llama3 {
         factor: 8.0,
         low_freq_factor: 1.0,
@@ -29,7 +32,9 @@ static MODELS: LazyLock<[Llama; 4]> = LazyLock::new(|| {
         random(LlamaConfig { rope_scaling: scaling, rope_theta: 100.0, ..config() }),
         random(LlamaConfig { family: Family::Qwen2, ..config() }),
         random(LlamaConfig { family: Family::Qwen3, head_dim: 18, ..config() }),
-        Llama::new(tiny).unwrap(),
+        Llama::new(tiny.clone()).unwrap(),
+        stored(config(), Precision::Bf16),
+        stored(config(), Precision::Q8),
     ]
 });
 
@@ -169,7 +174,7 @@ fn weights_without_the_pieces_of_their_family_are_refused() {
         weights.config.family = family;
         Llama::new(weights).unwrap_err().to_string()
     };
-    let [_, qwen2, qwen3, llama] = &*MODELS;
+    let [_, qwen2, qwen3, llama, ..] = &*MODELS;
     assert!(refusal(llama, Family::Qwen2).contains("qkv_bias of block 0 has 0 values"));
     assert!(refusal(llama, Family::Qwen3).contains("q_norm of block 0 has 0 values"));
     assert!(refusal(qwen2, Family::Llama).contains("where the shape says 0"));
