@@ -143,6 +143,33 @@ impl LlamaConfig {
         (0..self.head_dim / 2).map(|i| self.rope_scaling.apply(i, frequency(i))).collect()
     }
 
+    /// The shape as text that does not change between versions: models are told apart by it.
+    pub(crate) fn identity(&self) -> String {
+        let mut text = format!(
+            "LlamaConfig {{ vocab_size: {:?}, hidden_size: {:?}, intermediate_size: {:?}, num_layers: {:?}, \
+             num_heads: {:?}, num_kv_heads: {:?}, head_dim: {:?}, rms_norm_eps: {:?}, rope_theta: {:?}, \
+             max_context: {:?} }}",
+            self.vocab_size,
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_layers,
+            self.num_heads,
+            self.num_kv_heads,
+            self.head_dim,
+            self.rms_norm_eps,
+            self.rope_theta,
+            self.max_context
+        );
+        // What came later is named where it is not the default.
+        if self.family != Family::Llama {
+            text += &format!(" {:?}", self.family);
+        }
+        if self.rope_scaling != RopeScaling::None {
+            text += &format!(" {:?}", self.rope_scaling);
+        }
+        text
+    }
+
     /// Checks that the widths fit together.
     ///
     /// # Errors

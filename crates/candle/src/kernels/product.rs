@@ -30,12 +30,16 @@ pub enum Factor<'a> {
     Mat(Mat<'a>),
 }
 
-/// Rows that go through a panel while it is in the cache.
-const ROWS_AT_ONCE: usize = 256;
-/// Most of the contraction done at once when the right operand is read where it lies.
-const INNER_IN_PLACE: usize = 1536;
-/// The same when it is widened or transposed into a buffer; a multiple of a panel's rows.
+/// Most of the contraction that is done at once: so much of the left rows, of the right panel and of the result
+/// stays in the cache that belongs to a core.
+const INNER: usize = 640;
+/// The same when the right operand is widened or transposed into a buffer; a multiple of a panel's rows.
 const INNER_COPIED: usize = 4 * TILE_COLUMNS;
+/// Rows that go through a panel while it is in the cache, and when it had to be copied there.
+const ROWS: usize = 256;
+const ROWS_COPIED: usize = 512;
+/// Panels that use the same part of the left rows one after the other.
+const PANELS: usize = 4;
 /// Multiply-adds below which threads cost more than they save.
 const SERIAL: usize = 1 << 16;
 
@@ -58,16 +62,17 @@ pub(super) fn product_with(isa: Isa, out: MatMut<'_>, write: Write, terms: &[Ter
         );
     }
     assert!(Isa::available().any(|other| other == isa), "this machine has no {isa:?}");
-    let (n_panels, inner) =
-        (columns.div_ceil(TILE_COLUMNS), terms.iter().map(|term| term.left.cols).sum::<usize>());
+    let inner = terms.iter().map(|term| term.left.cols).sum::<usize>();
     let threads = if rows * columns * inner <= SERIAL { 1 } else { rayon::current_num_threads() };
-    let rows_at_once = rows_at_once(rows, n_panels, threads, terms);
-    let n_tasks = n_panels * rows.div_ceil(rows_at_once);
+    let Grid { panels, groups, rows: rows_each } = Grid::new([rows, columns], threads, terms);
+    let n_panels = columns.div_ceil(TILE_COLUMNS);
+    let n_tasks = groups * rows.div_ceil(rows_each);
     let target = Target { data: out.data.as_mut_ptr(), stride: out.row_stride };
     let work = |scratch: &mut Scratch, task: usize| {
-        let first = task / n_panels * rows_at_once;
-        let (panel, rows) = (task % n_panels, first..(first + rows_at_once).min(rows));
-        let job = Job { isa, panel, rows, columns, write };
+        let (first, group) = (task / groups * rows_each, task % groups);
+        let rows = first..(first + rows_each).min(rows);
+        let panels = group * panels..((group + 1) * panels).min(n_panels);
+        let job = Job { isa, panels, rows, columns, write };
         // SAFETY: `out` is borrowed exclusively and holds all rows and columns; tasks have disjoint ones.
         unsafe { job.run(target, terms, scratch) }
     };
@@ -79,13 +84,29 @@ pub(super) fn product_with(isa: Isa, out: MatMut<'_>, write: Write, terms: &[Ter
     }
 }
 
-/// How many rows make a task: many, for what is read for a panel serves them all; few enough that threads share.
-fn rows_at_once(rows: usize, n_panels: usize, threads: usize, terms: &[Term<'_>]) -> usize {
-    const TASKS_PER_THREAD: usize = 3;
-    let copied = terms.iter().any(|term| !term.right.is_in_place());
-    let most = if copied { rows } else { rows.min(ROWS_AT_ONCE) };
-    let wanted = if threads == 1 { 1 } else { (TASKS_PER_THREAD * threads).div_ceil(n_panels.max(1)) };
-    most.min(rows.div_ceil(wanted)).next_multiple_of(TILE_ROWS).max(TILE_ROWS)
+/// How a product is cut into tasks: into large ones, for what is read serves more rows and columns; into several for
+/// each thread, for threads are not equally fast.
+struct Grid {
+    /// Panels of a task.
+    panels: usize,
+    /// Tasks side by side.
+    groups: usize,
+    /// Rows of a task.
+    rows: usize,
+}
+
+impl Grid {
+    fn new([rows, columns]: [usize; 2], threads: usize, terms: &[Term<'_>]) -> Self {
+        const TASKS_PER_THREAD: usize = 3;
+        let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
+        let n_panels = columns.div_ceil(TILE_COLUMNS).max(1);
+        let copied = terms.iter().any(|term| !term.right.is_in_place());
+        let most = rows.min(if copied { ROWS_COPIED } else { ROWS });
+        let n_row_blocks = rows.div_ceil(most.max(1)).max(wanted.div_ceil(n_panels));
+        let panels = (n_panels * n_row_blocks / wanted).clamp(1, PANELS);
+        let rows = rows.div_ceil(n_row_blocks).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
+        Grid { panels, groups: n_panels.div_ceil(panels), rows }
+    }
 }
 
 impl Factor<'_> {
@@ -173,10 +194,10 @@ unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
 
-/// Some rows of one panel's columns.
+/// Some rows of some panels' columns.
 struct Job {
     isa: Isa,
-    panel: usize,
+    panels: Range<usize>,
     rows: Range<usize>,
     columns: usize,
     write: Write,
@@ -187,52 +208,79 @@ impl Job {
     /// `target` holds the job's rows and columns, and nobody else reads or writes them meanwhile. The machine has the
     /// instruction set, and the terms' shapes fit.
     unsafe fn run(&self, target: Target, terms: &[Term<'_>], scratch: &mut Scratch) {
-        let column = self.panel * TILE_COLUMNS;
-        let width = (self.columns - column).min(TILE_COLUMNS);
         let mut load = self.write == Write::Add;
-        for Term { left, right } in terms {
-            let step = if right.is_in_place() { INNER_IN_PLACE } else { INNER_COPIED };
-            for start in (0..left.cols).step_by(step) {
-                let inner = start..(start + step).min(left.cols);
-                let (chunk, stride) = right.chunk(self.isa, self.panel, width, inner.clone(), scratch);
-                let vectors = width.div_ceil(VECTOR);
-                assert!(chunk.len() >= (inner.len() - 1) * stride + vectors * VECTOR, "a chunk falls short");
-                let ahead = match right {
-                    Factor::Transposed(_) => chunk.len() / VECTOR,
-                    _ => 0,
-                };
-                let n_tiles = self.rows.len().div_ceil(TILE_ROWS);
-                for (i, row) in self.rows.clone().step_by(TILE_ROWS).enumerate() {
-                    let rows = (self.rows.end - row).min(TILE_ROWS);
-                    let first = left.row_stride * row + inner.start * left.col_stride;
-                    let end = first + (rows - 1) * left.row_stride + (inner.len() - 1) * left.col_stride;
-                    assert!(end < left.data.len());
-                    let share = i * ahead / n_tiles..(i + 1) * ahead / n_tiles;
-                    // SAFETY: the asserts put all elements of both operands inside their slices, the caller those
-                    // of the target.
-                    unsafe {
-                        let left = Left {
-                            data: left.data.as_ptr().add(first),
-                            row_stride: left.row_stride,
-                            step: left.col_stride,
-                        };
-                        let right = Right { data: chunk.as_ptr(), stride };
-                        let ahead = Ahead {
-                            // The panel's next part, or the next panel, follows in memory.
-                            data: chunk.as_ptr().wrapping_add(chunk.len() + share.start * VECTOR),
-                            lines: share.len(),
-                        };
-                        let out = Target { data: target.data.add(row * target.stride + column), ..target };
-                        self.tile((rows, width), inner.len(), left, right, out, load, ahead);
-                    }
+        for term in terms {
+            let len = term.left.cols;
+            let step = if term.right.is_in_place() {
+                len.div_ceil(len.div_ceil(INNER).max(1)).next_multiple_of(VECTOR)
+            } else {
+                INNER_COPIED
+            };
+            for start in (0..len).step_by(step.max(1)) {
+                for panel in self.panels.clone() {
+                    // SAFETY: the caller's promise.
+                    unsafe { self.add(target, term, panel, start..(start + step).min(len), load, scratch) }
                 }
                 load = true;
             }
         }
         if !load {
+            let columns =
+                self.panels.start * TILE_COLUMNS..(self.panels.end * TILE_COLUMNS).min(self.columns);
             for row in self.rows.clone() {
                 // SAFETY: the caller's promise.
-                unsafe { target.data.add(row * target.stride + column).write_bytes(0, width) }
+                unsafe { target.data.add(row * target.stride + columns.start).write_bytes(0, columns.len()) }
+            }
+        }
+    }
+
+    /// Adds a part of a term to a panel's columns, or puts it there.
+    ///
+    /// # Safety
+    /// As [`Job::run`].
+    unsafe fn add(
+        &self,
+        target: Target,
+        Term { left, right }: &Term<'_>,
+        panel: usize,
+        inner: Range<usize>,
+        load: bool,
+        scratch: &mut Scratch,
+    ) {
+        let column = panel * TILE_COLUMNS;
+        let width = (self.columns - column).min(TILE_COLUMNS);
+        let (chunk, stride) = right.chunk(self.isa, panel, width, inner.clone(), scratch);
+        assert!(
+            chunk.len() >= (inner.len() - 1) * stride + width.next_multiple_of(VECTOR),
+            "a chunk falls short"
+        );
+        let (next, lines) = match right {
+            Factor::Transposed(w) => (w.n_in() * TILE_COLUMNS, chunk.len() / VECTOR),
+            _ => (0, 0),
+        };
+        let n_tiles = self.rows.len().div_ceil(TILE_ROWS);
+        for (i, row) in self.rows.clone().step_by(TILE_ROWS).enumerate() {
+            let rows = (self.rows.end - row).min(TILE_ROWS);
+            let first = left.row_stride * row + inner.start * left.col_stride;
+            assert!(
+                first + (rows - 1) * left.row_stride + (inner.len() - 1) * left.col_stride < left.data.len()
+            );
+            let share = i * lines / n_tiles..(i + 1) * lines / n_tiles;
+            // SAFETY: the asserts put all elements of both operands inside their slices, the caller those of the
+            // target.
+            unsafe {
+                let left = Left {
+                    data: left.data.as_ptr().add(first),
+                    row_stride: left.row_stride,
+                    step: left.col_stride,
+                };
+                let right = Right { data: chunk.as_ptr(), stride };
+                let ahead = Ahead {
+                    data: chunk.as_ptr().wrapping_add(next + share.start * VECTOR),
+                    lines: share.len(),
+                };
+                let out = Target { data: target.data.add(row * target.stride + column), ..target };
+                self.tile((rows, width), inner.len(), left, right, out, load, ahead);
             }
         }
     }

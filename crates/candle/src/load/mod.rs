@@ -81,7 +81,7 @@ fn with_reading(
     let mut hasher = Sha256::new();
     hasher.update(weights_digest);
     hasher.update(tokenizer.digest());
-    hasher.update(format!("{:?}", weights.config));
+    hasher.update(weights.config.identity());
     if precision != Precision::F32 {
         hasher.update(format!("{precision:?}"));
     }
