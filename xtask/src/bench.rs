@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast the engine trains and reads on this machine, beside the rate of its matrix
 //! products, so that figures from different machines can be compared.
 
+use crate::peers;
 use crate::timing::peak_memory;
 use anyhow::{Context, Result, bail};
 use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul};
@@ -13,20 +14,32 @@ use std::time::Instant;
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Threads to use.
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
+    /// Threads to use: 1 by default, with --peers all.
+    #[arg(long)]
+    threads: Option<usize>,
     /// Sequences of a training step and of a prefill.
     #[arg(long, default_value_t = 8)]
     batch: usize,
     /// Tokens of each sequence; nothing is shared between them.
     #[arg(long, default_value_t = 128)]
     tokens: usize,
-    /// Times each figure is measured after one warm-up; the median is printed.
-    #[arg(long, default_value_t = 5)]
-    repeats: usize,
+    /// Times each figure is measured after one warm-up, 5 by default; with --peers, rounds in which every job is
+    /// run once, 3 by default. The median is printed.
+    #[arg(long)]
+    repeats: Option<usize>,
     /// Keep only block inputs and compute the rest again in the backward pass.
     #[arg(long)]
+    recompute: bool,
+    #[command(flatten)]
+    peers: peers::Args,
+}
+
+/// Options of the engine's own figures, complete.
+struct Options {
+    threads: usize,
+    batch: usize,
+    tokens: usize,
+    repeats: usize,
     recompute: bool,
 }
 
@@ -54,6 +67,16 @@ fn shape() -> LlamaConfig {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
+    if args.peers.peers {
+        return peers::run(&args.peers, args.threads, args.repeats);
+    }
+    let args = &Options {
+        threads: args.threads.unwrap_or(1),
+        batch: args.batch,
+        tokens: args.tokens,
+        repeats: args.repeats.unwrap_or(5),
+        recompute: args.recompute,
+    };
     if args.batch == 0 || args.repeats == 0 || args.tokens <= TARGETS || args.tokens > shape().max_context {
         bail!(
             "--batch and --repeats must be at least 1, and --tokens in {}..={}",
@@ -65,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
     pool.install(|| measure(args))
 }
 
-fn measure(args: &Args) -> Result<()> {
+fn measure(args: &Options) -> Result<()> {
     println!(
         "shape of SmolLM2-135M, random weights; {} x {} tokens, nothing shared, {TARGETS} of each to learn; {} thread(s)",
         args.batch, args.tokens, args.threads
@@ -97,7 +120,7 @@ fn measure(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn report(what: &str, t: &Timing, args: &Args, flops: f64, gemm: f64) {
+fn report(what: &str, t: &Timing, args: &Options, flops: f64, gemm: f64) {
     let rate = (args.batch * args.tokens) as f64 / t.median;
     let share = 100.0 * flops / t.median / 1e9 / gemm;
     println!(
@@ -116,7 +139,7 @@ fn linear_macs(c: &LlamaConfig) -> usize {
     c.num_layers * c.hidden_size * (c.qkv_width() + c.q_width() + 3 * c.intermediate_size)
 }
 
-fn training_step(llama: &Llama, sequences: &[Sequence], args: &Args) -> Timing {
+fn training_step(llama: &Llama, sequences: &[Sequence], args: &Options) -> Timing {
     let mut lora = Lora::init(llama.config(), RANK, 2.0 * RANK as f64, Seed(2));
     let mut grad = vec![0.0; lora.values.len()];
     let (mut pass, mut optimizer) = (Pass::new(args.recompute), AdamW::new(grad.len()));
@@ -129,8 +152,12 @@ fn training_step(llama: &Llama, sequences: &[Sequence], args: &Args) -> Timing {
     })
 }
 
+/// Rows, columns and terms of the products whose rate is measured.
+pub const GEMM_SHAPES: [(usize, usize, usize); 3] =
+    [(1024, 3072, 576), (1024, 576, 1536), (1024, 1024, 1024)];
+
 /// GFLOP/s of the engine's own products at the shapes it uses most.
-fn best_gemm_rate(repeats: usize) -> f64 {
+pub fn best_gemm_rate(repeats: usize) -> f64 {
     let rate = |(m, n, k): (usize, usize, usize)| {
         let (a, b) = (vec![0.5; m * k], vec![0.25; n * k]);
         let mut out = vec![0.0; m * n];
@@ -140,7 +167,7 @@ fn best_gemm_rate(repeats: usize) -> f64 {
         });
         2.0 * (m * n * k) as f64 / timing.least / 1e9
     };
-    [(1024, 3072, 576), (1024, 576, 1536), (1024, 1024, 1024)].map(rate).into_iter().fold(0.0, f64::max)
+    GEMM_SHAPES.map(rate).into_iter().fold(0.0, f64::max)
 }
 
 /// Seconds.

@@ -3,6 +3,7 @@
 mod bench;
 mod experiment;
 mod files;
+mod peers;
 mod progress;
 mod results;
 mod timing;
@@ -23,6 +24,9 @@ enum Command {
     Experiment(experiment::Args),
     Bench(bench::Args),
     Results(results::Args),
+    /// One side of one row of `bench --peers`.
+    #[command(hide = true)]
+    BenchJob(peers::ours::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
         Command::Experiment(args) => experiment::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::BenchJob(args) => peers::ours::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

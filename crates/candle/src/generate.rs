@@ -16,6 +16,8 @@ pub(crate) struct Job {
     pub index: usize,
     pub prompt: Vec<u32>,
     pub request: GenerateRequest,
+    /// The end of a turn is a token like any other.
+    pub ignore_end: bool,
 }
 
 /// A response in the making.
@@ -89,7 +91,7 @@ impl Row<'_> {
     /// The response, if its last token ended it.
     fn finished(&self, base: &BaseModel) -> Option<Generation> {
         let last = self.tokens.last()?.token;
-        let ended = base.tokenizer.is_end(last);
+        let ended = !self.job.ignore_end && base.tokenizer.is_end(last);
         let ids: Vec<u32> = self.tokens.iter().map(|t| t.token).collect();
         let said = base.tokenizer.decode(&ids[..ids.len() - usize::from(ended)]);
         let request = &self.job.request;

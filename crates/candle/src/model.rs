@@ -6,11 +6,12 @@ use crate::kernels::loss::{Target, target_logprobs};
 use crate::llama::Llama;
 use crate::lora::Lora;
 use crate::{ChatTokenizer, EngineError, LoadedModel, adapter};
-use semievol_core::{Prompt, TokenLogprob};
+use semievol_core::{Prompt, Seed, TokenLogprob};
 use semievol_model::{
     Adapter, Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, ModelLoader,
     OnDone, ScoreRequest,
 };
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// How much is computed at once. Results differ between limits by rounding alone.
@@ -112,6 +113,44 @@ impl CandleModel {
         self.base.llama.next_token_logits(self.lora.as_deref(), sequences)
     }
 
+    /// Greedy responses of exactly `new_tokens` ids to prompts given as ids, in their order: the end of a turn
+    /// does not stop them.
+    ///
+    /// # Errors
+    /// If a prompt is empty or leaves no room for the response, or the logits are not finite.
+    #[doc(hidden)] // for the benchmarks, where every engine has to do the same work; no stable interface
+    pub fn generate_ids(&self, prompts: &[Vec<u32>], new_tokens: usize) -> Result<Vec<Vec<u32>>, ModelError> {
+        let mut jobs = Vec::with_capacity(prompts.len());
+        for (index, prompt) in prompts.iter().enumerate() {
+            if prompt.is_empty() || new_tokens == 0 {
+                return Err(ModelError::InvalidRequest { index, reason: "there is nothing to do".into() });
+            }
+            self.check_context(index, prompt.len().saturating_add(new_tokens))?;
+            let request = GenerateRequest {
+                max_tokens: new_tokens,
+                temperature: 0.0,
+                ..GenerateRequest::new(Prompt::default(), Seed(0))
+            };
+            jobs.push(Job { index, prompt: prompt.clone(), request, ignore_end: true });
+        }
+        let mut answers: Vec<Result<Vec<u32>, ModelError>> = prompts.iter().map(|_| Ok(Vec::new())).collect();
+        self.generate_jobs(jobs, &mut |index, result: Result<Generation, ModelError>| {
+            answers[index] = result.map(|said| said.tokens.iter().map(|t| t.token).collect());
+            ControlFlow::Continue(())
+        });
+        answers.into_iter().collect()
+    }
+
+    fn generate_jobs(&self, mut jobs: Vec<Job>, on_done: OnDone<'_, Generation>) {
+        // Neighbours in this order share the longest beginnings.
+        jobs.sort_by(|a, b| a.prompt.cmp(&b.prompt).then(a.index.cmp(&b.index)));
+        for batch in batches(&jobs, self.base.limits) {
+            if generate_batch(&self.base, self.lora.as_deref(), batch, on_done).is_break() {
+                break;
+            }
+        }
+    }
+
     fn check_context(&self, index: usize, needed: usize) -> Result<(), ModelError> {
         let limit = self.base.llama.config().max_context;
         if needed <= limit {
@@ -177,7 +216,7 @@ impl CandleModel {
         let prompt =
             self.base.encode_open(&request.prompt).map_err(|error| backend_source(&self.id, error))?;
         self.check_context(index, prompt.len().saturating_add(request.max_tokens))?;
-        Ok(Job { index, prompt, request: request.clone() })
+        Ok(Job { index, prompt, request: request.clone(), ignore_end: false })
     }
 }
 
@@ -218,12 +257,8 @@ impl LanguageModel for CandleModel {
         on_done: OnDone<'_, Generation>,
     ) -> Result<(), ModelError> {
         let encoded = requests.iter().enumerate().map(|(i, r)| (i, self.encode_job(i, r)));
-        let Some(mut jobs) = keep_good(encoded, on_done) else { return Ok(()) };
-        jobs.sort_by(|a, b| a.prompt.cmp(&b.prompt).then(a.index.cmp(&b.index)));
-        for batch in batches(&jobs, self.base.limits) {
-            if generate_batch(&self.base, self.lora.as_deref(), batch, on_done).is_break() {
-                break;
-            }
+        if let Some(jobs) = keep_good(encoded, on_done) {
+            self.generate_jobs(jobs, on_done);
         }
         Ok(())
     }
