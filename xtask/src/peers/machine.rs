@@ -18,18 +18,21 @@ pub fn describe(threads: usize) -> Vec<String> {
     let flags: Vec<&str> = field("flags").unwrap_or_default().split_whitespace().collect();
     let known: Vec<&str> = INSTRUCTIONS.into_iter().filter(|name| flags.contains(name)).collect();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().unwrap_or("not known");
     vec![
         format!(
             "machine: {}, {cores} cores, {threads} threads used, {}",
             field("model name").unwrap_or("processor not known"),
             known.join(" ")
         ),
-        format!("load average of the minute before: {load}"),
         format!("compiler: {}", compiler().unwrap_or_else(|| "not known".into())),
         format!("date: {}", today()),
     ]
+}
+
+/// Processes that ran or waited to, the mean over the last minute.
+pub fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("not known").to_owned()
 }
 
 fn compiler() -> Option<String> {

@@ -23,10 +23,10 @@ pub struct Args {
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// A GGUF file or a Hugging Face folder.
-    #[arg(long, default_value = "")]
-    model: PathBuf,
-    #[arg(long, default_value = "")]
-    work: PathBuf,
+    #[arg(long)]
+    model: Option<PathBuf>,
+    #[arg(long)]
+    work: Option<PathBuf>,
     /// Take only the first rows; 0 for all.
     #[arg(long, default_value_t = 0)]
     limit: usize,
@@ -79,8 +79,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn load(args: &Args) -> anyhow::Result<(BaseModel, Vec<Row>)> {
-    let rows = workload::read(&args.work, args.limit)?;
-    Ok((BaseModel::new(load_model(&args.model)?)?, rows))
+    let model = args.model.as_deref().context("--model is missing")?;
+    let rows = workload::read(args.work.as_deref().context("--work is missing")?, args.limit)?;
+    Ok((BaseModel::new(load_model(model)?)?, rows))
 }
 
 /// One step on the first batch to warm up, then one on each batch, in the file's order.

@@ -202,48 +202,54 @@ pub struct Comparison {
     pub target: Target,
 }
 
+const fn compare(
+    what: &'static str,
+    [ours, other]: [&'static str; 2],
+    [figure, unit]: [&'static str; 2],
+    target: Target,
+) -> Comparison {
+    Comparison { what, ours, other, figure, unit, target }
+}
+
+const SAMPLES: [&str; 2] = ["samples_per_s", "samples/s"];
+const PROMPTS: [&str; 2] = ["prompts_per_s", "prompts/s"];
+const MEMORY: [&str; 2] = ["peak_memory", "MiB"];
+const THIRD: Target = Target::Below(1.0 / 3.0);
+
 /// The rows of the table but for the share of useful arithmetic, in its order.
-pub const COMPARISONS: [Comparison; 11] = {
-    const fn rate(
-        what: &'static str,
-        ours: &'static str,
-        other: &'static str,
-        unit: &'static str,
-        target: f64,
-    ) -> Comparison {
-        let figure = if unit.as_bytes()[0] == b's' { "samples_per_s" } else { "prompts_per_s" };
-        Comparison { what, ours, other, figure, unit, target: Target::AtLeast(target) }
-    }
-    const fn memory(what: &'static str, other: &'static str) -> Comparison {
-        let (figure, unit, target) = ("peak_memory", "MiB", Target::Below(1.0 / 3.0));
-        Comparison { what, ours: OURS_TRAIN, other, figure, unit, target }
-    }
-    [
-        rate("LoRA step against PEFT as usual", OURS_TRAIN, PEFT_USUAL, "samples/s", 3.5),
-        rate("LoRA step against PEFT tuned", OURS_TRAIN, PEFT_TUNED, "samples/s", 2.8),
-        memory("peak memory of the step against PEFT as usual", PEFT_USUAL),
-        memory("peak memory of the step against PEFT tuned", PEFT_TUNED),
-        rate(
-            "LoRA step, nothing shared, against PEFT tuned",
-            OURS_TRAIN_APART,
-            PEFT_TUNED_APART,
-            "samples/s",
-            1.7,
-        ),
-        rate("scoring against Transformers", OURS_SCORE, HF_SCORE, "prompts/s", 3.0),
-        rate("scoring against llama.cpp with cached prefix", OURS_SCORE, LLAMA_SCORE, "prompts/s", 4.0),
-        rate("generation against llama.cpp, 8 in parallel", OURS_GENERATE, LLAMA_GENERATE, "prompts/s", 2.0),
-        rate("LoRA step, all threads against one", OURS_TRAIN, OURS_TRAIN_1, "samples/s", 1.7),
-        rate(
-            "prefill, nothing shared, all threads against one",
-            OURS_READ_APART,
-            OURS_READ_APART_1,
-            "prompts/s",
-            1.7,
-        ),
-        rate("generation, all threads against one", OURS_GENERATE, OURS_GENERATE_1, "prompts/s", 1.7),
-    ]
-};
+pub const COMPARISONS: [Comparison; 11] = [
+    compare("LoRA step, PEFT as usual", [OURS_TRAIN, PEFT_USUAL], SAMPLES, Target::AtLeast(3.5)),
+    compare("LoRA step, PEFT tuned", [OURS_TRAIN, PEFT_TUNED], SAMPLES, Target::AtLeast(2.8)),
+    compare("its peak memory, PEFT as usual", [OURS_TRAIN, PEFT_USUAL], MEMORY, THIRD),
+    compare("its peak memory, PEFT tuned", [OURS_TRAIN, PEFT_TUNED], MEMORY, THIRD),
+    compare(
+        "LoRA step, nothing shared, PEFT tuned",
+        [OURS_TRAIN_APART, PEFT_TUNED_APART],
+        SAMPLES,
+        Target::AtLeast(1.7),
+    ),
+    compare("scoring, Transformers", [OURS_SCORE, HF_SCORE], PROMPTS, Target::AtLeast(3.0)),
+    compare(
+        "scoring, llama.cpp with cached prefix",
+        [OURS_SCORE, LLAMA_SCORE],
+        PROMPTS,
+        Target::AtLeast(4.0),
+    ),
+    compare(
+        "generation, llama.cpp 8 in parallel",
+        [OURS_GENERATE, LLAMA_GENERATE],
+        PROMPTS,
+        Target::AtLeast(2.0),
+    ),
+    compare("LoRA step, 1 thread", [OURS_TRAIN, OURS_TRAIN_1], SAMPLES, Target::AtLeast(1.7)),
+    compare(
+        "prefill, nothing shared, 1 thread",
+        [OURS_READ_APART, OURS_READ_APART_1],
+        PROMPTS,
+        Target::AtLeast(1.7),
+    ),
+    compare("generation, 1 thread", [OURS_GENERATE, OURS_GENERATE_1], PROMPTS, Target::AtLeast(1.7)),
+];
 
 /// The least share of the best rate of matrix products that a LoRA step's useful arithmetic should reach.
 pub const USEFUL_SHARE: Target = Target::Share(0.6);

@@ -23,7 +23,7 @@ pub fn run(args: &Args, threads: Option<usize>, repeats: Option<usize>) -> anyho
         bail!("--threads and --repeats must be at least 1");
     }
     let started = Instant::now();
-    let about = machine::describe(threads);
+    let mut loads = vec![machine::load_average()];
     let python = Python::new(args.python());
     let places = prepare::places(&args.folder, args.data.as_deref())?;
     let mut bench = Bench {
@@ -42,6 +42,9 @@ pub fn run(args: &Args, threads: Option<usize>, repeats: Option<usize>) -> anyho
     let total = jobs.len() * sizes.rounds;
     for (index, job) in (0..sizes.rounds).flat_map(|_| &jobs).enumerate() {
         bench.measure(job, &format!("[{}/{total}] ", index + 1))?;
+        if (index + 1) % jobs.len() == 0 {
+            loads.push(machine::load_average());
+        }
     }
 
     let notes = bench.notes(&trials, threads);
@@ -59,7 +62,10 @@ pub fn run(args: &Args, threads: Option<usize>, repeats: Option<usize>) -> anyho
         sizes.generate,
         started.elapsed().as_secs_f64() / 60.0
     );
-    for line in notes.into_iter().chain([size]).chain(about).chain(bench.python.describe()) {
+    let load = format!("load average before, and after each round: {}", loads.join(", "));
+    for line in
+        notes.into_iter().chain([size, load]).chain(machine::describe(threads)).chain(bench.python.describe())
+    {
         text += &format!("- {line}\n");
     }
     println!("\n{text}");
@@ -217,7 +223,7 @@ impl Bench {
         }
         let useful = self.samples(plan::OURS_TRAIN, "useful_gflop_per_s");
         if let Some((ours, (best, whose))) = useful.zip(self.best_products()) {
-            let what = format!("useful arithmetic of the LoRA step against the best products ({whose})");
+            let what = format!("useful arithmetic of the LoRA step, {whose}");
             let other = Samples::new([best]).ok_or_else(String::new);
             rows.push(Row { what, unit: "GFLOP/s", ours, other, target: plan::USEFUL_SHARE });
         }
