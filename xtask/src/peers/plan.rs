@@ -32,7 +32,7 @@ impl Sizes {
             let (steps, steps_apart, score, score_apart) = (2, 1, 64, 16);
             Sizes { rounds: 1, steps, steps_apart, score, score_apart, generate: 16, trial: 4 }
         } else {
-            let (steps, steps_apart) = (6, 4);
+            let (steps, steps_apart) = (4, 2);
             let (score, score_apart) = (SHARED, APART / 2);
             Sizes { rounds: 3, steps, steps_apart, score, score_apart, generate: 64, trial: 16 }
         }
