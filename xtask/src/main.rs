@@ -6,6 +6,7 @@ mod files;
 mod peers;
 mod progress;
 mod results;
+mod shapes;
 mod timing;
 
 use clap::{Parser, Subcommand};

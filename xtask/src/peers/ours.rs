@@ -250,6 +250,7 @@ fn dump(args: &Args, value: &Value) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use semievol_candle::{Family, RopeScaling};
 
     #[test]
     fn passes_hold_every_row_once_and_keep_to_the_budget() {
@@ -262,6 +263,8 @@ mod tests {
     #[test]
     fn what_sequences_share_is_counted_once() {
         let config = LlamaConfig {
+            family: Family::Llama,
+            rope_scaling: RopeScaling::None,
             vocab_size: 50,
             hidden_size: 8,
             intermediate_size: 16,
