@@ -29,6 +29,56 @@ impl KvCache {
     }
 }
 
+/// Which rows of a cache are free, in ascending runs that do not touch.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    free: Vec<Range<usize>>,
+}
+
+impl Slots {
+    pub fn new(free: Range<usize>) -> Self {
+        Slots { free: vec![free] }
+    }
+
+    /// The first free run of `len` rows; an empty one for none.
+    pub fn take(&mut self, len: usize) -> Option<Range<usize>> {
+        if len == 0 {
+            return Some(0..0);
+        }
+        let run = self.free.iter_mut().find(|run| run.len() >= len)?;
+        let taken = run.start..run.start + len;
+        run.start = taken.end;
+        self.free.retain(|run| !run.is_empty());
+        Some(taken)
+    }
+
+    /// A run of `len` rows, taken if `others` could be taken after it; those stay free.
+    pub fn take_with(&mut self, len: usize, others: impl Iterator<Item = usize>) -> Option<Range<usize>> {
+        let before = self.free.clone();
+        let taken = self.take(len);
+        let after = self.free.clone();
+        let fits = taken.is_some() && others.into_iter().all(|len| self.take(len).is_some());
+        self.free = if fits { after } else { before };
+        taken.filter(|_| fits)
+    }
+
+    /// Makes a run that was taken free again.
+    pub fn give_back(&mut self, run: Range<usize>) {
+        if run.is_empty() {
+            return;
+        }
+        let at = self.free.partition_point(|free| free.start < run.start);
+        self.free.insert(at, run);
+        self.free.dedup_by(|next, run| {
+            let touches = run.end == next.start;
+            if touches {
+                run.end = next.end;
+            }
+            touches
+        });
+    }
+}
+
 impl CacheSlots<'_> {
     /// Copies the keys and values out of the rows of `qkv` and gives a view of all of the layer's.
     pub fn store(&mut self, layer: usize, qkv: &[f32]) -> KeysValues<'_> {
@@ -41,5 +91,39 @@ impl CacheSlots<'_> {
             }
         }
         KeysValues { columns: Columns { data: &layers[layer], stride }, k_column: 0, v_column: *kv_width }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_nobody_elses_and_all_comes_back(steps in prop::collection::vec((0usize..30, any::<prop::sample::Index>()), 1..60)) {
+            let mut slots = Slots::new(5..105);
+            let mut taken: Vec<Range<usize>> = Vec::new();
+            for (len, index) in steps {
+                match slots.take(len) {
+                    Some(run) => {
+                        prop_assert!(run.len() == len && (len == 0 || (run.start >= 5 && run.end <= 105)));
+                        prop_assert!(taken.iter().all(|other| other.end <= run.start || run.end <= other.start || run.is_empty()));
+                        taken.push(run);
+                    }
+                    None => slots.give_back(taken.swap_remove(index.index(taken.len()))),
+                }
+            }
+            taken.into_iter().for_each(|run| slots.give_back(run));
+            prop_assert_eq!(slots.free, [5..105]);
+        }
+    }
+
+    #[test]
+    fn others_that_do_not_fit_leave_everything_free() {
+        let mut slots = Slots::new(0..10);
+        assert_eq!(slots.take_with(4, [3, 4].into_iter()), None);
+        assert_eq!(slots.take_with(4, [3, 3].into_iter()), Some(0..4));
+        assert_eq!(slots.take(6), Some(4..10));
     }
 }

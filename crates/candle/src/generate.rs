@@ -1,11 +1,12 @@
-//! Sampling responses side by side: shared beginnings of prompts are computed once, finished rows leave.
+//! Sampling responses side by side. What all prompts begin with is computed once; rows that are done leave, and the
+//! next prompts are read in the same pass in which the others get their next token.
 
-use crate::cache::{CacheSlots, KvCache};
-use crate::forest::Forest;
+use crate::cache::{CacheSlots, KvCache, Slots};
+use crate::forest::{Forest, common_prefix, cut};
 use crate::kernels::attention::QueryBlock;
 use crate::llama::{Activations, Plan, Workspace};
 use crate::lora::Lora;
-use crate::model::{BaseModel, not_finite};
+use crate::model::{BaseModel, Limits, not_finite};
 use crate::sampler::Sampler;
 use semievol_core::TokenLogprob;
 use semievol_model::{Finish, GenerateRequest, Generation, OnDone};
@@ -25,66 +26,191 @@ struct Row<'a> {
     job: &'a Job,
     sampler: Sampler,
     tokens: Vec<TokenLogprob>,
-    /// Cache rows of the prompt.
+    /// Cache rows of the prompt, in its order.
     prompt: Vec<Range<usize>>,
-    /// First cache row of the response.
-    first_slot: usize,
+    /// Which of [`Batch::groups`] it was read with.
+    group: usize,
+    /// Cache rows of the response.
+    response: Range<usize>,
 }
 
-/// Answers `jobs`, all of them at once.
-pub(crate) fn generate_batch(
+/// Prompts that were read in one pass.
+struct Group {
+    /// Their cache rows.
+    slots: Range<usize>,
+    /// How many of them are not answered yet.
+    open: usize,
+}
+
+/// Answers `jobs`, of which neighbours share the longest beginnings.
+pub(crate) fn generate_all(
     base: &BaseModel,
     lora: Option<&Lora>,
     jobs: &[Job],
     on_done: OnDone<'_, Generation>,
 ) -> ControlFlow<()> {
-    let prompts: Vec<&[u32]> = jobs.iter().map(|job| &job.prompt[..]).collect();
-    let forest = Forest::pack(&prompts);
-    let capacity = forest.len() + jobs.iter().map(|job| job.request.max_tokens).sum::<usize>();
-    let mut decoder = Decoder::new(base, lora, capacity);
-
-    let ends: Vec<usize> = (0..jobs.len()).flat_map(|i| forest.rows(i).last()).collect();
-    let mut next_slot = forest.len();
-    let mut rows: Vec<Row<'_>> = Vec::with_capacity(jobs.len());
-    for (i, job) in jobs.iter().enumerate() {
-        let sampler = Sampler::new(&job.request);
-        rows.push(Row { job, sampler, tokens: Vec::new(), prompt: forest.spans(i), first_slot: next_slot });
-        next_slot += job.request.max_tokens;
+    let mut batch = Batch::new(base, lora, jobs);
+    while !(batch.waiting.is_empty() && batch.rows.is_empty()) {
+        let mut logits = batch.step();
+        batch.extend_rows(&mut logits, on_done)?;
     }
-    let everything = 0..forest.len();
-    let mut logits =
-        decoder.step(forest.tokens(), forest.positions(), &forest.query_blocks(0), &[everything], &ends);
-    loop {
-        rows = extend_rows(base, rows, &mut logits, on_done)?;
-        if rows.is_empty() {
-            return ControlFlow::Continue(());
+    ControlFlow::Continue(())
+}
+
+/// Rows under way, and jobs that wait for a place.
+struct Batch<'a> {
+    base: &'a BaseModel,
+    decoder: Decoder<'a>,
+    limits: Limits,
+    slots: Slots,
+    /// Cache rows of what all prompts begin with.
+    root: Range<usize>,
+    waiting: &'a [Job],
+    rows: Vec<Row<'a>>,
+    groups: Vec<Group>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(base: &'a BaseModel, lora: Option<&'a Lora>, jobs: &'a [Job]) -> Self {
+        let root = 0..root_len(jobs);
+        let largest = jobs.iter().map(|job| job.prompt.len() - root.len() + job.request.max_tokens).max();
+        let budget = base.limits.tokens_per_batch.saturating_sub(root.len()).max(largest.unwrap_or(0));
+        // No more than all jobs could use.
+        let all =
+            jobs.iter().map(|job| job.prompt.len() - root.len() + job.request.max_tokens).sum::<usize>();
+        let capacity = root.len() + budget.min(all);
+        let mut batch = Batch {
+            base,
+            decoder: Decoder::new(base, lora, capacity),
+            limits: base.limits,
+            slots: Slots::new(root.end..capacity),
+            root,
+            waiting: jobs,
+            rows: Vec::new(),
+            groups: Vec::new(),
+        };
+        if let Some(job) = jobs.first().filter(|_| !batch.root.is_empty()) {
+            let forest = Forest::pack(&[&job.prompt[batch.root.clone()]]);
+            let (blocks, slots) = (forest.query_blocks(0), [batch.root.clone()]);
+            batch.decoder.step(forest.tokens(), forest.positions(), &blocks, &slots, &[]);
         }
-        logits = decoder.decode(&rows);
+        batch
+    }
+
+    /// One pass: the next token of every row, and prompts that are let in. The logits of all rows, the new ones last.
+    fn step(&mut self) -> Vec<f32> {
+        let mut pass = PassInputs::default();
+        for row in &self.rows {
+            row.push_newest(&mut pass);
+        }
+        if let Some((region, admitted)) = self.admit() {
+            let offset = self.root.len();
+            let suffixes: Vec<&[u32]> = admitted.iter().map(|job| &job.prompt[offset..]).collect();
+            let forest = Forest::pack(&suffixes);
+            let first = pass.tokens.len();
+            pass.tokens.extend_from_slice(forest.tokens());
+            pass.positions.extend(forest.positions().iter().map(|position| position + offset as u32));
+            for mut block in forest.query_blocks(region.start) {
+                if !self.root.is_empty() {
+                    block.past.insert(0, self.root.clone());
+                }
+                block.rows = block.rows.start + first..block.rows.end + first;
+                pass.blocks.push(block);
+            }
+            pass.slots.push(region.clone());
+            pass.wanted.extend((0..admitted.len()).filter_map(|i| Some(first + forest.rows(i).last()?)));
+            let group = self.groups.len();
+            for (i, job) in admitted.iter().enumerate() {
+                let spans = forest.spans(i).into_iter().map(|s| s.start + region.start..s.end + region.start);
+                let prompt =
+                    (!self.root.is_empty()).then(|| self.root.clone()).into_iter().chain(spans).collect();
+                let response = self.slots.take(job.request.max_tokens).unwrap_or_default();
+                let (sampler, tokens) = (Sampler::new(&job.request), Vec::new());
+                self.rows.push(Row { job, sampler, tokens, prompt, group, response });
+            }
+            self.groups.push(Group { slots: region, open: admitted.len() });
+        }
+        self.decoder.step(&pass.tokens, &pass.positions, &pass.blocks, &pass.slots, &pass.wanted)
+    }
+
+    /// The next jobs for which there is room, with the cache rows for their prompts. They come in groups, for a prompt
+    /// read by itself shares nothing.
+    fn admit(&mut self) -> Option<(Range<usize>, &'a [Job])> {
+        let most = self.limits.rows.max(1);
+        let places = most.saturating_sub(self.rows.len()).min(self.waiting.len());
+        if places == 0 || (!self.rows.is_empty() && places < (most / 4).clamp(1, self.waiting.len())) {
+            return None;
+        }
+        let offset = self.root.len();
+        let suffix = |i: usize| &self.waiting[i].prompt[offset..];
+        let cost = |i: usize, first: bool| {
+            suffix(i).len() - if first { 0 } else { common_prefix(suffix(i - 1), suffix(i)) }
+        };
+        let mut n = cut(places, self.limits.tokens_per_pass, cost).first()?.len();
+        // What is free may be in pieces: fewer prompts may fit where these do not.
+        while n > 0 {
+            let prompts: usize = (0..n).map(|i| cost(i, i == 0)).sum();
+            let responses = self.waiting[..n].iter().map(|job| job.request.max_tokens);
+            if let Some(region) = self.slots.take_with(prompts, responses) {
+                let (admitted, rest) = self.waiting.split_at(n);
+                self.waiting = rest;
+                return Some((region, admitted));
+            }
+            n /= 2;
+        }
+        None
+    }
+
+    /// Samples one token for every row; rows that are done are reported and leave.
+    fn extend_rows(&mut self, logits: &mut [f32], on_done: OnDone<'_, Generation>) -> ControlFlow<()> {
+        let vocab = self.base.llama.config().vocab_size;
+        let rows = std::mem::take(&mut self.rows);
+        for (mut row, logits) in rows.into_iter().zip(logits.chunks_exact_mut(vocab)) {
+            let token = row.sampler.sample(logits);
+            let done = if token.logprob.is_finite() {
+                row.tokens.push(token);
+                row.finished(self.base).map(Ok)
+            } else {
+                Some(Err(not_finite(&self.base.id, row.job.index)))
+            };
+            match done {
+                None => self.rows.push(row),
+                Some(result) => {
+                    let index = row.job.index;
+                    self.release(row);
+                    on_done(index, result)?;
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn release(&mut self, row: Row<'_>) {
+        self.slots.give_back(row.response);
+        let group = &mut self.groups[row.group];
+        group.open -= 1;
+        if group.open == 0 {
+            self.slots.give_back(group.slots.clone());
+        }
     }
 }
 
-/// Samples one token for every row; rows that are done are reported and leave.
-fn extend_rows<'a>(
-    base: &BaseModel,
-    rows: Vec<Row<'a>>,
-    logits: &mut [f32],
-    on_done: OnDone<'_, Generation>,
-) -> ControlFlow<(), Vec<Row<'a>>> {
-    let vocab = base.llama.config().vocab_size;
-    let mut alive = Vec::with_capacity(rows.len());
-    for (mut row, logits) in rows.into_iter().zip(logits.chunks_exact_mut(vocab)) {
-        let token = row.sampler.sample(logits);
-        if !token.logprob.is_finite() {
-            on_done(row.job.index, Err(not_finite(&base.id, row.job.index)))?;
-            continue;
-        }
-        row.tokens.push(token);
-        match row.finished(base) {
-            Some(generation) => on_done(row.job.index, Ok(generation))?,
-            None => alive.push(row),
-        }
-    }
-    ControlFlow::Continue(alive)
+/// How many tokens all prompts begin with; each keeps one for itself, whose logits are wanted.
+fn root_len(jobs: &[Job]) -> usize {
+    let ([first, .., last], Some(shortest)) = (jobs, jobs.iter().map(|job| job.prompt.len()).min()) else {
+        return 0;
+    };
+    common_prefix(&first.prompt, &last.prompt).min(shortest.saturating_sub(1))
+}
+
+/// Tokens of a pass, where they stand and what is wanted of them.
+#[derive(Default)]
+struct PassInputs {
+    tokens: Vec<u32>,
+    positions: Vec<u32>,
+    blocks: Vec<QueryBlock>,
+    slots: Vec<Range<usize>>,
+    wanted: Vec<usize>,
 }
 
 impl Row<'_> {
@@ -107,16 +233,18 @@ impl Row<'_> {
         }
     }
 
-    /// How the newest token attends: to the prompt, to the response so far, to itself.
-    fn query_block(&self, row: usize) -> QueryBlock {
-        let own = self.first_slot + self.tokens.len() - 1;
+    /// The newest token: it sees the prompt, the response so far and itself.
+    fn push_newest(&self, pass: &mut PassInputs) {
+        let Some(newest) = self.tokens.last() else { return };
+        let (row, answered) = (pass.tokens.len(), self.tokens.len() - 1);
+        let own = self.response.start + answered;
         let mut past = self.prompt.clone();
-        past.push(self.first_slot..own);
-        QueryBlock { rows: row..row + 1, past, own }
-    }
-
-    fn position(&self) -> u32 {
-        (self.job.prompt.len() + self.tokens.len() - 1) as u32
+        past.push(self.response.start..own);
+        pass.tokens.push(newest.token);
+        pass.positions.push((self.job.prompt.len() + answered) as u32);
+        pass.blocks.push(QueryBlock { rows: row..row + 1, past, own });
+        pass.slots.push(own..own + 1);
+        pass.wanted.push(row);
     }
 }
 
@@ -133,16 +261,6 @@ impl<'a> Decoder<'a> {
     fn new(base: &'a BaseModel, lora: Option<&'a Lora>, capacity: usize) -> Self {
         let cache = KvCache::new(base.llama.config(), capacity);
         Decoder { base, lora, cache, acts: Activations::default(), work: Workspace::default() }
-    }
-
-    /// One token more for every row; its logits.
-    fn decode(&mut self, rows: &[Row<'_>]) -> Vec<f32> {
-        let tokens: Vec<u32> = rows.iter().filter_map(|row| row.tokens.last()).map(|t| t.token).collect();
-        let positions: Vec<u32> = rows.iter().map(Row::position).collect();
-        let blocks: Vec<QueryBlock> = rows.iter().enumerate().map(|(i, row)| row.query_block(i)).collect();
-        let slots: Vec<Range<usize>> = blocks.iter().map(|block| block.own..block.own + 1).collect();
-        let wanted: Vec<usize> = (0..rows.len()).collect();
-        self.step(&tokens, &positions, &blocks, &slots, &wanted)
     }
 
     /// Runs `tokens` through the model, their keys and values going to `slots`; the logits after `wanted` rows.

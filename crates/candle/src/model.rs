@@ -1,7 +1,7 @@
 //! [`LanguageModel`] of this process: closed sets scored over their token tree, responses sampled.
 
 use crate::forest::{Forest, common_prefix, cut};
-use crate::generate::{Job, generate_batch};
+use crate::generate::{Job, generate_all};
 use crate::kernels::loss::{Target, target_logprobs};
 use crate::llama::Llama;
 use crate::lora::Lora;
@@ -17,9 +17,10 @@ use std::sync::Arc;
 /// How much is computed at once. Results differ between limits by rounding alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most tokens of one scoring pass, shared beginnings not counted twice.
+    /// Most tokens read in one pass, shared beginnings not counted twice.
     pub tokens_per_pass: usize,
-    /// Most tokens of prompts and responses that are generated side by side, counted likewise.
+    /// Most tokens of prompts and responses that are kept while responses are generated, counted likewise; one request
+    /// that is longer gets what it needs.
     pub tokens_per_batch: usize,
     /// Most responses that are generated side by side; 0 counts as 1.
     pub rows: usize,
@@ -144,11 +145,8 @@ impl CandleModel {
     fn generate_jobs(&self, mut jobs: Vec<Job>, on_done: OnDone<'_, Generation>) {
         // Neighbours in this order share the longest beginnings.
         jobs.sort_by(|a, b| a.prompt.cmp(&b.prompt).then(a.index.cmp(&b.index)));
-        for batch in batches(&jobs, self.base.limits) {
-            if generate_batch(&self.base, self.lora.as_deref(), batch, on_done).is_break() {
-                break;
-            }
-        }
+        // Whether the receiver broke off is its own affair.
+        let _ = generate_all(&self.base, self.lora.as_deref(), &jobs, on_done);
     }
 
     fn check_context(&self, index: usize, needed: usize) -> Result<(), ModelError> {
@@ -302,17 +300,6 @@ fn keep_good<A, T>(
         }
     }
     Some(good)
-}
-
-/// Cuts sorted jobs into batches whose prompts, shared beginnings counted once, and longest responses keep to
-/// the limits, at least one job each.
-fn batches(jobs: &[Job], limits: Limits) -> Vec<&[Job]> {
-    let cost = |i: usize, first: bool| {
-        let shared = if first { 0 } else { common_prefix(&jobs[i - 1].prompt, &jobs[i].prompt) };
-        jobs[i].prompt.len() - shared + jobs[i].request.max_tokens
-    };
-    let runs = cut(jobs.len(), limits.tokens_per_batch, cost);
-    runs.into_iter().flat_map(|run| jobs[run].chunks(limits.rows.max(1))).collect()
 }
 
 /// Cuts sorted requests into runs whose packed length is at most `budget`, at least one request each.

@@ -53,6 +53,29 @@ fn small_limits_change_nothing() {
 }
 
 #[test]
+fn rows_come_and_go_as_places_and_memory_allow() {
+    let base = tiny();
+    let requests: Vec<GenerateRequest> = (0..25)
+        .map(|i| {
+            let text =
+                format!("Say {} of {}", ["one", "two words", "a number"][i % 3], "more ".repeat(i * 5 % 7));
+            let request = GenerateRequest::new(Prompt::user(text), Seed(i as u64));
+            GenerateRequest { max_tokens: 1 + i * 3 % 11, temperature: 0.7, ..request }
+        })
+        .collect();
+    let said = |limits| {
+        let model = BaseModel { limits, ..base.clone() }.load(None).unwrap();
+        model.generate(&requests).unwrap().into_iter().map(|g| g.unwrap().text).collect::<Vec<_>>()
+    };
+    let together = said(Limits { tokens_per_pass: 1 << 12, tokens_per_batch: 1 << 13, rows: 25 });
+    for (tokens_per_pass, tokens_per_batch, rows) in
+        [(20, 1 << 13, 5), (1 << 12, 90, 8), (30, 60, 3), (1, 1, 1)]
+    {
+        assert_eq!(said(Limits { tokens_per_pass, tokens_per_batch, rows }), together);
+    }
+}
+
+#[test]
 fn generated_tokens_have_the_probability_that_scoring_gives() {
     check_generated(&tiny());
     ["llama3", "qwen2", "qwen3"].iter().for_each(|name| check_generated(&family(name)));

@@ -35,6 +35,10 @@ pub enum Factor<'a> {
 const INNER: usize = 640;
 /// The same when the right operand is widened or transposed into a buffer; a multiple of a panel's rows.
 const INNER_COPIED: usize = 4 * TILE_COLUMNS;
+/// The same for few rows, as in the gradients of LoRA's matrices, when the right operand is read about once: so few of
+/// its rows that a task's panels are read side by side.
+const INNER_FEW_ROWS: usize = 32;
+const FEW_ROWS: usize = 64;
 /// Rows that go through a panel while it is in the cache, and when it had to be copied there.
 const ROWS: usize = 256;
 const ROWS_COPIED: usize = 512;
@@ -211,10 +215,10 @@ impl Job {
         let mut load = self.write == Write::Add;
         for term in terms {
             let len = term.left.cols;
-            let step = if term.right.is_in_place() {
-                len.div_ceil(len.div_ceil(INNER).max(1)).next_multiple_of(VECTOR)
-            } else {
-                INNER_COPIED
+            let step = match term.right {
+                right if !right.is_in_place() => INNER_COPIED,
+                Factor::Mat(_) if self.rows.len() <= FEW_ROWS => INNER_FEW_ROWS,
+                _ => len.div_ceil(len.div_ceil(INNER).max(1)).next_multiple_of(VECTOR),
             };
             for start in (0..len).step_by(step.max(1)) {
                 for panel in self.panels.clone() {
