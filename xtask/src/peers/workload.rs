@@ -28,7 +28,7 @@ pub fn write(file: &Path, rows: &[Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads what [`write`] wrote; the first `limit` rows, or all for 0.
+/// Reads what [`write()`] wrote; the first `limit` rows, or all for 0.
 pub fn read(file: &Path, limit: usize) -> anyhow::Result<Vec<Row>> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let lines = text.lines().take(if limit > 0 { limit } else { usize::MAX });

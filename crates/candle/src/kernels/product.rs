@@ -1,7 +1,7 @@
 //! Sums of matrix products, on all threads: `out = a b + c d + ...`.
 //!
 //! A LoRA layer is such a sum (`x W^T + (A x) B^T`), forward and backward; made in one pass, `out` is written once. The
-//! bits of a row depend on that row alone (see [`super::tile`]): batches may be cut and packed at will.
+//! bits of a row depend on that row alone (see `tile.rs`): batches may be cut and packed at will.
 
 use super::aligned::Aligned;
 use super::gemm::{Mat, MatMut, Write};
@@ -101,7 +101,7 @@ struct Grid {
 
 impl Grid {
     fn new([rows, columns]: [usize; 2], threads: usize, terms: &[Term<'_>]) -> Self {
-        const TASKS_PER_THREAD: usize = 3;
+        const TASKS_PER_THREAD: usize = 6;
         let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
         let n_panels = columns.div_ceil(TILE_COLUMNS).max(1);
         let copied = terms.iter().any(|term| !term.right.is_in_place());
