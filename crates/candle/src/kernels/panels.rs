@@ -65,26 +65,22 @@ impl Panels {
         assert_eq!(w.len(), n_out * n_in, "a matrix of {n_out} x {n_in}");
         let n_panels = n_out.div_ceil(TILE_COLUMNS);
         let (each, n_blocks) = (n_in * TILE_COLUMNS, n_in.div_ceil(BLOCK));
-        let rows = |panel: usize| panel * TILE_COLUMNS..((panel + 1) * TILE_COLUMNS).min(n_out);
-        let spread = |panel: usize, mut put: Box<dyn FnMut(usize, f32) + '_>| {
-            for (lane, row) in rows(panel).enumerate() {
-                for (i, &value) in w[row * n_in..(row + 1) * n_in].iter().enumerate() {
-                    put(i * TILE_COLUMNS + lane, value);
-                }
-            }
+        let rows = |panel: usize| {
+            let rows = panel * TILE_COLUMNS..((panel + 1) * TILE_COLUMNS).min(n_out);
+            rows.map(|row| &w[row * n_in..(row + 1) * n_in]).enumerate()
         };
         let values = match precision {
             Precision::F32 => {
                 let mut values = Aligned::zeros(n_panels * each);
-                let panels = values.as_mut_slice().par_chunks_mut(each.max(1)).enumerate();
-                panels.for_each(|(panel, to)| spread(panel, Box::new(|at, value| to[at] = value)));
+                values.as_mut_slice().par_chunks_mut(each.max(1)).enumerate().for_each(|(panel, to)| {
+                    rows(panel).for_each(|(lane, row)| spread(row, lane, to, |x| x));
+                });
                 Values::F32(values)
             }
             Precision::Bf16 => {
                 let mut values = vec![bf16::ZERO; n_panels * each];
-                let panels = values.par_chunks_mut(each.max(1)).enumerate();
-                panels.for_each(|(panel, to)| {
-                    spread(panel, Box::new(|at, value| to[at] = bf16::from_f32(value)));
+                values.par_chunks_mut(each.max(1)).enumerate().for_each(|(panel, to)| {
+                    rows(panel).for_each(|(lane, row)| spread(row, lane, to, bf16::from_f32));
                 });
                 Values::Bf16(values)
             }
@@ -94,17 +90,13 @@ impl Panels {
                 let panels = values.par_chunks_mut(each.max(1));
                 let scaled = scales.par_chunks_mut((n_blocks * TILE_COLUMNS).max(1));
                 panels.zip(scaled).enumerate().for_each(|(panel, (values, scales))| {
-                    for (lane, row) in rows(panel).enumerate() {
-                        let row = &w[row * n_in..(row + 1) * n_in];
-                        for (block, from) in row.chunks(BLOCK).enumerate() {
-                            let most = from.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-                            let scale = most / 127.0;
-                            scales[block * TILE_COLUMNS + lane] = scale;
+                    for (lane, row) in rows(panel) {
+                        let blocks = row.chunks(BLOCK).zip(values.chunks_mut(BLOCK * TILE_COLUMNS));
+                        for ((from, to), scales) in blocks.zip(scales.chunks_mut(TILE_COLUMNS)) {
+                            let scale = from.iter().fold(0.0f32, |most, x| most.max(x.abs())) / 127.0;
                             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                            for (i, x) in from.iter().enumerate() {
-                                values[(block * BLOCK + i) * TILE_COLUMNS + lane] =
-                                    (x * inverse).round() as i8;
-                            }
+                            scales[lane] = scale;
+                            spread(from, lane, to, |x| (x * inverse).round() as i8);
                         }
                     }
                 });
@@ -230,6 +222,13 @@ impl Panels {
                 );
             }
         }
+    }
+}
+
+/// Puts a row where it stands in its panel.
+fn spread<T>(row: &[f32], lane: usize, panel: &mut [T], stored: impl Fn(f32) -> T) {
+    for (&value, to) in row.iter().zip(panel.chunks_mut(TILE_COLUMNS)) {
+        to[lane] = stored(value);
     }
 }
 
