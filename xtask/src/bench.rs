@@ -71,8 +71,16 @@ pub fn run(args: &Args) -> Result<()> {
         recompute: args.recompute,
     };
     let most = args.shape.config().max_context;
-    if args.batch == 0 || args.repeats == 0 || args.tokens <= TARGETS || args.tokens > most {
-        bail!("--batch and --repeats must be at least 1, and --tokens in {}..={most}", TARGETS + 1);
+    if args.batch == 0
+        || args.repeats == 0
+        || args.threads == 0
+        || args.tokens <= TARGETS
+        || args.tokens > most
+    {
+        bail!(
+            "--batch, --repeats and --threads must be at least 1, and --tokens in {}..={most}",
+            TARGETS + 1
+        );
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads).build().context("no thread pool")?;
     pool.install(|| measure(args))

@@ -178,10 +178,7 @@ struct BlockBackward<'a> {
 
 impl BlockBackward<'_> {
     fn adapter(&self, group: Group) -> Adapter<'_> {
-        Adapter {
-            group: self.lora.layout.group(&self.lora.values, self.index, group),
-            scale: self.lora.scale,
-        }
+        Adapter::new(self.lora, self.index, group)
     }
 
     fn feed_forward(&mut self) {

@@ -52,14 +52,14 @@ impl Slots {
         Some(taken)
     }
 
-    /// A run of `len` rows, taken if `others` could be taken after it; those stay free.
-    pub fn take_with(&mut self, len: usize, others: impl Iterator<Item = usize>) -> Option<Range<usize>> {
+    /// A run of each length, or nothing.
+    pub fn take_all(&mut self, lens: impl IntoIterator<Item = usize>) -> Option<Vec<Range<usize>>> {
         let before = self.free.clone();
-        let taken = self.take(len);
-        let after = self.free.clone();
-        let fits = taken.is_some() && others.into_iter().all(|len| self.take(len).is_some());
-        self.free = if fits { after } else { before };
-        taken.filter(|_| fits)
+        let taken: Option<Vec<_>> = lens.into_iter().map(|len| self.take(len)).collect();
+        if taken.is_none() {
+            self.free = before;
+        }
+        taken
     }
 
     /// Makes a run that was taken free again.
@@ -120,10 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn others_that_do_not_fit_leave_everything_free() {
+    fn all_or_nothing_is_taken() {
         let mut slots = Slots::new(0..10);
-        assert_eq!(slots.take_with(4, [3, 4].into_iter()), None);
-        assert_eq!(slots.take_with(4, [3, 3].into_iter()), Some(0..4));
-        assert_eq!(slots.take(6), Some(4..10));
+        assert_eq!(slots.take_all([4, 3, 4]), None);
+        assert_eq!(slots.take_all([4, 3, 3]), Some(vec![0..4, 4..7, 7..10]));
+        assert_eq!(slots.take(1), None);
     }
 }

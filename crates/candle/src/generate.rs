@@ -103,7 +103,7 @@ impl<'a> Batch<'a> {
         for row in &self.rows {
             row.push_newest(&mut pass);
         }
-        if let Some((region, admitted)) = self.admit() {
+        if let Some((region, responses, admitted)) = self.admit() {
             let offset = self.root.len();
             let suffixes: Vec<&[u32]> = admitted.iter().map(|job| &job.prompt[offset..]).collect();
             let forest = Forest::pack(&suffixes);
@@ -118,13 +118,13 @@ impl<'a> Batch<'a> {
                 pass.blocks.push(block);
             }
             pass.slots.push(region.clone());
-            pass.wanted.extend((0..admitted.len()).filter_map(|i| Some(first + forest.rows(i).last()?)));
+            let last = |i| forest.rows(i).last().expect("a prompt has a token of its own");
+            pass.wanted.extend((0..admitted.len()).map(|i| first + last(i)));
             let group = self.groups.len();
-            for (i, job) in admitted.iter().enumerate() {
+            for (i, (job, response)) in admitted.iter().zip(responses).enumerate() {
                 let spans = forest.spans(i).into_iter().map(|s| s.start + region.start..s.end + region.start);
                 let prompt =
                     (!self.root.is_empty()).then(|| self.root.clone()).into_iter().chain(spans).collect();
-                let response = self.slots.take(job.request.max_tokens).unwrap_or_default();
                 let (sampler, tokens) = (Sampler::new(&job.request), Vec::new());
                 self.rows.push(Row { job, sampler, tokens, prompt, group, response });
             }
@@ -133,12 +133,14 @@ impl<'a> Batch<'a> {
         self.decoder.step(&pass.tokens, &pass.positions, &pass.blocks, &pass.slots, &pass.wanted)
     }
 
-    /// The next jobs for which there is room, with the cache rows for their prompts. They come in groups, for a prompt
-    /// read by itself shares nothing.
-    fn admit(&mut self) -> Option<(Range<usize>, &'a [Job])> {
+    /// The next jobs for which there is room, with the cache rows of their prompts and of each response. They come in
+    /// groups, for a prompt read by itself shares nothing.
+    #[expect(clippy::type_complexity, reason = "named where it is taken apart")]
+    fn admit(&mut self) -> Option<(Range<usize>, Vec<Range<usize>>, &'a [Job])> {
         let most = self.limits.rows.max(1);
         let places = most.saturating_sub(self.rows.len()).min(self.waiting.len());
-        if places == 0 || (!self.rows.is_empty() && places < (most / 4).clamp(1, self.waiting.len())) {
+        let least = if self.rows.is_empty() { 1 } else { (most / 4).clamp(1, self.waiting.len().max(1)) };
+        if places < least {
             return None;
         }
         let offset = self.root.len();
@@ -147,16 +149,18 @@ impl<'a> Batch<'a> {
             suffix(i).len() - if first { 0 } else { common_prefix(suffix(i - 1), suffix(i)) }
         };
         let mut n = cut(places, self.limits.tokens_per_pass, cost).first()?.len();
+        // One prompt may fill a pass, or memory.
+        let least = least.min(n);
         // What is free may be in pieces: fewer prompts may fit where these do not.
-        while n > 0 {
+        while n >= least {
             let prompts: usize = (0..n).map(|i| cost(i, i == 0)).sum();
             let responses = self.waiting[..n].iter().map(|job| job.request.max_tokens);
-            if let Some(region) = self.slots.take_with(prompts, responses) {
+            if let Some(mut taken) = self.slots.take_all(std::iter::once(prompts).chain(responses)) {
                 let (admitted, rest) = self.waiting.split_at(n);
                 self.waiting = rest;
-                return Some((region, admitted));
+                return Some((taken.remove(0), taken, admitted));
             }
-            n /= 2;
+            n -= 1;
         }
         None
     }
@@ -218,6 +222,10 @@ impl Row<'_> {
     fn finished(&self, base: &BaseModel) -> Option<Generation> {
         let last = self.tokens.last()?.token;
         let ended = !self.job.ignore_end && base.tokenizer.is_end(last);
+        let full = self.tokens.len() == self.job.request.max_tokens;
+        if !ended && !full && self.job.request.stop.is_empty() {
+            return None;
+        }
         let ids: Vec<u32> = self.tokens.iter().map(|t| t.token).collect();
         let said = base.tokenizer.decode(&ids[..ids.len() - usize::from(ended)]);
         let request = &self.job.request;
@@ -228,7 +236,7 @@ impl Row<'_> {
         match stop {
             Some(at) => done(&said[..at], Finish::Stop),
             None if ended => done(&said, Finish::Stop),
-            None if self.tokens.len() == request.max_tokens => done(&said, Finish::Length),
+            None if full => done(&said, Finish::Length),
             None => None,
         }
     }

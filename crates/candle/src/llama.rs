@@ -100,6 +100,9 @@ impl Llama {
     /// # Panics
     /// If a sequence is empty, longer than the model's context, or holds an id outside the vocabulary.
     pub fn next_token_logits<S: AsRef<[u32]>>(&self, lora: Option<&Lora>, sequences: &[S]) -> Vec<Vec<f32>> {
+        if sequences.is_empty() {
+            return Vec::new();
+        }
         let forest = Forest::pack(sequences);
         let last = |i| forest.rows(i).last().expect("an empty sequence has no next token");
         let rows: Vec<usize> = (0..sequences.len()).map(last).collect();
@@ -318,8 +321,12 @@ pub(crate) struct Adapter<'a> {
 }
 
 impl<'a> Adapter<'a> {
+    pub fn new(lora: &'a Lora, block: usize, group: Group) -> Self {
+        Adapter { group: lora.layout.group(&lora.values, block, group), scale: lora.scale }
+    }
+
     pub fn of(lora: Option<&'a Lora>, block: usize, group: Group) -> Option<Self> {
-        lora.map(|lora| Adapter { group: lora.layout.group(&lora.values, block, group), scale: lora.scale })
+        lora.map(|lora| Adapter::new(lora, block, group))
     }
 }
 

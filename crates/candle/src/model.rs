@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// How much is computed at once. Results differ between limits by rounding alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most tokens read in one pass, shared beginnings not counted twice.
+    /// Most tokens of prompts read in one pass, shared beginnings not counted twice.
     pub tokens_per_pass: usize,
     /// Most tokens of prompts and responses that are kept while responses are generated, counted likewise; one request
     /// that is longer gets what it needs.
@@ -213,6 +213,9 @@ impl CandleModel {
         check_messages(index, &request.prompt)?;
         let prompt =
             self.base.encode_open(&request.prompt).map_err(|error| backend_source(&self.id, error))?;
+        if prompt.is_empty() {
+            return refuse("the chat template makes no token of the prompt: nothing could follow it".into());
+        }
         self.check_context(index, prompt.len().saturating_add(request.max_tokens))?;
         Ok(Job { index, prompt, request: request.clone(), ignore_end: false })
     }
@@ -245,7 +248,7 @@ impl LanguageModel for CandleModel {
 
     fn capabilities(&self) -> Capabilities {
         let max_context = self.base.llama.config().max_context;
-        // Products of other sizes add up in another order: the last bits depend on the batch.
+        // Attention adds up in an order that depends on how keys are packed, and so do the last bits.
         Capabilities { max_context, scores: true, seeded: true, batch_invariant: false }
     }
 

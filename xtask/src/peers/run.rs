@@ -188,6 +188,7 @@ impl Bench {
             for (generate, best) in [false, true].into_iter().zip(&mut fastest) {
                 let job = plan::trial(places, sizes, threads, file, generate);
                 self.done.remove(job.key);
+                self.failed.remove(job.key);
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 self.measure(&job, &format!("{name}: "))?;
                 let rate = self.done.get(job.key).map_or(0.0, |runs| runs[0][job.figure]);

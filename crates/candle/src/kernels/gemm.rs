@@ -30,9 +30,12 @@ pub enum Write {
     Add,
 }
 
-/// Elements a slice needs so that the last one of a view lies inside.
-fn needed(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+/// Elements a slice needs so that the last one of a view lies inside; `None` where no slice is so long.
+fn needed(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Option<usize> {
+    if rows == 0 || cols == 0 {
+        return Some(0);
+    }
+    (rows - 1).checked_mul(row_stride)?.checked_add((cols - 1).checked_mul(col_stride)?)?.checked_add(1)
 }
 
 impl<'a> Mat<'a> {
@@ -44,7 +47,7 @@ impl<'a> Mat<'a> {
     /// `[rows, cols]`, row-major, rows `row_stride` elements apart.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(
-            needed(rows, cols, row_stride, 1) <= data.len(),
+            needed(rows, cols, row_stride, 1).is_some_and(|needed| needed <= data.len()),
             "matrix view {rows}x{cols} outside its slice"
         );
         Mat { data, rows, cols, row_stride, col_stride: 1 }
@@ -72,7 +75,7 @@ impl<'a> MatMut<'a> {
     pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(cols <= row_stride, "rows of {cols} overlap at stride {row_stride}");
         assert!(
-            needed(rows, cols, row_stride, 1) <= data.len(),
+            needed(rows, cols, row_stride, 1).is_some_and(|needed| needed <= data.len()),
             "matrix view {rows}x{cols} outside its slice"
         );
         MatMut { data, rows, cols, row_stride }
@@ -118,5 +121,35 @@ fn product(out: MatMut<'_>, write: Write, scale: f32, a: Mat<'_>, b: Mat<'_>, pa
             false,
             parallelism,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "outside its slice")]
+    fn a_stride_that_wraps_around_is_outside() {
+        Mat::strided(&[0.0; 8], 4, 1, usize::MAX / 3 + 1);
+    }
+
+    #[test]
+    fn agrees_with_the_definition_at_odd_sizes() {
+        for (m, k, n) in [(1, 1, 1), (3, 7, 5), (17, 33, 9)] {
+            let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.3).sin()).collect();
+            let b: Vec<f32> = (0..n * k).map(|i| (i as f32 * 0.7).cos()).collect();
+            for (write, before) in [(Write::Set, f32::NAN), (Write::Add, 2.0)] {
+                let mut out = vec![before; m * n];
+                matmul(MatMut::new(&mut out, m, n), write, 0.5, Mat::new(&a, m, k), Mat::new(&b, n, k).t());
+                for r in 0..m {
+                    for c in 0..n {
+                        let sum: f32 = (0..k).map(|i| a[r * k + i] * b[c * k + i]).sum();
+                        let expected = 0.5 * sum + if write == Write::Add { before } else { 0.0 };
+                        assert!((out[r * n + c] - expected).abs() < 1e-4);
+                    }
+                }
+            }
+        }
     }
 }

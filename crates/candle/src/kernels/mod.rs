@@ -1,7 +1,7 @@
 //! Arithmetic over plain `f32` slices: the only place that knows about instruction sets and threads.
 //!
-//! Every function here is safe, has a scalar meaning that its test states as a naive loop, and gives the same
-//! bits for any number of threads: work is split over rows or heads, never over a sum.
+//! Every public function here is safe, has a scalar meaning that its test states as a naive loop, and gives the same
+//! bits for any number of threads: work is split over rows, columns or heads, never over a sum.
 
 mod aligned;
 pub mod attention;

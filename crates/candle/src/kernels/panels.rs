@@ -62,7 +62,7 @@ impl Panels {
     /// # Panics
     /// If `w` has another length.
     pub fn pack(w: &[f32], n_out: usize, n_in: usize, precision: Precision) -> Self {
-        assert_eq!(w.len(), n_out * n_in, "a matrix of {n_out} x {n_in}");
+        assert_eq!(Some(w.len()), n_out.checked_mul(n_in), "a matrix of {n_out} x {n_in}");
         let n_panels = n_out.div_ceil(TILE_COLUMNS);
         let (each, n_blocks) = (n_in * TILE_COLUMNS, n_in.div_ceil(BLOCK));
         let rows = |panel: usize| {
@@ -93,7 +93,10 @@ impl Panels {
                     for (lane, row) in rows(panel) {
                         let blocks = row.chunks(BLOCK).zip(values.chunks_mut(BLOCK * TILE_COLUMNS));
                         for ((from, to), scales) in blocks.zip(scales.chunks_mut(TILE_COLUMNS)) {
-                            let scale = from.iter().fold(0.0f32, |most, x| most.max(x.abs())) / 127.0;
+                            // `f32::max` would pass over a NaN, and broken weights would look whole.
+                            let broken = from.iter().any(|x| !x.is_finite());
+                            let most = from.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                            let scale = if broken { f32::NAN } else { most / 127.0 };
                             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
                             scales[lane] = scale;
                             spread(from, lane, to, |x| (x * inverse).round() as i8);
@@ -254,6 +257,16 @@ mod tests {
                         assert!((a - b).abs() <= tolerance * 1.001 * most, "{precision:?} {a} {b} of {most}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn broken_weights_stay_broken() {
+        for broken in [f32::NAN, f32::INFINITY] {
+            for precision in [Precision::F32, Precision::Bf16, Precision::Q8] {
+                let again = Panels::pack(&[1.0, broken, 2.0], 1, 3, precision).unpack();
+                assert!(again.iter().any(|x| !x.is_finite()), "{precision:?} {again:?}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Sums of matrix products, on all threads: `out = a b + c d + ...`.
 //!
-//! A LoRA layer is such a sum (`x W^T + (A x) B^T`), forward and backward; made in one pass, `out` is written once. The
+//! A LoRA layer is such a sum (`x W^T + (A x) B^T`), forward and backward; made in one call, the threads meet once. The
 //! bits of a row depend on that row alone (see `tile.rs`): batches may be cut and packed at will.
 
 use super::aligned::Aligned;
@@ -66,17 +66,20 @@ pub(super) fn product_with(isa: Isa, out: MatMut<'_>, write: Write, terms: &[Ter
         );
     }
     assert!(Isa::available().any(|other| other == isa), "this machine has no {isa:?}");
+    if rows == 0 || columns == 0 {
+        return;
+    }
     let inner = terms.iter().map(|term| term.left.cols).sum::<usize>();
     let threads = if rows * columns * inner <= SERIAL { 1 } else { rayon::current_num_threads() };
     let Grid { panels, groups, rows: rows_each } = Grid::new([rows, columns], threads, terms);
-    let n_panels = columns.div_ceil(TILE_COLUMNS);
+    let (n_panels, few) = (columns.div_ceil(TILE_COLUMNS), rows <= FEW_ROWS);
     let n_tasks = groups * rows.div_ceil(rows_each);
     let target = Target { data: out.data.as_mut_ptr(), stride: out.row_stride };
     let work = |scratch: &mut Scratch, task: usize| {
         let (first, group) = (task / groups * rows_each, task % groups);
         let rows = first..(first + rows_each).min(rows);
         let panels = group * panels..((group + 1) * panels).min(n_panels);
-        let job = Job { isa, panels, rows, columns, write };
+        let job = Job { isa, panels, rows, few, columns, write };
         // SAFETY: `out` is borrowed exclusively and holds all rows and columns; tasks have disjoint ones.
         unsafe { job.run(target, terms, scratch) }
     };
@@ -103,12 +106,12 @@ impl Grid {
     fn new([rows, columns]: [usize; 2], threads: usize, terms: &[Term<'_>]) -> Self {
         const TASKS_PER_THREAD: usize = 6;
         let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
-        let n_panels = columns.div_ceil(TILE_COLUMNS).max(1);
+        let n_panels = columns.div_ceil(TILE_COLUMNS);
         let copied = terms.iter().any(|term| !term.right.is_in_place());
         let most = rows.min(if copied { ROWS_COPIED } else { ROWS });
-        let n_row_blocks = rows.div_ceil(most.max(1)).max(wanted.div_ceil(n_panels));
+        let n_row_blocks = rows.div_ceil(most).max(wanted.div_ceil(n_panels));
         let panels = (n_panels * n_row_blocks / wanted).clamp(1, PANELS);
-        let rows = rows.div_ceil(n_row_blocks).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
+        let rows = rows.div_ceil(n_row_blocks).next_multiple_of(TILE_ROWS);
         Grid { panels, groups: n_panels.div_ceil(panels), rows }
     }
 }
@@ -179,7 +182,7 @@ impl Factor<'_> {
     }
 }
 
-/// Buffers of a thread.
+/// Buffers of the tasks that a thread took over together.
 #[derive(Default)]
 struct Scratch {
     chunk: Aligned,
@@ -203,6 +206,8 @@ struct Job {
     isa: Isa,
     panels: Range<usize>,
     rows: Range<usize>,
+    /// Whether the whole product has few rows.
+    few: bool,
     columns: usize,
     write: Write,
 }
@@ -217,7 +222,7 @@ impl Job {
             let len = term.left.cols;
             let step = match term.right {
                 right if !right.is_in_place() => INNER_COPIED,
-                Factor::Mat(_) if self.rows.len() <= FEW_ROWS => INNER_FEW_ROWS,
+                Factor::Mat(_) if self.few => INNER_FEW_ROWS,
                 _ => len.div_ceil(len.div_ceil(INNER).max(1)).next_multiple_of(VECTOR),
             };
             for start in (0..len).step_by(step.max(1)) {
@@ -259,7 +264,7 @@ impl Job {
             "a chunk falls short"
         );
         let (next, lines) = match right {
-            Factor::Transposed(w) => (w.n_in() * TILE_COLUMNS, chunk.len() / VECTOR),
+            Factor::Transposed(w) if right.is_in_place() => (w.n_in() * TILE_COLUMNS, chunk.len() / VECTOR),
             _ => (0, 0),
         };
         let n_tiles = self.rows.len().div_ceil(TILE_ROWS);

@@ -5,27 +5,27 @@ use rayon::prelude::*;
 
 /// `to[j, i] = from[i, j]`; `from`: `[rows, columns]`.
 pub fn transpose(from: &[f32], columns: usize, to: &mut Vec<f32>) {
-    let rows = from.len() / columns;
     to.resize(from.len(), 0.0);
-    to.par_chunks_mut(VECTOR * rows.max(1)).enumerate().for_each(|(stripe, to)| {
-        let first = stripe * VECTOR;
-        for (i, row) in from.chunks_exact(columns).enumerate() {
-            for (j, to) in to.chunks_exact_mut(rows).enumerate() {
-                to[i] = row[first + j];
-            }
-        }
-    });
+    each(from, columns, to, |to, from| *to = from);
 }
 
 /// `to[j, i] += from[i, j]`; `from`: `[rows, columns]`.
 pub fn add_transposed(from: &[f32], columns: usize, to: &mut [f32]) {
-    let rows = from.len() / columns;
+    each(from, columns, to, |to, from| *to += from);
+}
+
+/// Calls `put` for every element of `to` with that of `from` that belongs there.
+fn each(from: &[f32], columns: usize, to: &mut [f32], put: impl Fn(&mut f32, f32) + Sync) {
     assert_eq!(from.len(), to.len());
-    to.par_chunks_mut(VECTOR * rows.max(1)).enumerate().for_each(|(stripe, to)| {
+    if from.is_empty() {
+        return;
+    }
+    let rows = from.len() / columns;
+    to.par_chunks_mut(VECTOR * rows).enumerate().for_each(|(stripe, to)| {
         let first = stripe * VECTOR;
         for (i, row) in from.chunks_exact(columns).enumerate() {
             for (j, to) in to.chunks_exact_mut(rows).enumerate() {
-                to[i] += row[first + j];
+                put(&mut to[i], row[first + j]);
             }
         }
     });

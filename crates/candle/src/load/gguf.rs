@@ -212,6 +212,10 @@ impl<'a> Shape<'a> {
 /// Llama 3's scaling by its parameters, which a GGUF file does not say, where they are those of a release (3.1,
 /// 3.2, 3.3: all alike but for `factor`); otherwise the factors as they are.
 fn released_llama3(config: &LlamaConfig, factors: &[f32]) -> RopeScaling {
+    if factors.len() != config.head_dim / 2 {
+        // Nothing is computed for a width that nobody has checked yet; this does not pass that check.
+        return RopeScaling::PerFrequency(factors.to_vec());
+    }
     let most = factors.iter().copied().fold(1.0, f32::max);
     let scaling = RopeScaling::Llama3 {
         factor: f64::from(most),
@@ -224,8 +228,7 @@ fn released_llama3(config: &LlamaConfig, factors: &[f32]) -> RopeScaling {
     let alike = |(&factor, (plain, scaled)): (&f32, (&f64, &f64))| {
         (plain / scaled / f64::from(factor) - 1.0).abs() < 1e-5
     };
-    if most > 1.0 && factors.len() == plain.len() && factors.iter().zip(plain.iter().zip(&scaled)).all(alike)
-    {
+    if most > 1.0 && factors.iter().zip(plain.iter().zip(&scaled)).all(alike) {
         return scaling;
     }
     RopeScaling::PerFrequency(factors.to_vec())
