@@ -5,8 +5,9 @@ use crate::kernels::attention::{Attended, attend_backward};
 use crate::kernels::gemm::{Mat, MatMut, Write};
 use crate::kernels::loss::{Target, cross_entropy};
 use crate::kernels::norm::{rms_norm_again, rms_norm_backward};
+use crate::kernels::on_the_pool;
 use crate::kernels::panels::Panels;
-use crate::kernels::product::{Factor, Term, product};
+use crate::kernels::product::{Factor, Product, Term, products};
 use crate::kernels::rope::Turn;
 use crate::kernels::swiglu::{swiglu, swiglu_backward};
 use crate::kernels::transpose::add_transposed;
@@ -91,10 +92,12 @@ impl Pass {
         let (rows, targets) = targets(&forest, sequences);
         let blocks = forest.query_blocks(0);
         let plan = Plan { positions: forest.positions(), blocks: &blocks };
-        self.forward(model, lora, &plan, forest.tokens());
-        let loss = self.head(model, &rows, &targets, scale);
-        self.backward(model, lora, &plan, grad);
-        loss
+        on_the_pool(|| {
+            self.forward(model, lora, &plan, forest.tokens());
+            let loss = self.head(model, &rows, &targets, scale);
+            self.backward(model, lora, &plan, grad);
+            loss
+        })
     }
 
     fn forward(&mut self, model: &Llama, lora: &Lora, plan: &Plan<'_>, tokens: &[u32]) {
@@ -288,27 +291,66 @@ fn project_backward(
     let rows = io.x.len() / k;
     let (a_at, b_at) = group.places();
     d_ax.resize(rows * stacked, 0.0);
-    let mut terms = Vec::with_capacity(linears.len() + 1);
-    let mut column = 0;
-    for (part, (w, at)) in linears.iter().zip(b_at).enumerate() {
-        let d_part = Mat::strided(&io.d_out[column..], rows, w.n_out(), width);
-        column += w.n_out();
-        let ax = Mat::strided(&io.ax[part * rank..], rows, rank, stacked);
-        d_b.resize(rank * w.n_out(), 0.0);
-        let term = Term { left: ax.t(), right: Factor::Mat(d_part) };
-        product(MatMut::new(d_b, rank, w.n_out()), Write::Set, &[term]);
-        add_transposed(d_b, w.n_out(), &mut grad[at.clone()]);
-        let b = Mat::new(group.b(part), w.n_out(), rank);
-        let term = Term { left: d_part, right: Factor::Mat(b) };
-        product(MatMut::strided(&mut d_ax[part * rank..], rows, rank, stacked), Write::Set, &[term]);
-        terms.push(Term { left: d_part, right: Factor::Plain(w) });
+    d_b.resize(rank * width, 0.0);
+    let d_out = Mat::new(io.d_out, rows, width);
+    let ax = Mat::new(io.ax, rows, stacked);
+    let mut next = 0;
+    let parts: Vec<Part<'_>> = linears
+        .iter()
+        .enumerate()
+        .map(|(part, w)| {
+            let first = next;
+            next += w.n_out();
+            let (d_out, ax) = (d_out.columns(first..next), ax.columns(part * rank..(part + 1) * rank));
+            Part {
+                frozen: Term { left: d_out, right: Factor::Plain(w) },
+                to_b: Term { left: ax.t(), right: Factor::Mat(d_out) },
+                to_ax: Term { left: d_out, right: Factor::Mat(Mat::new(group.b(part), w.n_out(), rank)) },
+            }
+        })
+        .collect();
+    let widths = || linears.iter().map(Panels::n_out);
+    let d_bs = split(d_b, widths().map(|n_out| rank * n_out));
+    let to_b = d_bs.zip(widths()).map(|(d_b, n_out)| MatMut::new(d_b, rank, n_out));
+    let to_ax = MatMut::new(d_ax, rows, stacked).side_by_side(parts.iter().map(|_| rank));
+    let set = |(out, term)| Product { out, write: Write::Set, terms: std::slice::from_ref(term) };
+    let to_b = to_b.zip(parts.iter().map(|part| &part.to_b)).map(set);
+    let to_ax = to_ax.zip(parts.iter().map(|part| &part.to_ax)).map(set);
+    products(&mut to_b.chain(to_ax).collect::<Vec<_>>());
+    for ((d_b, n_out), at) in split(d_b, widths().map(|n_out| rank * n_out)).zip(widths()).zip(b_at) {
+        add_transposed(d_b, n_out, &mut grad[at.clone()]);
     }
     scale_all(d_ax, scale);
+
     let d_ax = Mat::new(d_ax, rows, stacked);
-    let term = Term { left: d_ax.t(), right: Factor::Mat(Mat::new(io.x, rows, k)) };
-    product(MatMut::new(&mut grad[a_at], stacked, k), Write::Add, &[term]);
-    let Some(d_x) = d_x else { return };
+    let to_a = [Term { left: d_ax.t(), right: Factor::Mat(Mat::new(io.x, rows, k)) }];
+    let to_a = Product { out: MatMut::new(&mut grad[a_at], stacked, k), write: Write::Add, terms: &to_a };
+    let Some(d_x) = d_x else { return products(&mut [to_a]) };
     d_x.resize(rows * k, 0.0);
-    terms.push(Term { left: d_ax, right: Factor::Mat(Mat::new(group.a(), stacked, k)) });
-    product(MatMut::new(d_x, rows, k), Write::Set, &terms);
+    let through_a = Term { left: d_ax, right: Factor::Mat(Mat::new(group.a(), stacked, k)) };
+    let terms: Vec<Term<'_>> = parts.iter().map(|part| part.frozen).chain([through_a]).collect();
+    products(&mut [Product { out: MatMut::new(d_x, rows, k), write: Write::Set, terms: &terms }, to_a]);
+}
+
+/// Where a linear layer's share of the output's gradient goes.
+struct Part<'a> {
+    /// Through its weights to the input.
+    frozen: Term<'a>,
+    /// To its `B`, transposed.
+    to_b: Term<'a>,
+    /// Through its `B` to its columns of `A x`.
+    to_ax: Term<'a>,
+}
+
+/// Consecutive pieces of these lengths.
+fn split<'a>(
+    values: &'a mut [f32],
+    lens: impl Iterator<Item = usize>,
+) -> impl Iterator<Item = &'a mut [f32]> {
+    let mut rest = values;
+    lens.map(move |len| {
+        let (part, beyond) = std::mem::take(&mut rest).split_at_mut(len);
+        rest = beyond;
+        part
+    })
 }

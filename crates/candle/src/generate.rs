@@ -4,10 +4,12 @@
 use crate::cache::{CacheSlots, KvCache, Slots};
 use crate::forest::{Forest, common_prefix, cut};
 use crate::kernels::attention::QueryBlock;
+use crate::kernels::on_the_pool;
 use crate::llama::{Activations, Plan, Workspace};
 use crate::lora::Lora;
 use crate::model::{BaseModel, Limits, not_finite};
 use crate::sampler::Sampler;
+use rayon::prelude::*;
 use semievol_core::TokenLogprob;
 use semievol_model::{Finish, GenerateRequest, Generation, OnDone};
 use std::ops::{ControlFlow, Range};
@@ -168,9 +170,13 @@ impl<'a> Batch<'a> {
     /// Samples one token for every row; rows that are done are reported and leave.
     fn extend_rows(&mut self, logits: &mut [f32], on_done: OnDone<'_, Generation>) -> ControlFlow<()> {
         let vocab = self.base.llama.config().vocab_size;
-        let rows = std::mem::take(&mut self.rows);
-        for (mut row, logits) in rows.into_iter().zip(logits.chunks_exact_mut(vocab)) {
-            let token = row.sampler.sample(logits);
+        let mut rows = std::mem::take(&mut self.rows);
+        let drawn: Vec<TokenLogprob> = rows
+            .par_iter_mut()
+            .zip(logits.par_chunks_exact_mut(vocab))
+            .map(|(row, logits)| row.sampler.sample(logits))
+            .collect();
+        for (mut row, token) in rows.into_iter().zip(drawn) {
             let done = if token.logprob.is_finite() {
                 row.tokens.push(token);
                 row.finished(self.base).map(Ok)
@@ -283,7 +289,9 @@ impl<'a> Decoder<'a> {
         let llama = &self.base.llama;
         let plan = Plan { positions, blocks };
         let mut cache = CacheSlots { cache: &mut self.cache, slots };
-        let x = llama.run(self.lora, &plan, tokens, Some(&mut cache), &mut self.acts, &mut self.work);
-        llama.logits(&llama.normed_rows(&x, wanted))
+        on_the_pool(|| {
+            let x = llama.run(self.lora, &plan, tokens, Some(&mut cache), &mut self.acts, &mut self.work);
+            llama.logits(&llama.normed_rows(&x, wanted))
+        })
     }
 }

@@ -8,7 +8,7 @@ use crate::kernels::head_norm::HeadNorms;
 use crate::kernels::loss::linear;
 use crate::kernels::norm::rms_norm;
 use crate::kernels::panels::Panels;
-use crate::kernels::product::{Factor, Term, product};
+use crate::kernels::product::{Factor, Product, Term, product, products};
 use crate::kernels::rope::{RopeTable, Turn};
 use crate::kernels::swiglu::swiglu;
 use crate::kernels::transpose::transpose;
@@ -351,20 +351,21 @@ fn project(
         product(MatMut::new(ax, rows, group.stacked()), Write::Set, &[term]);
         scale_all(ax, scale);
     }
-    let mut column = 0;
-    for (part, w) in linears.iter().enumerate() {
-        let out = MatMut::strided(&mut out[column..], rows, w.n_out(), width);
-        column += w.n_out();
-        let frozen = Term { left: x, right: Factor::Transposed(w) };
-        match adapter {
-            None => product(out, Write::Set, &[frozen]),
-            Some(Adapter { group, .. }) => {
-                let ax = Mat::strided(&ax[part * group.rank()..], rows, group.rank(), group.stacked());
-                let b = Mat::new(group.b(part), w.n_out(), group.rank());
-                product(out, Write::Set, &[frozen, Term { left: ax, right: Factor::Mat(b.t()) }]);
-            }
-        }
-    }
+    let terms: Vec<Vec<Term<'_>>> = linears
+        .iter()
+        .enumerate()
+        .map(|(part, w)| {
+            let frozen = Term { left: x, right: Factor::Transposed(w) };
+            let Some(Adapter { group, .. }) = adapter else { return vec![frozen] };
+            let rank = group.rank();
+            let ax = Mat::new(ax, rows, group.stacked()).columns(part * rank..(part + 1) * rank);
+            let b = Mat::new(group.b(part), w.n_out(), rank);
+            vec![frozen, Term { left: ax, right: Factor::Mat(b.t()) }]
+        })
+        .collect();
+    let parts = MatMut::new(out, rows, width).side_by_side(linears.iter().map(Panels::n_out));
+    let parts = parts.zip(&terms).map(|(out, terms)| Product { out, write: Write::Set, terms });
+    products(&mut parts.collect::<Vec<_>>());
 }
 
 /// `out += x`, on all threads.

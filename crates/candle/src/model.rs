@@ -3,6 +3,7 @@
 use crate::forest::{Forest, common_prefix, cut};
 use crate::generate::{Job, generate_all};
 use crate::kernels::loss::{Target, target_logprobs};
+use crate::kernels::on_the_pool;
 use crate::llama::Llama;
 use crate::lora::Lora;
 use crate::{ChatTokenizer, EngineError, LoadedModel, adapter};
@@ -191,8 +192,10 @@ impl CandleModel {
                 .extend(sequence.tokens[sequence.start..].iter().map(|&token| Target { token, weight: 1.0 }));
         }
         let llama = &self.base.llama;
-        let normed = llama.normed_rows(&llama.hidden(self.lora.as_deref(), &forest), &rows);
-        let logprobs = target_logprobs(&normed, llama.weights.head(), &targets);
+        let logprobs = on_the_pool(|| {
+            let normed = llama.normed_rows(&llama.hidden(self.lora.as_deref(), &forest), &rows);
+            target_logprobs(&normed, llama.weights.head(), &targets)
+        });
         let mut scored =
             targets.iter().zip(logprobs).map(|(t, logprob)| TokenLogprob { token: t.token, logprob });
         let mut take = |s: &ScoredSequence| scored.by_ref().take(s.tokens.len() - s.start).collect();

@@ -113,7 +113,7 @@ pub fn attend(
         jobs.push((block, o, l));
     }
     assert!(out.is_empty() && log_sums.is_empty(), "query blocks do not cover every row");
-    jobs.into_par_iter().for_each_init(Vec::new, |scores, (block, out, log_sums)| {
+    jobs.into_par_iter().with_max_len(1).for_each_init(Vec::new, |scores, (block, out, log_sums)| {
         for head in 0..heads.n {
             let at = Head::new(heads, head, queries, kv);
             if block.len() < FEW_QUERIES {
@@ -268,7 +268,7 @@ pub fn attend_backward(
     let columns = Columns { data: qkv, stride };
     let kv = KeysValues { columns, k_column: n * dim, v_column: (n + n_kv) * dim };
     scratch.resize(n * 3 * rows * dim, 0.0);
-    scratch.par_chunks_mut(3 * rows * dim).enumerate().for_each(|(head, d_head)| {
+    scratch.par_chunks_mut(3 * rows * dim).enumerate().with_max_len(1).for_each(|(head, d_head)| {
         d_head.fill(0.0);
         let mut d_head = HeadGradient::split(d_head, rows * dim);
         let (mut p, mut d_scores) = (Vec::new(), Vec::new());

@@ -1,6 +1,8 @@
 //! Matrix products of strided views, on the `gemm` crate (AVX-512, AVX2 or plain, chosen at run time).
 
 use gemm::Parallelism;
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A read-only matrix over a slice.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +17,12 @@ pub struct Mat<'a> {
 /// A writable matrix over a slice, row-major.
 #[derive(Debug)]
 pub struct MatMut<'a> {
-    pub(super) data: &'a mut [f32],
+    /// All rows and columns lie behind it, and for as long as the matrix lives nobody else touches them.
+    pub(super) data: *mut f32,
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) row_stride: usize,
+    slice: PhantomData<&'a mut [f32]>,
 }
 
 /// Whether a product replaces its destination or is added to it.
@@ -53,6 +57,16 @@ impl<'a> Mat<'a> {
         Mat { data, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// Some of its columns.
+    ///
+    /// # Panics
+    /// If it has fewer.
+    pub fn columns(self, columns: Range<usize>) -> Self {
+        assert!(columns.start <= columns.end && columns.end <= self.cols, "{columns:?} of {}", self.cols);
+        let data = self.data.get(columns.start * self.col_stride..).unwrap_or_default();
+        Mat { data, cols: columns.len(), ..self }
+    }
+
     /// The transpose, without moving anything.
     pub fn t(self) -> Self {
         Mat {
@@ -78,7 +92,22 @@ impl<'a> MatMut<'a> {
             needed(rows, cols, row_stride, 1).is_some_and(|needed| needed <= data.len()),
             "matrix view {rows}x{cols} outside its slice"
         );
-        MatMut { data, rows, cols, row_stride }
+        MatMut { data: data.as_mut_ptr(), rows, cols, row_stride, slice: PhantomData }
+    }
+
+    /// Matrices of these widths side by side: disjoint columns of this one.
+    ///
+    /// # Panics
+    /// Where they are wider than this one together.
+    pub fn side_by_side(self, widths: impl IntoIterator<Item = usize>) -> impl Iterator<Item = Self> {
+        let MatMut { data, rows, cols, row_stride, .. } = self;
+        let mut next = 0;
+        widths.into_iter().map(move |width| {
+            let first = next;
+            next += width;
+            assert!(next <= cols, "{next} columns side by side in {cols}");
+            MatMut { data: data.wrapping_add(first), rows, cols: width, row_stride, slice: PhantomData }
+        })
     }
 }
 
@@ -104,7 +133,7 @@ fn product(out: MatMut<'_>, write: Write, scale: f32, a: Mat<'_>, b: Mat<'_>, pa
             out.rows,
             out.cols,
             a.cols,
-            out.data.as_mut_ptr(),
+            out.data,
             1,
             out.row_stride as isize,
             write == Write::Add,
@@ -132,6 +161,27 @@ mod tests {
     #[should_panic(expected = "outside its slice")]
     fn a_stride_that_wraps_around_is_outside() {
         Mat::strided(&[0.0; 8], 4, 1, usize::MAX / 3 + 1);
+    }
+
+    #[test]
+    fn columns_are_views() {
+        let mut values: Vec<f32> = (0..10).map(|i| i as f32).collect();
+        let mat = Mat::new(&values, 2, 5);
+        assert_eq!(mat.columns(3..5).t().columns(1..2).data[0], 8.0);
+        assert_eq!(mat.columns(5..5).cols, 0);
+        let parts: Vec<MatMut<'_>> = MatMut::new(&mut values, 2, 5).side_by_side([2, 0, 3]).collect();
+        assert_eq!(parts.iter().map(|part| part.cols).collect::<Vec<_>>(), [2, 0, 3]);
+        for (part, x) in parts.into_iter().zip([10.0, 20.0, 30.0]) {
+            let (rows, cols) = (part.rows, part.cols);
+            matmul(part, Write::Set, x, Mat::new(&[1.0; 2], rows, 1), Mat::new(&[1.0; 3], 1, cols));
+        }
+        assert_eq!(values, [10.0, 10.0, 30.0, 30.0, 30.0, 10.0, 10.0, 30.0, 30.0, 30.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "6 columns side by side in 5")]
+    fn there_are_no_more_columns_than_there_are() {
+        MatMut::new(&mut [0.0; 10], 2, 5).side_by_side([4, 2]).for_each(drop);
     }
 
     #[test]

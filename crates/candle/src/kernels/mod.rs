@@ -13,9 +13,16 @@ pub mod panels;
 pub mod product;
 pub mod rope;
 pub mod swiglu;
+mod tasks;
 mod tile;
 pub mod transpose;
 pub mod vector;
 
 /// Rows that one task of an elementwise loop handles.
 pub(crate) const ROWS_PER_TASK: usize = 32;
+
+/// Runs `work` on a thread of the pool. From outside, every loop would wake one up and be woken by it: thousands of
+/// times in a training step.
+pub(crate) fn on_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}

@@ -1,13 +1,15 @@
 //! Sums of matrix products, on all threads: `out = a b + c d + ...`.
 //!
-//! A LoRA layer is such a sum (`x W^T + (A x) B^T`), forward and backward; made in one call, the threads meet once. The
-//! bits of a row depend on that row alone (see `tile.rs`): batches may be cut and packed at will.
+//! A LoRA layer is such a sum (`x W^T + (A x) B^T`), forward and backward, and products that do not need each other are
+//! made together, so that the threads seldom wait for each other. The bits of a row depend on that row alone (see
+//! `tile.rs`): batches may be cut and packed at will.
 
 use super::aligned::Aligned;
 use super::gemm::{Mat, MatMut, Write};
 use super::panels::{Panels, Precision};
+use super::tasks::for_each_task;
 use super::tile::{Ahead, Isa, Left, Right, TILE_COLUMNS, TILE_ROWS, VECTOR, tile};
-use rayon::prelude::*;
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// One summand.
@@ -34,7 +36,7 @@ pub enum Factor<'a> {
 /// stays in the cache that belongs to a core.
 const INNER: usize = 640;
 /// The same when the right operand is widened or transposed into a buffer; a multiple of a panel's rows.
-const INNER_COPIED: usize = 4 * TILE_COLUMNS;
+const INNER_COPIED: usize = 16 * TILE_COLUMNS;
 /// The same for few rows, as in the gradients of LoRA's matrices, when the right operand is read about once: so few of
 /// its rows that a task's panels are read side by side.
 const INNER_FEW_ROWS: usize = 32;
@@ -48,46 +50,108 @@ const PANELS: usize = 4;
 const SERIAL: usize = 1 << 16;
 
 /// `out = sum of terms`, or `out += sum of terms`.
+#[derive(Debug)]
+pub struct Product<'a> {
+    /// `[rows, columns]`.
+    pub out: MatMut<'a>,
+    /// Whether the sum replaces what is there.
+    pub write: Write,
+    /// What is added up, in this order.
+    pub terms: &'a [Term<'a>],
+}
+
+/// `out = sum of terms`, or `out += sum of terms`.
 ///
 /// # Panics
 /// If the shapes do not fit together.
 pub fn product(out: MatMut<'_>, write: Write, terms: &[Term<'_>]) {
-    product_with(Isa::best(), out, write, terms);
+    products(&mut [Product { out, write, terms }]);
 }
 
-/// [`product`] with a given instruction set, which the machine must have.
-pub(super) fn product_with(isa: Isa, out: MatMut<'_>, write: Write, terms: &[Term<'_>]) {
-    let (rows, columns) = (out.rows, out.cols);
-    for Term { left, right } in terms {
-        assert_eq!(
-            [rows, left.cols, columns],
-            [left.rows, right.len(), right.columns()],
-            "a product of unlike shapes"
-        );
-    }
+/// Several of them at once. They are begun in this order: large ones first leave less to wait for at the end.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn products(products: &mut [Product<'_>]) {
+    products_with(Isa::best(), products);
+}
+
+/// [`products`] with a given instruction set, which the machine must have.
+pub(super) fn products_with(isa: Isa, products: &mut [Product<'_>]) {
     assert!(Isa::available().any(|other| other == isa), "this machine has no {isa:?}");
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    let inner = terms.iter().map(|term| term.left.cols).sum::<usize>();
-    let threads = if rows * columns * inner <= SERIAL { 1 } else { rayon::current_num_threads() };
-    let Grid { panels, groups, rows: rows_each } = Grid::new([rows, columns], threads, terms);
-    let (n_panels, few) = (columns.div_ceil(TILE_COLUMNS), rows <= FEW_ROWS);
-    let n_tasks = groups * rows.div_ceil(rows_each);
-    let target = Target { data: out.data.as_mut_ptr(), stride: out.row_stride };
-    let work = |scratch: &mut Scratch, task: usize| {
-        let (first, group) = (task / groups * rows_each, task % groups);
-        let rows = first..(first + rows_each).min(rows);
-        let panels = group * panels..((group + 1) * panels).min(n_panels);
-        let job = Job { isa, panels, rows, few, columns, write };
+    let work: usize = products.iter().map(Product::work).sum();
+    let threads = if work <= SERIAL { 1 } else { rayon::current_num_threads() };
+    let mut n_tasks = 0;
+    let jobs: Vec<Job<'_>> = products
+        .iter_mut()
+        .map(|product| {
+            let job = Job::new(isa, product, threads, n_tasks);
+            n_tasks = job.tasks.end;
+            job
+        })
+        .collect();
+    for_each_task(threads, n_tasks, |task| {
+        let job = &jobs[jobs.partition_point(|job| job.tasks.end <= task)];
+        let part = job.part(task - job.tasks.start);
         // SAFETY: `out` is borrowed exclusively and holds all rows and columns; tasks have disjoint ones.
-        unsafe { job.run(target, terms, scratch) }
-    };
-    if threads == 1 {
-        let mut scratch = Scratch::default();
-        (0..n_tasks).for_each(|task| work(&mut scratch, task));
-    } else {
-        (0..n_tasks).into_par_iter().for_each_init(Scratch::default, work);
+        SCRATCH.with_borrow_mut(|scratch| unsafe { part.run(job.target, job.terms, scratch) });
+    });
+}
+
+impl Product<'_> {
+    /// Multiply-adds.
+    fn work(&self) -> usize {
+        self.out.rows * self.out.cols * self.terms.iter().map(|term| term.left.cols).sum::<usize>()
+    }
+}
+
+/// A product and how it is cut.
+struct Job<'a> {
+    isa: Isa,
+    target: Target,
+    rows: usize,
+    columns: usize,
+    write: Write,
+    terms: &'a [Term<'a>],
+    grid: Grid,
+    /// Its tasks' numbers among those of all products.
+    tasks: Range<usize>,
+}
+
+impl<'a> Job<'a> {
+    fn new(isa: Isa, product: &mut Product<'a>, threads: usize, first: usize) -> Self {
+        let Product { out, write, terms } = product;
+        for Term { left, right } in *terms {
+            assert_eq!(
+                [out.rows, left.cols, out.cols],
+                [left.rows, right.len(), right.columns()],
+                "a product of unlike shapes"
+            );
+        }
+        let grid = Grid::new([out.rows, out.cols], threads, terms);
+        Job {
+            isa,
+            target: Target { data: out.data, stride: out.row_stride },
+            rows: out.rows,
+            columns: out.cols,
+            write: *write,
+            terms,
+            tasks: first..first + grid.n_tasks(out.rows),
+            grid,
+        }
+    }
+
+    fn part(&self, task: usize) -> Part {
+        let Grid { panels, groups, rows } = self.grid;
+        let (first, group) = (task / groups * rows, task % groups);
+        Part {
+            isa: self.isa,
+            rows: first..(first + rows).min(self.rows),
+            panels: group * panels..((group + 1) * panels).min(self.columns.div_ceil(TILE_COLUMNS)),
+            few: self.rows <= FEW_ROWS,
+            columns: self.columns,
+            write: self.write,
+        }
     }
 }
 
@@ -105,6 +169,9 @@ struct Grid {
 impl Grid {
     fn new([rows, columns]: [usize; 2], threads: usize, terms: &[Term<'_>]) -> Self {
         const TASKS_PER_THREAD: usize = 6;
+        if rows == 0 || columns == 0 {
+            return Grid { panels: 1, groups: 0, rows: 1 };
+        }
         let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
         let n_panels = columns.div_ceil(TILE_COLUMNS);
         let copied = terms.iter().any(|term| !term.right.is_in_place());
@@ -113,6 +180,11 @@ impl Grid {
         let panels = (n_panels * n_row_blocks / wanted).clamp(1, PANELS);
         let rows = rows.div_ceil(n_row_blocks).next_multiple_of(TILE_ROWS);
         Grid { panels, groups: n_panels.div_ceil(panels), rows }
+    }
+
+    /// Number of tasks.
+    fn n_tasks(&self, rows: usize) -> usize {
+        self.groups * rows.div_ceil(self.rows)
     }
 }
 
@@ -182,11 +254,16 @@ impl Factor<'_> {
     }
 }
 
-/// Buffers of the tasks that a thread took over together.
+/// Buffers of a task.
 #[derive(Default)]
 struct Scratch {
     chunk: Aligned,
     square: Aligned,
+}
+
+thread_local! {
+    /// Kept from one product to the next: at most [`INNER_COPIED`] rows of a panel.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// Where results go; tasks write disjoint parts of it.
@@ -201,8 +278,8 @@ unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
 
-/// Some rows of some panels' columns.
-struct Job {
+/// Some rows of some panels' columns of a product.
+struct Part {
     isa: Isa,
     panels: Range<usize>,
     rows: Range<usize>,
@@ -212,9 +289,9 @@ struct Job {
     write: Write,
 }
 
-impl Job {
+impl Part {
     /// # Safety
-    /// `target` holds the job's rows and columns, and nobody else reads or writes them meanwhile. The machine has the
+    /// `target` holds the part's rows and columns, and nobody else reads or writes them meanwhile. The machine has the
     /// instruction set, and the terms' shapes fit.
     unsafe fn run(&self, target: Target, terms: &[Term<'_>], scratch: &mut Scratch) {
         let mut load = self.write == Write::Add;
@@ -246,7 +323,7 @@ impl Job {
     /// Adds a part of a term to a panel's columns, or puts it there.
     ///
     /// # Safety
-    /// As [`Job::run`].
+    /// As [`Part::run`].
     unsafe fn add(
         &self,
         target: Target,
@@ -388,7 +465,8 @@ mod tests {
             let stride = columns + gap;
             for isa in Isa::available() {
                 let mut out = vec![0.5; rows * stride];
-                product_with(isa, MatMut::strided(&mut out, rows, columns, stride), write, &terms);
+                let sum = MatMut::strided(&mut out, rows, columns, stride);
+                products_with(isa, &mut [Product { out: sum, write, terms: &terms }]);
                 for (r, row) in out.chunks(stride).enumerate() {
                     for (c, &found) in row[..columns].iter().enumerate() {
                         let expected = expected[r * columns + c];
@@ -422,6 +500,36 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(30))]
+        /// Products made together are those made one by one.
+        #[test]
+        fn company_changes_nothing(
+            rows in 0usize..70, inner in 0usize..100, widths in prop::collection::vec(0usize..200, 0..4),
+            threads in 1usize..4,
+        ) {
+            let total = widths.iter().sum::<usize>();
+            let (x, y) = (wave(rows * inner, 0.3), wave(inner * total, 0.7));
+            let (x, y) = (Mat::new(&x, rows, inner), Mat::new(&y, inner, total));
+            let (mut alone, mut together) = (vec![1.0; rows * total], vec![1.0; rows * total]);
+            product(MatMut::new(&mut alone, rows, total), Write::Add, &[Term { left: x, right: Factor::Mat(y) }]);
+            let mut first = 0;
+            let terms: Vec<[Term<'_>; 1]> = widths
+                .iter()
+                .map(|width| {
+                    first += width;
+                    [Term { left: x, right: Factor::Mat(y.columns(first - width..first)) }]
+                })
+                .collect();
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                let parts = MatMut::new(&mut together, rows, total).side_by_side(widths.iter().copied());
+                let parts = parts.zip(&terms).map(|(out, terms)| Product { out, write: Write::Add, terms });
+                products(&mut parts.collect::<Vec<_>>());
+            });
+            prop_assert_eq!(alone, together);
+        }
+    }
+
     #[test]
     fn instruction_sets_with_fused_multiply_add_agree_to_the_bit() {
         let (rows, inner, columns) = (21, 333, 100);
@@ -430,7 +538,8 @@ mod tests {
         let run = |isa| {
             let mut out = vec![0.0; rows * columns];
             let term = Term { left: Mat::new(&x, rows, inner), right: Factor::Transposed(&w) };
-            product_with(isa, MatMut::new(&mut out, rows, columns), Write::Set, &[term]);
+            let sum = MatMut::new(&mut out, rows, columns);
+            products_with(isa, &mut [Product { out: sum, write: Write::Set, terms: &[term] }]);
             out
         };
         let fused: Vec<Vec<f32>> = Isa::available().filter(|&isa| isa != Isa::Plain).map(run).collect();
