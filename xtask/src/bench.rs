@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast the engine trains and reads on this machine, beside the rate of its matrix
 //! products, so that figures from different machines can be compared.
 
+use crate::cores::Cores;
 use crate::peers;
 use crate::shapes::{Shape, Stored};
 use crate::timing::peak_memory;
@@ -104,6 +105,7 @@ fn measure(args: &Options) -> Result<()> {
     let gemm = best_gemm_rate(args.repeats);
 
     let macs = (linear_macs(llama.config()) * args.batch * args.tokens) as f64;
+    println!("cores           {}, small products in the cache", Cores::measure(args.threads));
     println!("matrix products {gemm:10.1} GFLOP/s, the best of three shapes");
     report("LoRA step, r=16", &step, args, 4.0 * macs, gemm);
     report("prefill", &prefill, args, 2.0 * macs, gemm);

@@ -1,6 +1,7 @@
 //! Drives experiments and benchmarks: `cargo xtask --help`.
 
 mod bench;
+mod cores;
 mod experiment;
 mod files;
 mod peers;

@@ -343,10 +343,7 @@ struct Part<'a> {
 }
 
 /// Consecutive pieces of these lengths.
-fn split<'a>(
-    values: &'a mut [f32],
-    lens: impl Iterator<Item = usize>,
-) -> impl Iterator<Item = &'a mut [f32]> {
+fn split(values: &mut [f32], lens: impl Iterator<Item = usize>) -> impl Iterator<Item = &mut [f32]> {
     let mut rest = values;
     lens.map(move |len| {
         let (part, beyond) = std::mem::take(&mut rest).split_at_mut(len);

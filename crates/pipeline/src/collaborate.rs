@@ -1,16 +1,16 @@
 //! Eq. 4: differently configured collaborators answer every unlabelled prompt.
 
 use crate::ask::{Question, Reply, Said, Want, ask};
-use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
 use crate::library::Library;
-use crate::method::{BASE, CollaboratorConfig, MethodConfig, WARM};
+use crate::method::{BASE, CollaboratorConfig, FOLDS, MethodConfig, WARM};
+use crate::round::Round;
 use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
 use semievol_select::classify::fit_by_cross_validation;
-use semievol_select::options::{draw, most_probable, option_scores};
+use semievol_select::options::{OptionScore, draw, most_probable, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -33,8 +33,8 @@ const NAME: &str = "candidates";
 struct Plan<'a> {
     models: Vec<&'a dyn LanguageModel>,
     questions: Vec<Question>,
-    /// For each collaborator and sample, its question; none for a classifier.
-    asked: Vec<Vec<Option<usize>>>,
+    /// For each collaborator and sample, its questions: one for each of its models, none for a classifier.
+    asked: Vec<Vec<Vec<usize>>>,
     /// For each sample, the warm model's question about its options.
     warm: Vec<Option<usize>>,
     /// Scored questions by model, sample and shots.
@@ -61,19 +61,20 @@ impl SeedRun<'_> {
             .with("confidence_shots", method.confidence_shots)
             .with("seed", self.seed)
             .with("embedder", library.embedder_id())
-            .with_digest("labelled", &library.labelled())
+            .with_digest("labelled", &round.taught)
             .with_digest("samples", &samples)
             .with_digest("questions", &plan.questions);
-        let place = Place::new(&self.folder, NAME, "candidates.jsonl", inputs);
-        let stage = Stage::new(NAME, Unit::Prompts, plan.questions.len());
+        let name = round.stage(NAME);
+        let place = Place::new(&self.folder, &name, &format!("{name}.jsonl"), inputs);
+        let stage = Stage::new(&name, Unit::Prompts, plan.questions.len());
         self.rows(&place, stage, events, |events| {
-            let replies = ask(NAME, &place, &plan.models, &plan.questions, events)?;
-            self.answers(method, samples, library, &plan, &replies)
+            let replies = ask(&name, &place, &plan.models, &plan.questions, events)?;
+            self.answers(method, round, library, &plan, &replies)
         })
     }
 
     fn plan<'m>(&'m self, method: &MethodConfig, round: &Round<'m>) -> Result<Plan<'m>, PipelineError> {
-        let Round { warm, samples, neighbours } = round;
+        let Round { warm, samples, neighbours, .. } = round;
         // The warm model is the first, asked or not: confidence is its own.
         let mut plan = Plan {
             models: vec![*warm],
@@ -82,25 +83,28 @@ impl SeedRun<'_> {
             warm: Vec::new(),
             scored: HashMap::new(),
         };
-        let mut names = vec![WARM.to_owned()];
+        let mut positions: HashMap<&str, Vec<usize>> = HashMap::from([(WARM, vec![0])]);
         for collaborator in &method.collaborators {
             let CollaboratorConfig::LanguageModel { name, model, shots, temperature } = collaborator else {
-                plan.asked.push(vec![None; samples.len()]);
+                plan.asked.push(vec![Vec::new(); samples.len()]);
                 continue;
             };
-            let position = match names.iter().position(|known| known == model) {
-                Some(position) => position,
-                None => {
-                    plan.models.push(self.model_called(name, model)?);
-                    names.push(model.clone());
-                    names.len() - 1
+            if !positions.contains_key(model.as_str()) {
+                let first = plan.models.len();
+                match model.as_str() {
+                    FOLDS => plan.models.extend(&round.folds),
+                    _ => plan.models.push(self.model_called(name, model)?),
                 }
-            };
+                positions.insert(model, (first..plan.models.len()).collect());
+            }
             let seed = self.seed.child("collaborator", 0).child(name, 0);
             let asked = samples.iter().enumerate().map(|(index, sample)| {
                 let shots = &neighbours[index][..(*shots).min(neighbours[index].len())];
                 let seed = seed.child(&sample.id, 0);
-                Some(plan.add(index, shots.len(), self.question(position, sample, shots, *temperature, seed)))
+                let ask = |position: &usize| {
+                    plan.add(index, shots.len(), self.question(*position, sample, shots, *temperature, seed))
+                };
+                positions[model.as_str()].iter().map(ask).collect()
             });
             let asked = asked.collect();
             plan.asked.push(asked);
@@ -129,35 +133,31 @@ impl SeedRun<'_> {
     fn answers(
         &self,
         method: &MethodConfig,
-        samples: &[Sample],
+        round: &Round<'_>,
         library: &Library<'_>,
         plan: &Plan<'_>,
         replies: &[Reply],
     ) -> Result<Vec<Answers>, PipelineError> {
+        let samples = round.samples;
         let mut columns = Vec::with_capacity(method.collaborators.len());
         for (collaborator, asked) in method.collaborators.iter().zip(&plan.asked) {
             columns.push(match collaborator {
                 CollaboratorConfig::LanguageModel { name, temperature, .. } => {
                     let seed = self.seed.child("draw", 0).child(name, 0);
                     let mut column = Vec::with_capacity(samples.len());
-                    for (sample, question) in samples.iter().zip(asked) {
-                        let Some(question) = *question else { continue };
-                        let (model, seed) =
-                            (plan.models[plan.questions[question].model], seed.child(&sample.id, 0));
-                        let candidate = self.candidate(
-                            name,
-                            sample,
-                            &plan.questions[question],
-                            &replies[question],
-                            *temperature,
-                            seed,
-                        );
-                        column.push(candidate.map_err(|reason| broken(NAME, model.id(), reason))?);
+                    for (sample, asked) in samples.iter().zip(asked) {
+                        let seed = seed.child(&sample.id, 0);
+                        let said: Vec<(&Question, &Reply)> =
+                            asked.iter().map(|at| (&plan.questions[*at], &replies[*at])).collect();
+                        let candidate = self.candidate(name, sample, &said, *temperature, seed);
+                        let model = said.first().map_or(0, |(question, _)| question.model);
+                        let failed = |reason| broken(NAME, plan.models[model].id(), reason);
+                        column.push(candidate.map_err(failed)?);
                     }
                     column
                 }
                 CollaboratorConfig::Classifier { name, folds } => {
-                    classify(name, *folds, self.seed.child("classifier", 0).child(name, 0), library, samples)?
+                    classify(name, *folds, self.seed.child("classifier", 0).child(name, 0), library, round)?
                 }
             });
         }
@@ -173,20 +173,25 @@ impl SeedRun<'_> {
         Ok(samples.iter().zip(&plan.warm).map(row).collect())
     }
 
+    /// What a collaborator makes of its models' replies: the mean of their distributions. An open answer, which has
+    /// no mean, is its first model's.
     fn candidate(
         &self,
         name: &str,
         sample: &Sample,
-        question: &Question,
-        reply: &Reply,
+        said: &[(&Question, &Reply)],
         temperature: f64,
         seed: Seed,
     ) -> Result<Candidate, String> {
         let mut candidate = Candidate::new(name, None);
+        let Some((question, reply)) = said.first() else { return Ok(candidate) };
         candidate.shots = question.prompts.len() - 1 - reply.prompt;
         match &reply.said {
-            Said::Scores(scores) => {
-                let scores = option_scores(sample, scores)?;
+            Said::Scores(first) => {
+                let mut scores = option_scores(sample, first)?;
+                if said.len() > 1 {
+                    mix(&mut scores, sample, said)?;
+                }
                 candidate.answer = draw(&scores, temperature, seed).map(Answer::Choice);
                 candidate.distribution = scores.iter().map(|score| score.probability).collect();
             }
@@ -222,7 +227,7 @@ fn classify(
     folds: usize,
     seed: Seed,
     library: &Library<'_>,
-    samples: &[Sample],
+    round: &Round<'_>,
 ) -> Result<Vec<Candidate>, PipelineError> {
     let n_classes = library.labelled().iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
     let class = |labeled: &Labeled| match labeled.answer {
@@ -230,15 +235,33 @@ fn classify(
         // The plan was checked: all samples share their options.
         _ => 0,
     };
-    let classes: Vec<usize> = library.labelled().iter().map(class).collect();
-    let labelled: Vec<&Sample> = library.labelled().iter().map(|labeled| &labeled.sample).collect();
+    let classes: Vec<usize> = round.taught.iter().map(|labeled| class(labeled)).collect();
+    let labelled: Vec<&Sample> = round.taught.iter().map(|labeled| &labeled.sample).collect();
     let features = library.features(NAME, &labelled)?;
     let select = |source| PipelineError::Select { stage: NAME.to_owned(), source };
     let fitted = fit_by_cross_validation(&features, &classes, n_classes, folds, seed).map_err(select)?;
-    let unlabelled = library.features(NAME, &samples.iter().collect::<Vec<_>>())?;
+    let unlabelled = library.features(NAME, &round.samples.iter().collect::<Vec<_>>())?;
     let candidate = |distribution: Vec<f64>| {
         let answer = most_probable(&distribution).map(Answer::Choice);
         Candidate::new(name, answer).with_distribution(distribution)
     };
     Ok(fitted.model.probabilities(&unlabelled).map_err(select)?.into_iter().map(candidate).collect())
+}
+
+/// Replaces probabilities by the mean of what all models say. One whose prompt did not fit says nothing.
+fn mix(scores: &mut [OptionScore], sample: &Sample, said: &[(&Question, &Reply)]) -> Result<(), String> {
+    let mut sums = vec![0.0; scores.len()];
+    let mut n = 0.0;
+    for (_, reply) in said {
+        let Said::Scores(one) = &reply.said else { continue };
+        for (sum, score) in sums.iter_mut().zip(option_scores(sample, one)?) {
+            *sum += score.probability;
+        }
+        n += 1.0;
+    }
+    for (score, sum) in scores.iter_mut().zip(sums) {
+        score.probability = sum / n;
+        score.logprob = score.probability.ln();
+    }
+    Ok(())
 }

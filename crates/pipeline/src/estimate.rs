@@ -2,9 +2,9 @@
 
 use crate::ask::{Question, Said, Want, ask};
 use crate::collaborate::Answers;
-use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
 use crate::justify::Justified;
+use crate::round::Round;
 use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
 use semievol_confidence::{ConfidenceEstimator, Evidence};
@@ -58,7 +58,7 @@ impl SeedRun<'_> {
         finals: &[Justified],
         events: OnEvent<'_>,
     ) -> Result<Vec<Estimate>, PipelineError> {
-        let Round { warm, samples, neighbours } = round;
+        let Round { warm, samples, neighbours, .. } = round;
         // Closed sets were scored with the collaborators' questions; open answers exist only now.
         let closed: Vec<bool> =
             samples.iter().map(|sample| !self.task.candidates(sample).is_empty()).collect();
@@ -79,10 +79,11 @@ impl SeedRun<'_> {
             .with_digest("answers", &answers)
             .with_digest("finals", &finals)
             .with_digest("questions", &questions);
-        let place = Place::new(&self.folder, NAME, "confidence.jsonl", inputs);
-        let stage = Stage::new(NAME, Unit::Prompts, questions.len());
+        let name = round.stage(NAME);
+        let place = Place::new(&self.folder, &name, &format!("{name}.jsonl"), inputs);
+        let stage = Stage::new(&name, Unit::Prompts, questions.len());
         self.rows(&place, stage, events, |events| {
-            let replies = ask(NAME, &place, &[*warm], &questions, events)?;
+            let replies = ask(&name, &place, &[*warm], &questions, events)?;
             let mut views: Vec<Option<View>> = Vec::with_capacity(samples.len());
             for (index, sample) in samples.iter().enumerate() {
                 let answer = finals[index].last.answer.as_ref();

@@ -2,13 +2,14 @@
 
 use crate::collaborate::Answers;
 use crate::estimate::Estimate;
+use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
 use crate::method::{EvolveOn, Method};
+use crate::round::{Round, nearest};
 use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
-use semievol_model::LanguageModel;
 use semievol_retrieval::Hit;
-use semievol_select::{Pool, PseudoLabel};
+use semievol_select::{Calibrated, Pool, PseudoLabel};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 
@@ -27,25 +28,17 @@ pub struct Evolved {
     pub estimates: Vec<Estimate>,
     /// Kept or dropped, and why (Eq. 7-8).
     pub selected: Vec<Selected>,
+    /// What the selector says of all of them: a wish that could not be granted.
+    pub note: Option<String>,
     /// Trained from the base on labels and what was kept (Eq. 9).
     pub evolved: Trained,
 }
 
-/// What the steps between warm-up and evolution have in common.
-pub(crate) struct Round<'a> {
-    /// The model trained on the labels.
-    pub warm: &'a dyn LanguageModel,
-    /// The unlabelled samples.
-    pub samples: &'a [Sample],
-    /// The labelled neighbours of each, the nearest first.
-    pub neighbours: Vec<Vec<&'a Labeled>>,
-}
-
-impl Round<'_> {
-    /// The same with at most `shots` neighbours each.
-    fn showing(&self, shots: usize) -> Self {
-        Round { neighbours: first(&self.neighbours, shots), ..*self }
-    }
+/// What became of the samples of a round.
+pub(crate) struct Judged {
+    pub answers: Vec<Answers>,
+    pub finals: Vec<Justified>,
+    pub estimates: Vec<Estimate>,
 }
 
 /// The decision on one pseudo-label: a line of `selection.jsonl`.
@@ -83,30 +76,48 @@ impl SeedRun<'_> {
         let config = &method.config;
         let labelled = library.labelled();
         method.check(&self.parts, self.task, labelled, unlabelled)?;
-        let own = library.leave_one_out(config.warm.shots.max(config.confidence_shots))?;
+        let calibrates = method.selector.wants_calibration();
+        let shown =
+            if calibrates { config.most_shots() } else { config.warm.shots.max(config.confidence_shots) };
+        let own = library.leave_one_out(shown)?;
         let own: Vec<Vec<&Labeled>> = own.iter().map(|hits| library.shots(hits)).collect();
         let warm = self.warm_up(labelled, &own, config.warm.shots, events)?;
         let model = self.load("warm", &warm.adapter)?;
+        let folds = match config.folds {
+            0 => None,
+            n => Some(self.train_folds(n, labelled, &own, config.warm.shots, events)?),
+        };
 
         let hits = library.nearest(unlabelled, config.neighbours)?;
         self.write_prompts(unlabelled, &hits, library)?;
         let neighbours = hits.iter().map(|hits| library.shots(hits)).collect();
-        let round = Round { warm: model.as_ref(), samples: unlabelled, neighbours };
-        let answers = self.collaborate(config, &round, library, events)?;
-        let finals = self.justify(method.adjudicator.as_ref(), &round, &answers, events)?;
-        let (estimator, shots) = (method.estimator.as_ref(), config.confidence_shots);
-        let estimates = self.estimate(estimator, &round.showing(shots), &answers, &finals, events)?;
+        let round = Round {
+            tag: String::new(),
+            warm: model.as_ref(),
+            folds: folds.as_ref().map(Folds::models).unwrap_or_default(),
+            samples: unlabelled,
+            neighbours,
+            taught: labelled.iter().collect(),
+        };
+        let Judged { answers, finals, estimates } = self.judge(method, &round, library, events)?;
         let reference = match method.selector.wants_labelled() {
             true => self.estimate_labelled(
-                estimator,
+                method.estimator.as_ref(),
                 model.as_ref(),
                 labelled,
-                &first(&own, config.confidence_shots),
+                &nearest(&own, config.confidence_shots),
                 events,
             )?,
             false => Vec::new(),
         };
-        let selected = self.select(method, &finals, &estimates, &reference)?;
+        let calibration = match &folds {
+            Some(folds) if calibrates => self.calibrate(method, folds, library, &own, events)?,
+            _ => Vec::new(),
+        };
+        let (selected, note) = self.select(method, &finals, &estimates, &reference, &calibration)?;
+        if let Some(note) = &note {
+            events(&StageEvent::Note(note.clone()));
+        }
         files::write_jsonl(&self.folder.join("selection.jsonl"), &selected)?;
 
         let lessons =
@@ -122,11 +133,25 @@ impl SeedRun<'_> {
             ));
         }
         let evolved = self.train("evolved", &lessons, &config.evolve.recipe(self.recipe), events)?;
-        Ok(Evolved { warm, neighbours: hits, answers, finals, estimates, selected, evolved })
+        Ok(Evolved { warm, neighbours: hits, answers, finals, estimates, selected, note, evolved })
     }
 
-    /// Eq. 1. With shots, each label is a lesson with 0, 1, ... of its neighbours, and the steps are as many as
-    /// without.
+    /// Collaborate, justify, estimate.
+    pub(crate) fn judge(
+        &self,
+        method: &Method,
+        round: &Round<'_>,
+        library: &Library<'_>,
+        events: OnEvent<'_>,
+    ) -> Result<Judged, PipelineError> {
+        let answers = self.collaborate(&method.config, round, library, events)?;
+        let finals = self.justify(method.adjudicator.as_ref(), round, &answers, events)?;
+        let shown = round.showing(method.config.confidence_shots);
+        let estimates = self.estimate(method.estimator.as_ref(), &shown, &answers, &finals, events)?;
+        Ok(Judged { answers, finals, estimates })
+    }
+
+    /// Eq. 1.
     fn warm_up(
         &self,
         labelled: &[Labeled],
@@ -134,6 +159,19 @@ impl SeedRun<'_> {
         shots: usize,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
+        let labelled: Vec<&Labeled> = labelled.iter().collect();
+        let (lessons, max_steps) = self.warm_lessons(&labelled, neighbours, shots);
+        self.train("warm", &lessons, &Recipe { max_steps, ..self.recipe.clone() }, events)
+    }
+
+    /// What a warm model learns, and the most steps that it takes. With shots, each label is a lesson with 0, 1, ...
+    /// of its neighbours, and the steps are as many as without.
+    pub(crate) fn warm_lessons<'l>(
+        &self,
+        labelled: &[&'l Labeled],
+        neighbours: &[Vec<&'l Labeled>],
+        shots: usize,
+    ) -> (Vec<Lesson<'l>>, usize) {
         let mut lessons = Vec::with_capacity(labelled.len() * (shots + 1));
         for shown in 0..=shots {
             for (labeled, neighbours) in labelled.iter().zip(neighbours) {
@@ -145,7 +183,7 @@ impl SeedRun<'_> {
         }
         let max_steps =
             if shots == 0 { self.recipe.max_steps } else { self.recipe.total_steps(labelled.len()) };
-        self.train("warm", &lessons, &Recipe { max_steps, ..self.recipe.clone() }, events)
+        (lessons, max_steps)
     }
 
     fn select(
@@ -154,7 +192,8 @@ impl SeedRun<'_> {
         finals: &[Justified],
         estimates: &[Estimate],
         labelled: &[Confidence],
-    ) -> Result<Vec<Selected>, PipelineError> {
+        calibration: &[Calibrated],
+    ) -> Result<(Vec<Selected>, Option<String>), PipelineError> {
         let pool: Vec<PseudoLabel> = finals
             .iter()
             .zip(estimates)
@@ -165,8 +204,8 @@ impl SeedRun<'_> {
                 agreed: last.by == Verdict::Agreement,
             })
             .collect();
-        let selection =
-            method.selector.select(Pool { unlabelled: &pool, labelled, seed: self.seed.child("select", 0) });
+        let drawn = Pool::new(&pool, self.seed.child("select", 0));
+        let selection = method.selector.select(Pool { labelled, calibration, ..drawn });
         let selection =
             selection.map_err(|source| PipelineError::Select { stage: "selection".into(), source })?;
         let unfit = |what: String| PipelineError::Assembly(format!("{}: {what}", method.selector.id()));
@@ -177,7 +216,7 @@ impl SeedRun<'_> {
             )));
         }
         let decided = pool.into_iter().zip(finals).zip(selection.decisions);
-        decided
+        let selected = decided
             .map(|((label, last), decision)| {
                 if decision.accepted && label.answer.is_none() {
                     return Err(unfit(format!("accepted sample `{}`, which has no answer", label.id)));
@@ -192,7 +231,8 @@ impl SeedRun<'_> {
                     weight: decision.weight,
                 })
             })
-            .collect()
+            .collect::<Result<_, PipelineError>>()?;
+        Ok((selected, selection.note))
     }
 
     /// What the evolved model is taught.
@@ -220,11 +260,6 @@ impl SeedRun<'_> {
         let labels = (0..repeats).flat_map(|_| labelled.iter().map(Lesson::label));
         labels.chain(kept).collect()
     }
-}
-
-/// The nearest `n` of each.
-fn first<'l>(neighbours: &[Vec<&'l Labeled>], n: usize) -> Vec<Vec<&'l Labeled>> {
-    neighbours.iter().map(|shots| shots.iter().copied().take(n).collect()).collect()
 }
 
 /// How often `labels` have to be repeated to be at least `share` of the examples; at least once.

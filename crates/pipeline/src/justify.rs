@@ -1,8 +1,8 @@
 //! Eq. 5: what the collaborators agree on stands, and disputes are decided.
 
 use crate::collaborate::Answers;
-use crate::evolve::Round;
 use crate::folder::{Inputs, Place};
+use crate::round::Round;
 use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit};
 use semievol_core::{Candidate, Sample};
 use semievol_model::LanguageModel;
@@ -63,8 +63,9 @@ impl SeedRun<'_> {
             .with("task", self.task_id)
             .with_digest("samples", &samples)
             .with_digest("answers", &answers);
-        let place = Place::new(&self.folder, NAME, "justified.jsonl", inputs);
-        let stage = Stage::new(NAME, Unit::Prompts, disputed.len());
+        let name = round.stage(NAME);
+        let place = Place::new(&self.folder, &name, &format!("{name}.jsonl"), inputs);
+        let stage = Stage::new(&name, Unit::Prompts, disputed.len());
         self.rows(&place, stage, events, |events| {
             let disputes: Vec<(usize, Dispute<'_>)> = disputed
                 .iter()

@@ -76,10 +76,12 @@ mod event;
 mod evolve;
 pub mod files;
 mod folder;
+mod folds;
 mod justify;
 mod library;
 mod method;
 mod plan;
+mod round;
 mod seed_run;
 
 pub use collaborate::Answers;

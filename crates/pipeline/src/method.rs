@@ -17,6 +17,10 @@ pub struct MethodConfig {
     pub retrieval: RetrievalConfig,
     /// How the warm model is trained (Eq. 1).
     pub warm: WarmConfig,
+    /// Trains so many further models like the warm one, each on the labels without one fold: collaborators may name
+    /// them, and they can be asked about labels that they have not learnt. 0 trains none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub folds: usize,
     /// Who answers the unlabelled prompts (Eq. 4; paper: 4).
     pub collaborators: Vec<CollaboratorConfig>,
     /// Who decides where they disagree (Eq. 5).
@@ -49,7 +53,7 @@ pub enum CollaboratorConfig {
     LanguageModel {
         /// Names it in files and tables.
         name: String,
-        /// `warm`, `base`, or the name of a further model.
+        /// `warm`, `base`, `folds` (the mean of the folds' models), or the name of a further model.
         #[serde(default = "warm")]
         model: String,
         /// Neighbours in its prompt, the nearest ones.
@@ -107,6 +111,10 @@ impl EvolveConfig {
     }
 }
 
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 fn warm() -> String {
     WARM.to_owned()
 }
@@ -123,6 +131,8 @@ fn five() -> usize {
 pub(crate) const WARM: &str = "warm";
 /// The base model, as collaborators name it.
 pub(crate) const BASE: &str = "base";
+/// The models trained on the labels without a fold, as collaborators name them.
+pub(crate) const FOLDS: &str = "folds";
 
 impl CollaboratorConfig {
     /// Its name.
@@ -237,6 +247,19 @@ impl MethodConfig {
                     self.neighbours
                 ));
             }
+        }
+        if self.folds == 1 {
+            return Err(
+                "method.folds is 1, but must be 0 or at least 2: one fold leaves nothing to learn from"
+                    .into(),
+            );
+        }
+        let asks_folds = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
+        if let Some(one) = self.collaborators.iter().find(asks_folds).filter(|_| self.folds == 0) {
+            return Err(format!(
+                "method.collaborators: `{}` asks the models of the folds, but method.folds is 0: set it to 2 or more",
+                one.name()
+            ));
         }
         let share = self.evolve.label_share;
         if !(0.0..1.0).contains(&share) {

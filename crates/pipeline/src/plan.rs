@@ -1,6 +1,6 @@
 //! What would fail in the middle of a run is found before it.
 
-use crate::method::{BASE, CollaboratorConfig, Method, WARM};
+use crate::method::{BASE, CollaboratorConfig, FOLDS, Method, WARM};
 use crate::{Parts, PipelineError};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_data::Task;
@@ -21,6 +21,7 @@ impl Method {
             return refuse("the arm `semievol` learns from unlabelled rows, but there are none: set data.unlabelled (or data.split.unlabelled), or leave the arm out".into());
         }
         self.check_labelled_confidence()?;
+        self.check_folds(task, labelled)?;
         self.check_options(task, labelled, unlabelled)?;
         for collaborator in &self.config.collaborators {
             match collaborator {
@@ -42,6 +43,32 @@ impl Method {
             self.selector.id(),
             self.estimator.id()
         ))
+    }
+
+    fn check_folds(&self, task: &dyn Task, labelled: &[Labeled]) -> Result<(), PipelineError> {
+        let folds = self.config.folds;
+        if folds == 0 && self.selector.wants_calibration() {
+            return refuse(format!(
+                "method.select ({}) compares with labels that models have not learnt, but method.folds is 0: set it to 2 or more, 5 is usual",
+                self.selector.id()
+            ));
+        }
+        if folds > labelled.len() {
+            let rows = labelled.len();
+            return refuse(format!(
+                "method.folds is {folds}, but there are {rows} labelled rows: take fewer folds"
+            ));
+        }
+        let asks_folds = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
+        let open = labelled.iter().find(|labeled| task.candidates(&labeled.sample).is_empty());
+        match (self.config.collaborators.iter().find(asks_folds), open) {
+            (Some(one), Some(open)) => refuse(format!(
+                "method.collaborators: `{}` takes the mean of the folds' models, which needs options, but sample `{}` has an open answer",
+                one.name(),
+                open.sample.id
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check_options(
@@ -67,10 +94,10 @@ impl Method {
 }
 
 fn check_model(parts: &Parts<'_>, collaborator: &str, model: &str) -> Result<(), PipelineError> {
-    if [WARM, BASE].contains(&model) || parts.models.contains_key(model) {
+    if [WARM, BASE, FOLDS].contains(&model) || parts.models.contains_key(model) {
         return Ok(());
     }
-    let known = [WARM, BASE].into_iter().chain(parts.models.keys().map(String::as_str));
+    let known = [WARM, BASE, FOLDS].into_iter().chain(parts.models.keys().map(String::as_str));
     refuse(format!(
         "method.collaborators: `{collaborator}` asks model `{model}`, but there are only {}",
         known.collect::<Vec<_>>().join(", ")

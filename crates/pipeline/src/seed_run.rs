@@ -175,14 +175,26 @@ impl SeedRun<'_> {
         recipe: &Recipe,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
+        // One stream for all arms: those that are compared start from the same initial values.
+        self.train_from(0, name, lessons, recipe, events)
+    }
+
+    /// The same, with initial values and an order of the examples of its own for each `stream`.
+    pub(crate) fn train_from(
+        &self,
+        stream: u64,
+        name: &str,
+        lessons: &[Lesson<'_>],
+        recipe: &Recipe,
+        events: OnEvent<'_>,
+    ) -> Result<Trained, PipelineError> {
         let mut examples =
             lessons.iter().map(|lesson| self.example(lesson)).collect::<Result<Vec<_>, _>>()?;
         let steps = recipe.total_steps(examples.len());
         // What makes no other adapter makes no other key: steps are steps, however they were counted.
         let recipe = &Recipe { epochs: 1, max_steps: steps, ..recipe.clone() };
         let keyed = Recipe { checkpoint_every: 0, ..recipe.clone() };
-        // One stream for all trainings: arms that are compared start from the same initial values.
-        let seed = self.seed.child("train", 0);
+        let seed = self.seed.child("train", stream);
         let inputs = Inputs::of("train")
             .with("base", self.base.id())
             .with("trainer", self.parts.trainer.id())

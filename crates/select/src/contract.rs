@@ -59,8 +59,27 @@ pub struct Pool<'a> {
     /// The warm model's confidence in the gold answer of each labelled sample; empty unless the selector
     /// [wants it](Selector::wants_labelled).
     pub labelled: &'a [Confidence],
+    /// Labelled samples answered and judged as the unlabelled ones are, by models that were not trained on them;
+    /// empty unless the selector [wants them](Selector::wants_calibration).
+    pub calibration: &'a [Calibrated],
     /// Source of whatever is drawn.
     pub seed: Seed,
+}
+
+impl<'a> Pool<'a> {
+    /// A pool of unlabelled samples alone.
+    pub fn new(unlabelled: &'a [PseudoLabel], seed: Seed) -> Self {
+        Pool { unlabelled, labelled: &[], calibration: &[], seed }
+    }
+}
+
+/// How sure an answer to a labelled sample was, and whether it was right.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibrated {
+    /// On the scale of the pseudo-labels' confidence.
+    pub confidence: Confidence,
+    /// Whether the answer was the gold one.
+    pub correct: bool,
 }
 
 /// What becomes of one pseudo-label.
@@ -91,6 +110,15 @@ impl Decision {
 pub struct Selection {
     /// The decisions.
     pub decisions: Vec<Decision>,
+    /// What the user should know about all of them: a wish that could not be granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl From<Vec<Decision>> for Selection {
+    fn from(decisions: Vec<Decision>) -> Self {
+        Selection { decisions, note: None }
+    }
 }
 
 /// Chooses the pseudo-labels to train on. It sees the whole pool, because a percentile is a fact about the
@@ -102,6 +130,11 @@ pub trait Selector: Send + Sync {
 
     /// Whether [`Pool::labelled`] is needed, which costs one pass over the labelled samples.
     fn wants_labelled(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Pool::calibration`] is needed, which costs models trained on parts of the labelled samples.
+    fn wants_calibration(&self) -> bool {
         false
     }
 
@@ -138,6 +171,9 @@ macro_rules! forward {
             }
             fn wants_labelled(&self) -> bool {
                 (**self).wants_labelled()
+            }
+            fn wants_calibration(&self) -> bool {
+                (**self).wants_calibration()
             }
             fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
                 (**self).select(pool)

@@ -28,7 +28,7 @@
 //!             (Some(_), true) => Decision::accept("all collaborators agree"),
 //!             _ => Decision::reject("at least one collaborator differs"),
 //!         };
-//!         Ok(Selection { decisions: pool.unlabelled.iter().map(decide).collect() })
+//!         Ok(pool.unlabelled.iter().map(decide).collect::<Vec<_>>().into())
 //!     }
 //! }
 //!
@@ -39,7 +39,7 @@
 //!     agreed,
 //! };
 //! let labels = [label("a", true), label("b", false)];
-//! let selection = Unanimous.select(Pool { unlabelled: &labels, labelled: &[], seed: Seed(1) })?;
+//! let selection = Unanimous.select(Pool::new(&labels, Seed(1)))?;
 //! assert!(selection.decisions[0].accepted && !selection.decisions[1].accepted);
 //! // Hold your own to what the pipeline relies on.
 //! semievol_testkit::contracts::selector(&Unanimous);
@@ -56,6 +56,6 @@ mod selector;
 
 pub use adjudicate::{AdjudicatorConfig, Majority, Mixture, SelfJustify};
 pub use agreement::{agreed, agrees};
-pub use contract::{Adjudicator, Decision, Dispute, Pool, PseudoLabel, Selection, Selector};
+pub use contract::{Adjudicator, Calibrated, Decision, Dispute, Pool, PseudoLabel, Selection, Selector};
 pub use error::SelectError;
-pub use selector::{All, Over, PerClass, Percentile, Random, SelectorConfig};
+pub use selector::{All, ErrorControlled, Over, PerClass, Percentile, Random, Rule, SelectorConfig};

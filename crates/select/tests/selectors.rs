@@ -21,7 +21,7 @@ fn selector(config: &str) -> Box<dyn Selector> {
 }
 
 fn select(config: &str, labels: &[PseudoLabel]) -> Selection {
-    selector(config).select(Pool { unlabelled: labels, labelled: &[], seed: Seed(7) }).unwrap()
+    selector(config).select(Pool::new(labels, Seed(7))).unwrap()
 }
 
 fn accepted(selection: &Selection) -> Vec<bool> {
@@ -78,10 +78,9 @@ fn the_percentile_of_labelled_samples_is_the_threshold() {
     assert!(selector.wants_labelled());
     let labelled = [-0.1, -0.2, -0.3, -5.0].map(|value| Confidence::new(value).unwrap());
     let labels = pool(&[-0.3, -0.31, -0.05]);
-    let selection =
-        selector.select(Pool { unlabelled: &labels, labelled: &labelled, seed: Seed(7) }).unwrap();
+    let selection = selector.select(Pool { labelled: &labelled, ..Pool::new(&labels, Seed(7)) }).unwrap();
     assert_eq!(accepted(&selection), [true, false, true]);
-    let error = selector.select(Pool { unlabelled: &labels, labelled: &[], seed: Seed(7) }).unwrap_err();
+    let error = selector.select(Pool::new(&labels, Seed(7))).unwrap_err();
     assert!(matches!(error, SelectError::Unfit { part: "percentile", .. }), "{error}");
 }
 
@@ -100,7 +99,7 @@ fn a_rare_class_is_not_crowded_out() {
 fn a_draw_follows_its_seed_and_not_the_confidence() {
     let labels = pool(&[0.0; 20]);
     let draw = |seed: u64, labels: &[PseudoLabel]| {
-        let pool = Pool { unlabelled: labels, labelled: &[], seed: Seed(seed) };
+        let pool = Pool::new(labels, Seed(seed));
         accepted(&selector("kind = 'random'").select(pool).unwrap())
     };
     assert_eq!(draw(1, &labels), draw(1, &labels));

@@ -31,7 +31,7 @@ impl Selector for KeepAgreed {
             true => Decision::accept("all collaborators agreed"),
             false => Decision::reject("they did not agree"),
         });
-        Ok(Selection { decisions: decisions.collect() })
+        Ok(decisions.collect::<Vec<_>>().into())
     }
 }
 

@@ -453,7 +453,7 @@ impl Selector for KeepOdd {
             1 if label.answer.is_some() => Decision::accept("odd"),
             _ => Decision::reject("even"),
         };
-        Ok(Selection { decisions: pool.unlabelled.iter().enumerate().map(decide).collect() })
+        Ok(pool.unlabelled.iter().enumerate().map(decide).collect::<Vec<_>>().into())
     }
 }
 

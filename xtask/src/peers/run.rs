@@ -6,6 +6,7 @@ use super::prepare::{self, Places};
 use super::python::Python;
 use super::table::{self, Row};
 use super::{Args, machine};
+use crate::cores::Cores;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub fn run(args: &Args, threads: Option<usize>, repeats: Option<usize>) -> anyho
     }
     let started = Instant::now();
     let mut loads = vec![machine::load_average()];
+    let mut cores = vec![Cores::measure(threads).to_string()];
     let python = Python::new(args.python());
     let places = prepare::places(&args.folder, args.data.as_deref())?;
     let mut bench = Bench {
@@ -44,6 +46,7 @@ pub fn run(args: &Args, threads: Option<usize>, repeats: Option<usize>) -> anyho
         bench.measure(job, &format!("[{}/{total}] ", index + 1))?;
         if (index + 1) % jobs.len() == 0 {
             loads.push(machine::load_average());
+            cores.push(Cores::measure(threads).to_string());
         }
     }
 
@@ -63,8 +66,12 @@ pub fn run(args: &Args, threads: Option<usize>, repeats: Option<usize>) -> anyho
         started.elapsed().as_secs_f64() / 60.0
     );
     let load = format!("load average before, and after each round: {}", loads.join(", "));
-    for line in
-        notes.into_iter().chain([size, load]).chain(machine::describe(threads)).chain(bench.python.describe())
+    let cores = format!("cores before, and after each round: {}", cores.join("; "));
+    for line in notes
+        .into_iter()
+        .chain([size, load, cores])
+        .chain(machine::describe(threads))
+        .chain(bench.python.describe())
     {
         text += &format!("- {line}\n");
     }

@@ -25,6 +25,9 @@ pub struct MatMut<'a> {
     slice: PhantomData<&'a mut [f32]>,
 }
 
+// SAFETY: it stands for an exclusive borrow of the slice, or of columns that no other matrix has.
+unsafe impl Send for MatMut<'_> {}
+
 /// Whether a product replaces its destination or is added to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {

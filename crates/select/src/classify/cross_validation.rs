@@ -51,7 +51,7 @@ pub fn fit_by_cross_validation(
         return Err(unfit(format!("{folds} folds need as many labelled rows, and there are {rows}")));
     }
     let features = matrix(features);
-    let fold_of = stratified(classes, folds, seed);
+    let fold_of = stratified_folds(classes, folds, seed);
     let mut losses = Vec::with_capacity(L2_GRID.len());
     let mut best: Option<(f64, f64, Vec<Vec<f64>>)> = None;
     for l2 in L2_GRID {
@@ -67,9 +67,9 @@ pub fn fit_by_cross_validation(
     Ok(CrossValidated { model, l2, losses, held_out })
 }
 
-/// The fold of each row. Each class goes on dealing where the one before stopped, so that folds differ by one
+/// The fold of each row, stratified. Each class goes on dealing where the one before stopped, so that folds differ by one
 /// row at most.
-fn stratified(classes: &[usize], folds: usize, seed: Seed) -> Vec<usize> {
+pub fn stratified_folds(classes: &[usize], folds: usize, seed: Seed) -> Vec<usize> {
     let mut present = classes.to_vec();
     present.sort_unstable();
     present.dedup();
@@ -118,7 +118,7 @@ mod tests {
     fn folds_are_even_in_size_and_in_classes() {
         let classes: Vec<usize> = (0..23).map(|row| [0, 0, 3, 0, 7][row % 5]).collect();
         for folds in 2..=8 {
-            let fold_of = stratified(&classes, folds, Seed(3));
+            let fold_of = stratified_folds(&classes, folds, Seed(3));
             for class in [None, Some(0), Some(3), Some(7)] {
                 let mut sizes = vec![0; folds];
                 let rows = (0..classes.len()).filter(|row| class.is_none_or(|class| classes[*row] == class));
@@ -130,6 +130,6 @@ mod tests {
                 );
             }
         }
-        assert_ne!(stratified(&classes, 4, Seed(1)), stratified(&classes, 4, Seed(2)));
+        assert_ne!(stratified_folds(&classes, 4, Seed(1)), stratified_folds(&classes, 4, Seed(2)));
     }
 }

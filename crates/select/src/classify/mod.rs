@@ -4,7 +4,7 @@ mod cross_validation;
 mod logistic;
 mod solver;
 
-pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation};
+pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation, stratified_folds};
 pub use logistic::LogisticRegression;
 
 use crate::SelectError;

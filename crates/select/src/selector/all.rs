@@ -18,6 +18,6 @@ impl Selector for All {
             }
             Err(rejected) => rejected,
         };
-        Ok(Selection { decisions: pool.unlabelled.iter().map(decide).collect() })
+        Ok(pool.unlabelled.iter().map(decide).collect::<Vec<_>>().into())
     }
 }

@@ -1,12 +1,14 @@
 //! Which pseudo-labels are trained on (Eq. 7-8).
 
 mod all;
+mod error_controlled;
 mod per_class;
 mod percentile;
 mod random;
 mod share;
 
 pub use all::All;
+pub use error_controlled::{ErrorControlled, Rule};
 pub use per_class::PerClass;
 pub use percentile::{Over, Percentile};
 pub use random::Random;
@@ -51,6 +53,17 @@ pub enum SelectorConfig {
         #[serde(default = "default_theta")]
         theta: f64,
     },
+    /// [`ErrorControlled`].
+    ErrorControlled {
+        /// The largest share of wrong pseudo-labels, above 0 and below 1.
+        alpha: f64,
+        /// How thresholds are certified; conformal by default.
+        #[serde(default)]
+        rule: Rule,
+        /// Percent that is kept without a promise where the labels cannot certify one; none by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        otherwise: Option<f64>,
+    },
 }
 
 fn default_theta() -> f64 {
@@ -74,6 +87,10 @@ impl SelectorConfig {
             SelectorConfig::PerClass { theta } => Box::new(PerClass::new(*theta)?),
             SelectorConfig::All {} => Box::new(All),
             SelectorConfig::Random { theta } => Box::new(Random::new(*theta)?),
+            SelectorConfig::ErrorControlled { alpha, rule, otherwise } => {
+                let selector = ErrorControlled::new(*alpha, *rule)?;
+                Box::new(otherwise.map_or(Ok(selector), |theta| selector.otherwise(theta))?)
+            }
         })
     }
 }

@@ -52,7 +52,7 @@ impl Selector for PerClass {
             }
             Err(rejected) => rejected,
         });
-        Ok(Selection { decisions: decisions.collect() })
+        Ok(decisions.collect::<Vec<_>>().into())
     }
 }
 

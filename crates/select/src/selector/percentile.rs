@@ -74,6 +74,6 @@ impl Selector for Percentile {
             Ok(confidence) => against(confidence, threshold.unwrap_or(confidence), &name),
             Err(rejected) => rejected,
         });
-        Ok(Selection { decisions: decisions.collect() })
+        Ok(decisions.collect::<Vec<_>>().into())
     }
 }

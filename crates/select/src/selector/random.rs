@@ -49,6 +49,6 @@ impl Selector for Random {
                 Decision::reject(format!("{place}, after the first {kept}"))
             };
         }
-        Ok(Selection { decisions })
+        Ok(decisions.into())
     }
 }

@@ -1,6 +1,6 @@
 use super::{Rule, ensure, hold_to, rule};
 use semievol_core::{Answer, Confidence, Seed};
-use semievol_select::{Decision, Pool, PseudoLabel, Selector};
+use semievol_select::{Calibrated, Decision, Pool, PseudoLabel, Selector};
 
 /// Tries a selector: one decision per pseudo-label, nothing accepted that has no answer or no confidence, weights
 /// that a loss can use, reasons, and independence of the pool's order.
@@ -51,10 +51,11 @@ fn rules(selector: &dyn Selector) -> Vec<Rule<'_>> {
             let (first, second) = (select(selector, &labels())?, select(selector, &labels())?);
             ensure(first == second, || format!("{first:?}, then {second:?}"))
         }),
-        rule("labelled confidences that are wanted cannot be missing", move || {
+        rule("what is wanted of labelled samples cannot be missing", move || {
             let pool = labels();
-            let found = selector.select(Pool { unlabelled: &pool, labelled: &[], seed: Seed(7) });
-            ensure(found.is_err() == selector.wants_labelled(), || match found {
+            let found = selector.select(Pool::new(&pool, Seed(7)));
+            let wants = selector.wants_labelled() || selector.wants_calibration();
+            ensure(found.is_err() == wants, || match found {
                 Ok(_) => "it decided without them".into(),
                 Err(error) => format!("it does not want them and fails without: {error}"),
             })
@@ -86,7 +87,12 @@ fn select(selector: &dyn Selector, pool: &[PseudoLabel]) -> Result<Vec<Decision>
     let labelled: Vec<Confidence> =
         [-0.1, -1.0, -0.4, -0.4, -2.0].into_iter().filter_map(Confidence::new).collect();
     let labelled = if selector.wants_labelled() { &labelled[..] } else { &[] };
-    let selection = selector.select(Pool { unlabelled: pool, labelled, seed: Seed(7) });
+    let calibration: Vec<Calibrated> = (0..40)
+        .filter_map(|at| Confidence::new(-0.03 * f64::from(at)))
+        .map(|confidence| Calibrated { confidence, correct: confidence.value() > -0.8 })
+        .collect();
+    let calibration = if selector.wants_calibration() { &calibration[..] } else { &[] };
+    let selection = selector.select(Pool { labelled, calibration, ..Pool::new(pool, Seed(7)) });
     selection.map(|selection| selection.decisions).map_err(|error| error.to_string())
 }
 
@@ -162,7 +168,7 @@ mod tests {
         check("the same pool gives the same decisions", |calls, all| {
             all.iter_mut().for_each(|decision| decision.reason = calls.to_string());
         });
-        check("labelled confidences that are wanted cannot be missing", |_, _| {});
+        check("what is wanted of labelled samples cannot be missing", |_, _| {});
         check("the id is there and stays", |_, _| {});
     }
 }

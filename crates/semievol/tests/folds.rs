@@ -1,0 +1,117 @@
+//! Cross-fitting: models that have not learnt a fold of the labels, as collaborators and as the measure of a promise.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+
+mod common;
+
+use common::{fixture, hub, minitask};
+use semievol::engine::Engine;
+use semievol::pipeline::{Answers, Selected};
+use semievol::{Event, Experiment, ExperimentConfig, Results, StageEvent};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn with_method(method: &str) -> Experiment {
+    let config = minitask("arms = ['sft', 'semievol']").config().clone();
+    let text = config.to_toml();
+    let (before, _) = text.split_once("[method]").unwrap();
+    let file = Path::new("minitask.toml");
+    let text = format!("{before}[method]\npreset = 'default'\n{method}");
+    ExperimentConfig::parse(&text, file).unwrap().check(file).unwrap()
+}
+
+const METHOD: &str = "
+folds = 2
+collaborators = [
+    { kind = 'language_model', name = 'warm', shots = 1, temperature = 0.0 },
+    { kind = 'language_model', name = 'crowd', model = 'folds', temperature = 0.0 },
+    { kind = 'classifier', name = 'embeddings', folds = 2 },
+]
+select = { kind = 'error_controlled', alpha = 0.01, otherwise = 50.0 }
+";
+
+fn run(experiment: &Experiment, out: &Path, events: &mut dyn FnMut(&Event)) -> Results {
+    let engine = Engine::load(&fixture("tiny-llama")).unwrap().with_embedder(&fixture("tiny-bert")).unwrap();
+    experiment.run(&hub(), engine.parts(), events, out).unwrap()
+}
+
+fn rows<T: serde::de::DeserializeOwned>(results: &Results, file: &str) -> Vec<T> {
+    let text = std::fs::read_to_string(results.folder.join("seed-1").join(file)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_label_is_asked_once_of_a_model_that_has_not_learnt_it() {
+    let out = tempfile::tempdir().unwrap();
+    let (mut notes, mut trained) = (Vec::new(), BTreeSet::new());
+    let results = run(&with_method(METHOD), out.path(), &mut |event| match event {
+        Event::Stage { event: StageEvent::Note(note), .. } => notes.push(note.clone()),
+        Event::Stage { event: StageEvent::Begin(stage), .. } => drop(trained.insert(stage.name.clone())),
+        _ => (),
+    });
+    assert!(trained.contains("fold-0") && trained.contains("fold-1"), "{trained:?}");
+    let split: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(results.folder.join("seed-1/split.json")).unwrap()).unwrap();
+    let labelled: BTreeSet<&str> =
+        split["labelled"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let folds: Vec<Vec<Answers>> =
+        [0, 1].map(|fold| rows(&results, &format!("candidates-fold-{fold}.jsonl"))).into();
+    let asked: Vec<&str> = folds.iter().flatten().map(|answers| answers.id.as_str()).collect();
+    assert_eq!(asked.len(), labelled.len(), "each once");
+    assert_eq!(asked.into_iter().collect::<BTreeSet<_>>(), labelled);
+
+    // Of the unlabelled rows the crowd is both models, of a fold the one that may be asked.
+    let all: Vec<Answers> = rows(&results, "candidates.jsonl");
+    for answers in all.iter().chain(folds.iter().flatten()) {
+        let sum: f64 = answers.candidates[1].distribution.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{answers:?}");
+    }
+
+    // So few labels certify no 1%, which is said, and the surer half is kept as configured.
+    assert!(
+        notes.iter().any(|note| note.starts_with("cannot certify 1.0% wrong pseudo-labels")),
+        "{notes:?}"
+    );
+    let selected: Vec<Selected> = rows(&results, "selection.jsonl");
+    assert!(selected.iter().any(|one| one.accepted && one.reason.contains("the 50% threshold")));
+
+    let mut begun = 0;
+    run(&with_method(METHOD), out.path(), &mut |event| {
+        begun += usize::from(matches!(event, Event::Stage { event: StageEvent::Begin(_), .. }));
+    });
+    assert_eq!(begun, 0, "all stages were finished");
+}
+
+#[test]
+fn folds_that_make_no_sense_are_refused() {
+    let config = minitask("arms = ['semievol']").config().to_toml();
+    let refused = |method: &str| {
+        let (before, _) = config.split_once("[method]").unwrap();
+        let file = Path::new("minitask.toml");
+        let text = format!("{before}[method]\npreset = 'default'\n{method}");
+        let out = tempfile::tempdir().unwrap();
+        match ExperimentConfig::parse(&text, file).unwrap().check(file) {
+            Err(error) => error.to_string(),
+            Ok(experiment) => {
+                let engine = Engine::load(&fixture("tiny-llama")).unwrap();
+                let engine = engine.with_embedder(&fixture("tiny-bert")).unwrap();
+                experiment.run(&hub(), engine.parts(), &mut |_| (), out.path()).unwrap_err().to_string()
+            }
+        }
+    };
+    for (method, expected) in [
+        ("folds = 1", "method.folds is 1, but must be 0 or at least 2"),
+        ("select = { kind = 'error_controlled', alpha = 0.1 }", "method.folds is 0: set it to 2 or more"),
+        (
+            "collaborators = [{ kind = 'language_model', name = 'c', model = 'folds' }]",
+            "but method.folds is 0",
+        ),
+        ("folds = 1000", "labelled rows: take fewer folds"),
+        (
+            "folds = 2\nselect = { kind = 'error_controlled', alpha = 1.5 }",
+            "alpha is 1.5, but must be above 0 and below 1",
+        ),
+    ] {
+        let found = refused(method);
+        assert!(found.contains(expected), "{method}: {found}");
+    }
+}
