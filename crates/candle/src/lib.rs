@@ -21,7 +21,7 @@
 //! let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/tiny-llama");
 //! let base = BaseModel::new(load_model(path.as_ref())?)?;
 //! let question = Prompt::user("Capital of France?");
-//! let examples = [Example { prompt: question.clone(), response: "Paris".into(), weight: 1.0 }];
+//! let examples = [Example::new(question.clone(), "Paris")];
 //! let recipe = Recipe { rank: 4, lr: 0.02, max_steps: 40, ..Recipe::default() };
 //! # let folder = tempfile::tempdir()?;
 //! # let out = folder.path();

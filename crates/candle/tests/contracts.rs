@@ -223,7 +223,7 @@ fn adapters_that_do_not_fit_are_refused_by_name() {
 fn cutting_a_batch_into_passes_trains_the_same_adapter() {
     let scratch = tempfile::tempdir().unwrap();
     let examples: Vec<Example> = ["a", "bb", "ccc", "d d d d", "e"]
-        .map(|text| Example { prompt: Prompt::user(text), response: text.repeat(3), weight: 1.0 })
+        .map(|text| Example::new(Prompt::user(text), text.repeat(3)))
         .to_vec();
     let train = |name: &str, tokens_per_pass| {
         let recipe = Recipe { rank: 2, batch_size: 5, epochs: 3, tokens_per_pass, ..Recipe::default() };

@@ -49,7 +49,7 @@ mod split;
 mod task;
 mod text;
 
-pub use columns::{AnswerFrom, AnswerKind, Bin, Cell, Columns, OptionsFrom, Part, SkipReason};
+pub use columns::{AnswerFrom, AnswerKind, Bin, Cell, Columns, Keep, OptionsFrom, Part, Shorten, SkipReason};
 pub use dataset::{Dataset, DatasetConfig, OnBadRow, OnDuplicate, Skipped};
 pub use error::{DataError, Place};
 pub use overlap::{Occurrence, Overlap, OverlapReport, overlap};

@@ -4,12 +4,12 @@ use crate::collaborate::Answers;
 use crate::estimate::Estimate;
 use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
-use crate::method::{EvolveOn, Method};
+use crate::method::{EvolveConfig, EvolveOn, Method, Targets};
 use crate::round::{Round, nearest};
 use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
 use semievol_retrieval::Hit;
-use semievol_select::{Calibrated, Pool, PseudoLabel};
+use semievol_select::{Calibrated, Pool, PseudoLabel, mean_distribution};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 
@@ -120,8 +120,7 @@ impl SeedRun<'_> {
         }
         files::write_jsonl(&self.folder.join("selection.jsonl"), &selected)?;
 
-        let lessons =
-            self.lessons(config.evolve.on, config.evolve.label_share, labelled, unlabelled, &selected);
+        let lessons = lessons(&config.evolve, labelled, unlabelled, &answers, &selected);
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
                 "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),
@@ -234,32 +233,48 @@ impl SeedRun<'_> {
             .collect::<Result<_, PipelineError>>()?;
         Ok((selected, selection.note))
     }
+}
 
-    /// What the evolved model is taught.
-    fn lessons<'s>(
-        &self,
-        on: EvolveOn,
-        label_share: f64,
-        labelled: &'s [Labeled],
-        unlabelled: &'s [Sample],
-        selected: &'s [Selected],
-    ) -> Vec<Lesson<'s>> {
-        let kept: Vec<Lesson<'s>> = unlabelled
-            .iter()
-            .zip(selected)
-            .filter(|(_, selected)| selected.accepted)
-            .filter_map(|(sample, selected)| {
-                let answer = selected.answer.as_ref()?;
-                Some(Lesson { sample, answer, shots: Vec::new(), weight: selected.weight })
+/// What the evolved model is taught.
+fn lessons<'s>(
+    config: &EvolveConfig,
+    labelled: &'s [Labeled],
+    unlabelled: &'s [Sample],
+    answers: &[Answers],
+    selected: &'s [Selected],
+) -> Vec<Lesson<'s>> {
+    let rows = unlabelled.iter().zip(answers).zip(selected).filter(|(_, selected)| selected.accepted);
+    let kept: Vec<Lesson<'s>> = rows
+        .filter_map(|((sample, answers), selected)| {
+            let lesson = Lesson::new(sample, selected.answer.as_ref()?);
+            let hard = Lesson { weight: selected.weight, ..lesson };
+            Some(match config.targets {
+                Targets::Hard => hard,
+                Targets::Soft => soften(hard, &mean_distribution(&answers.candidates)),
             })
-            .collect();
-        let repeats = match on {
-            EvolveOn::Selected => 0,
-            EvolveOn::LabelsAndSelected => repeats(labelled.len(), kept.len(), label_share),
-        };
-        let labels = (0..repeats).flat_map(|_| labelled.iter().map(Lesson::label));
-        labels.chain(kept).collect()
+        })
+        .collect();
+    let repeats = match config.on {
+        EvolveOn::Selected => 0,
+        EvolveOn::LabelsAndSelected => repeats(labelled.len(), kept.len(), config.label_share),
+    };
+    let labels = (0..repeats).flat_map(|_| labelled.iter().map(Lesson::label));
+    labels.chain(kept).collect()
+}
+
+/// The lesson's weight shared out among all options that have a probability worth a pass through the model.
+fn soften<'s>(lesson: Lesson<'s>, distribution: &[f64]) -> Lesson<'s> {
+    const LEAST: f64 = 0.01;
+    let Answer::Choice(own) = *lesson.answer else { return lesson };
+    let probable = |option: usize| option == own || distribution[option] >= LEAST;
+    let total: f64 = (0..distribution.len()).filter(|o| probable(*o)).map(|o| distribution[o]).sum();
+    if own >= distribution.len() || total <= 0.0 {
+        return lesson;
     }
+    let share = |option: usize| lesson.weight * (distribution[option] / total) as f32;
+    let others = (0..distribution.len()).filter(|option| *option != own && probable(*option));
+    let others = others.map(|option| (Answer::Choice(option), share(option))).collect();
+    Lesson { weight: share(own), others, ..lesson }
 }
 
 /// How often `labels` have to be repeated to be at least `share` of the examples; at least once.
@@ -270,7 +285,20 @@ fn repeats(labels: usize, kept: usize, share: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::repeats;
+    use super::{Lesson, repeats, soften};
+    use semievol_core::{Answer, Sample};
+
+    #[test]
+    fn a_soft_target_shares_the_weight_out() {
+        let (sample, answer) = (Sample::new("1", "?"), Answer::Choice(1));
+        let hard = Lesson { weight: 0.5, ..Lesson::new(&sample, &answer) };
+        let soft = soften(hard.clone(), &[0.3, 0.695, 0.005]);
+        assert!((soft.weight - 0.5 * 0.695 / 0.995).abs() < 1e-6);
+        assert_eq!(soft.others.len(), 1);
+        assert!((soft.weight + soft.others[0].1 - 0.5).abs() < 1e-6);
+        // Nobody has a distribution: the answer alone.
+        assert_eq!((soften(hard.clone(), &[]).weight, soften(hard, &[]).others.len()), (0.5, 0));
+    }
 
     #[test]
     fn labels_are_repeated_to_their_share() {

@@ -92,6 +92,6 @@ pub use evolve::{Evolved, Selected};
 pub use folder::{Inputs, Shelf};
 pub use justify::{Justified, Verdict};
 pub use library::{Library, NeighbourRecord, PromptRecord};
-pub use method::{CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, WarmConfig};
+pub use method::{CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, Targets, WarmConfig};
 pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Trained};
 pub use semievol_select::options::OptionScore;

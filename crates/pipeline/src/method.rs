@@ -85,6 +85,27 @@ pub struct EvolveConfig {
     /// Passes over the examples; else as many as the recipe says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
+    /// What it learns of a pseudo-label.
+    #[serde(skip_serializing_if = "Targets::is_hard")]
+    pub targets: Targets,
+}
+
+/// What the evolved model learns of a pseudo-label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Targets {
+    /// The final answer.
+    #[default]
+    Hard,
+    /// Every option with its probability: the mean of the collaborators' distributions (distillation, Hinton et al.,
+    /// arXiv 1503.02531). Where nobody has a distribution, the final answer.
+    Soft,
+}
+
+impl Targets {
+    fn is_hard(&self) -> bool {
+        *self == Targets::Hard
+    }
 }
 
 /// What the evolved model is trained on: the paper says both.
@@ -100,7 +121,12 @@ pub enum EvolveOn {
 
 impl Default for EvolveConfig {
     fn default() -> Self {
-        EvolveConfig { on: EvolveOn::LabelsAndSelected, label_share: 0.0, epochs: None }
+        EvolveConfig {
+            on: EvolveOn::LabelsAndSelected,
+            label_share: 0.0,
+            epochs: None,
+            targets: Targets::Hard,
+        }
     }
 }
 

@@ -99,12 +99,19 @@ pub struct Lesson<'a> {
     pub shots: Vec<&'a Labeled>,
     /// Weight of its tokens in the loss.
     pub weight: f32,
+    /// Further answers with weights of their own: with probabilities for weights, a soft target.
+    pub others: Vec<(Answer, f32)>,
 }
 
 impl<'a> Lesson<'a> {
     /// A label, without neighbours.
     pub fn label(labeled: &'a Labeled) -> Self {
-        Lesson { sample: &labeled.sample, answer: &labeled.answer, shots: Vec::new(), weight: 1.0 }
+        Lesson::new(&labeled.sample, &labeled.answer)
+    }
+
+    /// An answer to learn, without neighbours.
+    pub fn new(sample: &'a Sample, answer: &'a Answer) -> Self {
+        Lesson { sample, answer, shots: Vec::new(), weight: 1.0, others: Vec::new() }
     }
 }
 
@@ -239,15 +246,24 @@ impl SeedRun<'_> {
     }
 
     fn example(&self, lesson: &Lesson<'_>) -> Result<Example, PipelineError> {
-        let Lesson { sample, answer, shots, weight } = lesson;
-        let response = self.task.target(sample, answer);
-        if response.is_empty() {
-            return Err(PipelineError::Assembly(format!(
-                "sample `{}`: its answer {answer:?} is none that the task can write; check task.kind and data.columns.answer",
-                sample.id
-            )));
-        }
-        Ok(Example { prompt: self.task.prompt(sample, shots), response, weight: *weight })
+        let Lesson { sample, answer, shots, weight, others } = lesson;
+        let written = |answer: &Answer| {
+            let response = self.task.target(sample, answer);
+            if response.is_empty() {
+                return Err(PipelineError::Assembly(format!(
+                    "sample `{}`: its answer {answer:?} is none that the task can write; check task.kind and data.columns.answer",
+                    sample.id
+                )));
+            }
+            Ok(response)
+        };
+        let others = others.iter().map(|(answer, weight)| Ok((written(answer)?, *weight)));
+        Ok(Example {
+            prompt: self.task.prompt(sample, shots),
+            response: written(answer)?,
+            weight: *weight,
+            others: others.collect::<Result<_, PipelineError>>()?,
+        })
     }
 
     fn adapter(&self, folder: &Path) -> Result<Adapter, PipelineError> {

@@ -536,3 +536,22 @@ fn a_second_process_keeps_out() {
     });
     assert!(refused.unwrap().contains("another process is running this experiment"));
 }
+
+#[test]
+fn soft_targets_change_what_is_learnt_and_not_how_long() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine();
+    let [hard, soft] = ["hard", "soft"].map(|targets| {
+        let evolve = format!("evolve = {{ on = 'selected', targets = '{targets}' }}");
+        let experiment = with_method(&format!("preset = 'default'\n{evolve}"));
+        experiment.run(&hub(), engine.parts(), &mut |_| (), out.path()).unwrap()
+    });
+    let read =
+        |results: &Results, file: &str| std::fs::read(results.folder.join("seed-1").join(file)).unwrap();
+    assert_eq!(read(&hard, "selection.jsonl"), read(&soft, "selection.jsonl"));
+    let weights = "evolved/adapter_model.safetensors";
+    assert_ne!(read(&hard, weights), read(&soft, weights));
+    let steps =
+        |results: &Results| read(results, "evolved/steps.jsonl").iter().filter(|b| **b == b'\n').count();
+    assert_eq!(steps(&hard), steps(&soft));
+}

@@ -77,8 +77,11 @@ impl Trainer for HashingTrainer {
             for index in batch {
                 let example = &job.examples[index];
                 hasher.update((index as u64).to_le_bytes());
-                hasher.update(example.response.as_bytes());
-                tokens += 1 + example.response.split_whitespace().count();
+                for (response, weight) in example.responses().filter(|(_, weight)| *weight > 0.0) {
+                    hasher.update(response.as_bytes());
+                    hasher.update(weight.to_le_bytes());
+                    tokens += 1 + response.split_whitespace().count();
+                }
             }
             state = hasher.finalize().to_vec();
             let every = job.recipe.checkpoint_every;
@@ -102,8 +105,13 @@ fn check(job: &TrainJob<'_>) -> Result<(), TrainError> {
         return Err(TrainError::NoExamples);
     }
     let wrong = |weight: f32| !weight.is_finite() || weight < 0.0;
-    match job.examples.iter().position(|example| wrong(example.weight)) {
-        Some(index) => Err(TrainError::Weight { index, weight: job.examples[index].weight }),
+    let mut weights = job
+        .examples
+        .iter()
+        .enumerate()
+        .flat_map(|(index, example)| example.responses().map(move |(_, weight)| (index, weight)));
+    match weights.find(|(_, weight)| wrong(*weight)) {
+        Some((index, weight)) => Err(TrainError::Weight { index, weight }),
         None => Ok(()),
     }
 }

@@ -15,6 +15,23 @@ pub struct Example {
     pub response: String,
     /// Weight of this example's tokens in the loss; 1 for an ordinary label.
     pub weight: f32,
+    /// Further responses to the same prompt, each with its own weight: with probabilities for weights the target is a
+    /// distribution. They are learnt in the same step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<(String, f32)>,
+}
+
+impl Example {
+    /// An ordinary label.
+    pub fn new(prompt: Prompt, response: impl Into<String>) -> Self {
+        Example { prompt, response: response.into(), weight: 1.0, others: Vec::new() }
+    }
+
+    /// Every response with its weight.
+    pub fn responses(&self) -> impl Iterator<Item = (&str, f32)> {
+        let others = self.others.iter().map(|(response, weight)| (response.as_str(), *weight));
+        [(self.response.as_str(), self.weight)].into_iter().chain(others)
+    }
 }
 
 /// What to train.
@@ -67,7 +84,7 @@ pub enum TrainError {
         /// The model's context.
         limit: usize,
     },
-    /// An example has a weight that is negative or not finite.
+    /// A response of an example has a weight that is negative or not finite.
     #[error("example {index} has weight {weight}: weights are finite and 0 or more")]
     Weight {
         /// Position in the job's examples.

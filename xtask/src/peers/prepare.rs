@@ -101,12 +101,8 @@ fn rows(config: &ExperimentConfig, data: Option<&Path>, trainer: &CandleTrainer)
     let mut rows = Vec::with_capacity(SHARED);
     for (sample, answer) in dataset.samples.into_iter().zip(dataset.answers) {
         let Some(answer) = answer else { continue };
-        let example = Example {
-            prompt: task.prompt(&sample, &[]),
-            response: task.target(&sample, &answer),
-            weight: 1.0,
-        };
-        let sequence = trainer.encode(&example)?;
+        let example = Example::new(task.prompt(&sample, &[]), task.target(&sample, &answer));
+        let Some(sequence) = trainer.encode(&example)?.pop() else { continue };
         let (prompt, target) = sequence.tokens.split_at(sequence.n_prompt);
         rows.push(Row { prompt: prompt.to_vec(), target: target.to_vec() });
         if rows.len() == SHARED {

@@ -22,12 +22,16 @@ const VERSION: u32 = 1;
 pub(super) struct JobKey(String);
 
 impl JobKey {
-    pub fn of(base: &BaseModel, job: &TrainJob<'_>, sequences: &[Sequence]) -> Self {
+    pub fn of(base: &BaseModel, job: &TrainJob<'_>, sequences: &[Vec<Sequence>]) -> Self {
         let mut hasher = Sha256::new();
         // How often it is saved changes nothing.
         let recipe = semievol_train::Recipe { checkpoint_every: 0, ..job.recipe.clone() };
         hasher.update(json!([VERSION, base.id, recipe, job.seed]).to_string());
-        for sequence in sequences {
+        // How many responses each example has decides which are learnt together.
+        if sequences.iter().any(|responses| responses.len() > 1) {
+            sequences.iter().for_each(|responses| hasher.update((responses.len() as u64).to_le_bytes()));
+        }
+        for sequence in sequences.iter().flatten() {
             hasher.update((sequence.tokens.len() as u64).to_le_bytes());
             hasher.update((sequence.n_prompt as u64).to_le_bytes());
             hasher.update(sequence.weight.to_le_bytes());

@@ -37,29 +37,32 @@ impl CandleTrainer {
         self
     }
 
-    /// An example as the tokens that training sees: the prompt as inference renders it, then prefix, response
-    /// and end of turn.
+    /// An example as the tokens that training sees, one sequence for each response: the prompt as inference renders it,
+    /// then prefix, response and end of turn.
     ///
     /// # Errors
     /// If the chat template refuses the prompt.
-    pub fn encode(&self, example: &Example) -> Result<Sequence, EngineError> {
+    pub fn encode(&self, example: &Example) -> Result<Vec<Sequence>, EngineError> {
         let prompt = self.base.tokenizer.encode_prompt(&example.prompt)?;
-        let response =
-            self.base.tokenizer.encode_response(&example.prompt.response_prefix, &example.response)?;
-        let tokens = [&prompt[..], &response.ids].concat();
-        Ok(Sequence { tokens, n_prompt: prompt.len(), weight: example.weight })
+        let sequence = |(response, weight): (&str, f32)| {
+            let response = self.base.tokenizer.encode_response(&example.prompt.response_prefix, response)?;
+            let tokens = [&prompt[..], &response.ids].concat();
+            Ok(Sequence { tokens, n_prompt: prompt.len(), weight })
+        };
+        example.responses().map(sequence).collect()
     }
 
-    fn encode_all(&self, examples: &[Example]) -> Result<Vec<Sequence>, TrainError> {
+    fn encode_all(&self, examples: &[Example]) -> Result<Vec<Vec<Sequence>>, TrainError> {
         let limit = self.base.llama.config().max_context;
         let encode = |(index, example): (usize, &Example)| {
-            if !(example.weight >= 0.0 && example.weight.is_finite()) {
-                return Err(TrainError::Weight { index, weight: example.weight });
+            let wrong = |weight: f32| !(weight >= 0.0 && weight.is_finite());
+            if let Some((_, weight)) = example.responses().find(|(_, weight)| wrong(*weight)) {
+                return Err(TrainError::Weight { index, weight });
             }
-            let sequence = self.encode(example).map_err(file_error)?;
-            match sequence.tokens.len() {
-                tokens if tokens > limit => Err(TrainError::TooLong { index, tokens, limit }),
-                _ => Ok(sequence),
+            let sequences = self.encode(example).map_err(file_error)?;
+            match sequences.iter().map(|sequence| sequence.tokens.len()).find(|tokens| *tokens > limit) {
+                Some(tokens) => Err(TrainError::TooLong { index, tokens, limit }),
+                None => Ok(sequences),
             }
         };
         examples.iter().enumerate().map(encode).collect()
@@ -103,7 +106,8 @@ impl Trainer for CandleTrainer {
 /// A training under way.
 struct Run {
     state: Checkpoint,
-    sequences: Vec<Sequence>,
+    /// Those of each example.
+    sequences: Vec<Vec<Sequence>>,
     batches: Batches,
     schedule: Schedule,
     total: usize,
@@ -115,7 +119,7 @@ impl Run {
     fn start(
         base: &BaseModel,
         job: &TrainJob<'_>,
-        sequences: Vec<Sequence>,
+        sequences: Vec<Vec<Sequence>>,
         recompute: bool,
         key: &JobKey,
     ) -> Result<Self, TrainError> {
@@ -146,7 +150,8 @@ impl Run {
     /// passes it takes.
     fn step(&mut self, base: &BaseModel, job: &TrainJob<'_>) -> Result<Step, TrainError> {
         let (recipe, index) = (job.recipe, self.done());
-        let batch: Vec<&Sequence> = self.batches.at(index).into_iter().map(|i| &self.sequences[i]).collect();
+        let batch: Vec<&Sequence> =
+            self.batches.at(index).into_iter().flat_map(|i| &self.sequences[i]).collect();
         let total_weight: f64 = batch.iter().map(|s| s.total_weight()).sum();
         let scale = if total_weight > 0.0 { 1.0 / total_weight } else { 0.0 };
         self.grad.fill(0.0);

@@ -5,11 +5,13 @@ mod bins;
 mod cell;
 mod chat;
 mod options;
+mod shorten;
 
 pub use answer::{AnswerFrom, AnswerKind};
 pub use bins::Bin;
 pub use cell::{Cell, Part};
 pub use options::OptionsFrom;
+pub use shorten::{Keep, Shorten};
 
 use crate::error::DataError;
 use crate::row::{Row, text_of};
@@ -32,6 +34,9 @@ pub struct Columns {
     /// A column or template; default `question`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+    /// Cuts long questions; default not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shorten: Option<Shorten>,
     /// Where the closed set of answers comes from; default `options` if there is one, else an open answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<OptionsFrom>,
@@ -77,6 +82,7 @@ impl Columns {
                 return Err(DataError::Config { reason });
             }
         }
+        self.shorten.as_ref().map_or(Ok(()), Shorten::check)?;
         self.answer.as_ref().map_or(Ok(()), |answer| answer.check(self.options.as_ref()))
     }
 
@@ -86,6 +92,10 @@ impl Columns {
         if question.trim().is_empty() {
             return Err(DataError::EmptyCell { at: row.at.clone(), purpose: "question" });
         }
+        let question = match &self.shorten {
+            Some(shorten) => shorten.cut(&question).to_owned(),
+            None => question,
+        };
         let options = options::read(self.options.as_ref(), row)?;
         let answer = match answer::read(self.answer.as_ref(), row, implied, &options)? {
             Found::Answer(answer) => Some(answer),

@@ -38,6 +38,17 @@ impl Adjudicator for Mixture {
     }
 }
 
+/// The mean of the distributions that candidates have; empty where none has one, or their lengths differ.
+pub fn mean_distribution(candidates: &[Candidate]) -> Vec<f64> {
+    let scored: Vec<&[f64]> =
+        candidates.iter().map(|one| one.distribution.as_slice()).filter(|one| !one.is_empty()).collect();
+    let Some(first) = scored.first().filter(|first| scored.iter().all(|one| one.len() == first.len())) else {
+        return Vec::new();
+    };
+    let mean = |option: usize| scored.iter().map(|one| one[option]).sum::<f64>() / scored.len() as f64;
+    (0..first.len()).map(mean).collect()
+}
+
 fn mean(dispute: &Dispute<'_>) -> Result<Vec<f64>, SelectError> {
     let unfit = |reason: String| SelectError::Unfit {
         part: NAME,

@@ -5,7 +5,7 @@ mod mixture;
 mod self_justify;
 
 pub use majority::Majority;
-pub use mixture::Mixture;
+pub use mixture::{Mixture, mean_distribution};
 pub use self_justify::SelfJustify;
 
 use crate::{Adjudicator, SelectError};

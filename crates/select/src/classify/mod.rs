@@ -2,10 +2,12 @@
 
 mod cross_validation;
 mod logistic;
+mod pool;
 mod solver;
 
 pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation, stratified_folds};
 pub use logistic::LogisticRegression;
+pub use pool::{LogPool, align};
 
 use crate::SelectError;
 

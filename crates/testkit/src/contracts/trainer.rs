@@ -95,6 +95,21 @@ fn rules<'a>(trainer: &'a dyn Trainer, scratch: &'a Path) -> Vec<Rule<'a>> {
                 .map_err(|found| format!("{weight}: {found}"))
             })
         }),
+        rule("further responses of an example are learnt, with their weights", move || {
+            let with = |name: &str, others: Vec<(String, f32)>| {
+                let mut soft = job(name);
+                soft.examples[1].others = others;
+                soft.run()
+            };
+            let digest = |adapter: &Adapter| adapter.digest.clone();
+            let plain = digest(&with("hard", Vec::new())?);
+            let soft = digest(&with("soft", vec![(" good".into(), 0.3)])?);
+            let other = digest(&with("softer", vec![(" good".into(), 0.6)])?);
+            ensure(plain != soft && soft != other, || "they changed nothing".into())?;
+            let mut wrong = job("soft weight");
+            wrong.examples[1].others = vec![(" good".into(), f32::NAN)];
+            refused(wrong.train(&mut |_| ()), |error| matches!(error, TrainError::Weight { index: 1, .. }))
+        }),
         rule("a recipe that cannot be followed is `Recipe`", move || {
             let mut wrong = job("recipe");
             wrong.recipe.lr = f64::NAN;
@@ -134,6 +149,7 @@ fn examples() -> Vec<Example> {
         prompt: Prompt::user(asked).with_response_prefix(if index == 0 { "Answer:" } else { "" }),
         response: response.into(),
         weight: 1.0 - 0.1 * index as f32,
+        others: Vec::new(),
     };
     let asked = [
         ("Is it good? A fine film.", " good"),
@@ -209,6 +225,7 @@ mod tests {
         MindsTheBreak,
         ContinuesAnything,
         ServesAnything,
+        LearnsOneResponse,
     }
 
     struct Broken(Fault, AtomicU64);
@@ -241,6 +258,7 @@ mod tests {
                         examples = super::examples();
                     }
                 }
+                Fault::LearnsOneResponse => examples.iter_mut().for_each(|example| example.others.clear()),
                 Fault::SkipsAReport => skip = true,
                 _ => {}
             }
@@ -269,6 +287,7 @@ mod tests {
             Fault::MindsTheBreak,
             Fault::ContinuesAnything,
             Fault::ServesAnything,
+            Fault::LearnsOneResponse,
         ] {
             let scratch = tempfile::tempdir().unwrap();
             let faulty = Broken(fault, AtomicU64::new(0));
