@@ -1,8 +1,8 @@
 //! The engine of this process as the parts of an experiment.
 
-use crate::{Event, Experiment, RunError};
+use crate::{EngineConfig, Event, Experiment, RunError};
 use semievol_candle::bert::BertEmbedder;
-use semievol_candle::{BaseModel, CandleTrainer, load_model};
+use semievol_candle::{BaseModel, CandleTrainer, load_model_as};
 use semievol_hub::{Hub, Source};
 use semievol_model::LanguageModel;
 use semievol_pipeline::Parts;
@@ -32,7 +32,7 @@ impl Engine {
             experiment.embedder().map(|source| fetch("embedder", source, "", hub, events)).transpose()?;
         let model = fetch("model", &experiment.config().model, "", hub, events)?;
         events(&Event::Loading { path: model.clone() });
-        let engine = Self::load(&model)?;
+        let engine = Self::load_as(&model, experiment.config().engine)?;
         match embedder {
             Some(folder) => engine.with_embedder(&folder),
             None => Ok(engine),
@@ -44,9 +44,17 @@ impl Engine {
     /// # Errors
     /// If it is no model that this engine runs.
     pub fn load(path: &Path) -> Result<Self, RunError> {
-        let base =
-            load_model(path).and_then(BaseModel::new).map_err(|error| RunError::load("model", error))?;
-        let trainer = CandleTrainer::new(base.clone());
+        Self::load_as(path, EngineConfig::default())
+    }
+
+    /// [`Engine::load`] for models that do not fit into memory otherwise.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_as(path: &Path, config: EngineConfig) -> Result<Self, RunError> {
+        let loaded = load_model_as(path, config.stored);
+        let base = loaded.and_then(BaseModel::new).map_err(|error| RunError::load("model", error))?;
+        let trainer = CandleTrainer::new(base.clone()).recompute(config.recompute);
         Ok(Engine { trainer, base, embedder: None, models: BTreeMap::new() })
     }
 

@@ -70,7 +70,7 @@ mod run;
 mod sets;
 
 pub use arm::Arm;
-pub use config::{ConfigError, DataConfig, Draw, ExperimentConfig, Override, Quick, preset};
+pub use config::{ConfigError, DataConfig, Draw, EngineConfig, ExperimentConfig, Override, Quick, preset};
 pub use error::RunError;
 pub use event::Event;
 pub use pseudo::{CollaboratorResults, PseudoResults, RightOf};

@@ -1,6 +1,6 @@
 //! The order of the arms.
 
-use crate::config::{ConfigError, ExperimentConfig, Origin, Quick};
+use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
@@ -147,6 +147,8 @@ impl Experiment {
         // Neither words nor places nor the sizes of another run change a result.
         identity.description.clear();
         identity.data.root = None;
+        // The precision of the weights is part of the model's name.
+        identity.engine = EngineConfig::default();
         identity.quick = Quick { labelled: 0, unlabelled: 0, test: 0, max_steps: 0 };
         let mut hasher = Sha256::new();
         hasher.update(identity.to_toml());

@@ -297,3 +297,25 @@ fn a_run_that_was_killed_in_training_goes_on_and_ends_with_the_same_files() {
     assert_eq!(steps, [4, 5, 6, 7, 8], "from the last checkpoint on");
     assert!(files(&results.folder) == files(&expected.folder), "the files differ");
 }
+
+#[test]
+fn weights_in_half_the_memory_are_another_model_and_recomputing_changes_nothing() {
+    let run = |engine: &str| {
+        let mut config = minitask("").config().clone();
+        config.engine = toml::from_str(engine).unwrap();
+        let experiment = config.check(Path::new("minitask.toml")).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let engine = Engine::open(&experiment, &hub(), &mut |_| ()).unwrap();
+        let results = experiment.run(&hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
+        let adapter = results.folder.join("seed-1/sft/adapter_model.safetensors");
+        (
+            results.folder.file_name().unwrap().to_owned(),
+            results.model.clone(),
+            std::fs::read(adapter).unwrap(),
+        )
+    };
+    let plain = run("");
+    assert!(run("recompute = true") == plain);
+    let half = run("stored = 'bf16'");
+    assert!(half.0 != plain.0 && half.1 != plain.1);
+}

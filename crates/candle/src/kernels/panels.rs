@@ -14,7 +14,8 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// How a frozen weight is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 4 bytes, exact.
     #[default]

@@ -13,6 +13,7 @@ pub use method::preset;
 pub use overrides::Override;
 
 use crate::Arm;
+use semievol_candle::Precision;
 use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
 use semievol_hub::Source;
 use semievol_pipeline::MethodConfig;
@@ -47,6 +48,9 @@ pub struct ExperimentConfig {
     /// Most tokens of a generated answer; closed sets are scored and generate nothing.
     #[serde(default = "default_max_answer_tokens")]
     pub max_answer_tokens: usize,
+    /// How the base model is held and trained where memory is scarce.
+    #[serde(default, skip_serializing_if = "EngineConfig::is_default")]
+    pub engine: EngineConfig,
     /// Rows: where they come from and how many are drawn.
     pub data: DataConfig,
     /// What is asked and how an answer is read. Without `kind`: a closed set; without `form`: the answer is the
@@ -63,6 +67,24 @@ pub struct ExperimentConfig {
     /// The smaller sizes of a quick run.
     #[serde(default)]
     pub quick: Quick,
+}
+
+/// What lets a larger model fit into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// How the frozen weights are kept: `f32`, `bf16` (half the memory; exact for models published so) or `q8` (a
+    /// quarter). Arithmetic is `f32` in any case. Another precision is another model, with results of its own.
+    pub stored: Precision,
+    /// Keeps only each block's input in training and computes the rest again: slower by a third, and memory that hardly
+    /// grows with the number of layers. Changes no result.
+    pub recompute: bool,
+}
+
+impl EngineConfig {
+    fn is_default(&self) -> bool {
+        *self == EngineConfig::default()
+    }
 }
 
 /// The sizes of a quick run: the same stages on fewer rows. A size that is larger than the experiment's own
