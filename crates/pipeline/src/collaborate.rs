@@ -1,16 +1,16 @@
 //! Eq. 4: differently configured collaborators answer every unlabelled prompt.
 
 use crate::ask::{Question, Reply, Said, Want, ask};
-use crate::folder::{Inputs, Place};
+use crate::folder::Inputs;
 use crate::library::Library;
 use crate::method::{BASE, CollaboratorConfig, FOLDS, MethodConfig, WARM};
-use crate::round::Round;
+use crate::round::{Round, class};
 use crate::seed_run::broken;
-use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
-use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
+use crate::{OnEvent, PipelineError, SeedRun};
+use semievol_core::{Answer, Candidate, Sample, Seed};
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
 use semievol_select::classify::fit_by_cross_validation;
-use semievol_select::options::{OptionScore, draw, most_probable, option_scores};
+use semievol_select::options::{OptionScore, draw, mean, most_probable, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -65,8 +65,7 @@ impl SeedRun<'_> {
             .with_digest("samples", &samples)
             .with_digest("questions", &plan.questions);
         let name = round.stage(NAME);
-        let place = Place::new(&self.folder, &name, &format!("{name}.jsonl"), inputs);
-        let stage = Stage::new(&name, Unit::Prompts, plan.questions.len());
+        let (place, stage) = self.prompts_stage(&name, inputs, plan.questions.len());
         self.rows(&place, stage, events, |events| {
             let replies = ask(&name, &place, &plan.models, &plan.questions, events)?;
             self.answers(method, round, library, &plan, &replies)
@@ -230,11 +229,7 @@ fn classify(
     round: &Round<'_>,
 ) -> Result<Vec<Candidate>, PipelineError> {
     let n_classes = library.labelled().iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
-    let class = |labeled: &Labeled| match labeled.answer {
-        Answer::Choice(class) => class,
-        // The plan was checked: all samples share their options.
-        _ => 0,
-    };
+    // The plan was checked: all samples share their options.
     let classes: Vec<usize> = round.taught.iter().map(|labeled| class(labeled)).collect();
     let labelled: Vec<&Sample> = round.taught.iter().map(|labeled| &labeled.sample).collect();
     let features = library.features(NAME, &labelled)?;
@@ -250,18 +245,16 @@ fn classify(
 
 /// Replaces probabilities by the mean of what all models say. One whose prompt did not fit says nothing.
 fn mix(scores: &mut [OptionScore], sample: &Sample, said: &[(&Question, &Reply)]) -> Result<(), String> {
-    let mut sums = vec![0.0; scores.len()];
-    let mut n = 0.0;
+    let mut distributions = Vec::with_capacity(said.len());
     for (_, reply) in said {
         let Said::Scores(one) = &reply.said else { continue };
-        for (sum, score) in sums.iter_mut().zip(option_scores(sample, one)?) {
-            *sum += score.probability;
-        }
-        n += 1.0;
+        let scored = option_scores(sample, one)?;
+        distributions.push(scored.iter().map(|score| score.probability).collect::<Vec<_>>());
     }
-    for (score, sum) in scores.iter_mut().zip(sums) {
-        score.probability = sum / n;
-        score.logprob = score.probability.ln();
+    let distributions: Vec<&[f64]> = distributions.iter().map(Vec::as_slice).collect();
+    for (score, probability) in scores.iter_mut().zip(mean(&distributions)) {
+        score.probability = probability;
+        score.logprob = probability.ln();
     }
     Ok(())
 }

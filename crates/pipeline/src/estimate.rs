@@ -2,11 +2,11 @@
 
 use crate::ask::{Question, Said, Want, ask};
 use crate::collaborate::Answers;
-use crate::folder::{Inputs, Place};
+use crate::folder::Inputs;
 use crate::justify::Justified;
 use crate::round::Round;
 use crate::seed_run::broken;
-use crate::{OnEvent, PipelineError, SeedRun, Stage, Unit};
+use crate::{OnEvent, PipelineError, SeedRun};
 use semievol_confidence::{ConfidenceEstimator, Evidence};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};
 use semievol_model::{LanguageModel, Scores};
@@ -80,8 +80,7 @@ impl SeedRun<'_> {
             .with_digest("finals", &finals)
             .with_digest("questions", &questions);
         let name = round.stage(NAME);
-        let place = Place::new(&self.folder, &name, &format!("{name}.jsonl"), inputs);
-        let stage = Stage::new(&name, Unit::Prompts, questions.len());
+        let (place, stage) = self.prompts_stage(&name, inputs, questions.len());
         self.rows(&place, stage, events, |events| {
             let replies = ask(&name, &place, &[*warm], &questions, events)?;
             let mut views: Vec<Option<View>> = Vec::with_capacity(samples.len());
@@ -156,8 +155,7 @@ impl SeedRun<'_> {
             .with("estimator", estimator.id())
             .with_digest("labelled", &labelled)
             .with_digest("questions", &questions);
-        let place = Place::new(&self.folder, LABELLED, "confidence-labelled.jsonl", inputs);
-        let stage = Stage::new(LABELLED, Unit::Prompts, questions.len());
+        let (place, stage) = self.prompts_stage(LABELLED, inputs, questions.len());
         self.rows(&place, stage, events, |events| {
             let replies = ask(LABELLED, &place, &[warm], &questions, events)?;
             let mut views = Vec::with_capacity(labelled.len());

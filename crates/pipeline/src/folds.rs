@@ -1,13 +1,14 @@
 //! Cross-fitting: models that have not learnt a fold of the labels, and so can be asked about it.
 
 use crate::method::Method;
-use crate::round::Round;
+use crate::round::{Round, class};
 use crate::{Library, OnEvent, PipelineError, SeedRun};
-use semievol_core::{Answer, Labeled, Sample};
+use semievol_core::{Labeled, Sample};
 use semievol_model::LanguageModel;
 use semievol_select::Calibrated;
 use semievol_select::classify::stratified_folds;
 use semievol_train::Recipe;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The labelled samples in folds, and for each fold a model that learnt the others.
@@ -39,23 +40,20 @@ impl SeedRun<'_> {
         shots: usize,
         events: OnEvent<'_>,
     ) -> Result<Folds, PipelineError> {
-        let class = |labeled: &Labeled| match labeled.answer {
-            Answer::Choice(class) => class,
-            _ => 0,
-        };
         let classes: Vec<usize> = labelled.iter().map(class).collect();
         let fold_of = stratified_folds(&classes, n, self.seed.child("folds", 0));
         let mut models = Vec::with_capacity(n);
         for fold in 0..n {
-            let held_out = |row: usize| fold_of[row] == fold;
-            let is_held_out =
-                |id: &str| (0..labelled.len()).any(|row| held_out(row) && labelled[row].sample.id == id);
-            let rows: Vec<usize> = (0..labelled.len()).filter(|row| !held_out(*row)).collect();
+            let (out, rows): (Vec<usize>, Vec<usize>) =
+                (0..labelled.len()).partition(|row| fold_of[*row] == fold);
+            let out: HashSet<&str> = out.into_iter().map(|row| labelled[row].sample.id.as_str()).collect();
             let learnt: Vec<&Labeled> = rows.iter().map(|row| &labelled[*row]).collect();
             let shown: Vec<Vec<&Labeled>> = rows
                 .iter()
                 .map(|row| neighbours.get(*row).map(Vec::as_slice).unwrap_or_default())
-                .map(|shots| shots.iter().copied().filter(|shot| !is_held_out(&shot.sample.id)).collect())
+                .map(|shots| {
+                    shots.iter().copied().filter(|shot| !out.contains(shot.sample.id.as_str())).collect()
+                })
                 .collect();
             let (lessons, max_steps) = self.warm_lessons(&learnt, &shown, shots);
             let recipe = Recipe { max_steps, ..self.recipe.clone() };

@@ -3,7 +3,7 @@
 use crate::collaborate::Answers;
 use crate::folder::{Inputs, Place};
 use crate::round::Round;
-use crate::{OnEvent, PipelineError, SeedRun, Stage, StageEvent, Unit};
+use crate::{OnEvent, PipelineError, SeedRun, StageEvent};
 use semievol_core::{Candidate, Sample};
 use semievol_model::LanguageModel;
 use semievol_select::{Adjudicator, Dispute, agreed};
@@ -64,8 +64,7 @@ impl SeedRun<'_> {
             .with_digest("samples", &samples)
             .with_digest("answers", &answers);
         let name = round.stage(NAME);
-        let place = Place::new(&self.folder, &name, &format!("{name}.jsonl"), inputs);
-        let stage = Stage::new(&name, Unit::Prompts, disputed.len());
+        let (place, stage) = self.prompts_stage(&name, inputs, disputed.len());
         self.rows(&place, stage, events, |events| {
             let disputes: Vec<(usize, Dispute<'_>)> = disputed
                 .iter()

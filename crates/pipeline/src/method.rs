@@ -280,8 +280,7 @@ impl MethodConfig {
                     .into(),
             );
         }
-        let asks_folds = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
-        if let Some(one) = self.collaborators.iter().find(asks_folds).filter(|_| self.folds == 0) {
+        if let Some(one) = self.asks_folds().filter(|_| self.folds == 0) {
             return Err(format!(
                 "method.collaborators: `{}` asks the models of the folds, but method.folds is 0: set it to 2 or more",
                 one.name()
@@ -295,6 +294,12 @@ impl MethodConfig {
             return Err("method.evolve.epochs is 0, but must be at least 1".into());
         }
         Ok(())
+    }
+
+    /// A collaborator that asks the models of the folds.
+    pub(crate) fn asks_folds(&self) -> Option<&CollaboratorConfig> {
+        let asks = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
+        self.collaborators.iter().find(asks)
     }
 
     /// Whether embeddings are needed: by retrieval or by a classifier.

@@ -59,9 +59,8 @@ impl Method {
                 "method.folds is {folds}, but there are {rows} labelled rows: take fewer folds"
             ));
         }
-        let asks_folds = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
         let open = labelled.iter().find(|labeled| task.candidates(&labeled.sample).is_empty());
-        match (self.config.collaborators.iter().find(asks_folds), open) {
+        match (self.config.asks_folds(), open) {
             (Some(one), Some(open)) => refuse(format!(
                 "method.collaborators: `{}` takes the mean of the folds' models, which needs options, but sample `{}` has an open answer",
                 one.name(),

@@ -1,4 +1,4 @@
-use semievol_core::{Labeled, Sample};
+use semievol_core::{Answer, Labeled, Sample};
 use semievol_model::LanguageModel;
 
 /// What the steps between warm-up and selection have in common: who is asked about what.
@@ -27,6 +27,14 @@ impl Round<'_> {
     /// A stage's name in this round.
     pub fn stage(&self, name: &str) -> String {
         format!("{name}{}", self.tag)
+    }
+}
+
+/// The position of a label's answer among the options; 0 for an open one.
+pub(crate) fn class(labeled: &Labeled) -> usize {
+    match labeled.answer {
+        Answer::Choice(class) => class,
+        _ => 0,
     }
 }
 

@@ -149,6 +149,12 @@ impl SeedRun<'_> {
         self.parts.loader.load(Some(adapter)).map_err(PipelineError::model(stage))
     }
 
+    /// A stage about `n` prompts whose output is one file of rows, named like it.
+    pub(crate) fn prompts_stage(&self, name: &str, inputs: Inputs, n: usize) -> (Place, Stage) {
+        let place = Place::new(&self.folder, name, &format!("{name}.jsonl"), inputs);
+        (place, Stage::new(name, Unit::Prompts, n))
+    }
+
     /// Runs a stage whose output is one file of rows, unless it is finished.
     pub(crate) fn rows<T: Serialize + DeserializeOwned>(
         &self,
@@ -295,9 +301,8 @@ impl SeedRun<'_> {
             .with("task", self.task_id)
             .with_digest("samples", &samples)
             .with_digest("questions", &questions);
-        let (name, output) = (format!("predictions-{name}"), format!("predictions-{name}.jsonl"));
-        let place = Place::new(&self.folder, &name, &output, inputs);
-        let stage = Stage::new(&name, Unit::Prompts, questions.len());
+        let name = format!("predictions-{name}");
+        let (place, stage) = self.prompts_stage(&name, inputs, questions.len());
         self.rows(&place, stage, events, |events| {
             let replies = ask(&name, &place, &[model], &questions, events)?;
             let answered = samples.iter().zip(&questions).zip(replies);

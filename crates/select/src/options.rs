@@ -58,6 +58,17 @@ pub fn draw(scores: &[OptionScore], temperature: f64, seed: Seed) -> Option<usiz
     hit.or(totals.len().checked_sub(1))
 }
 
+/// The mean of distributions over the same options; empty for none.
+pub fn mean(distributions: &[&[f64]]) -> Vec<f64> {
+    let mut mean = vec![0.0; distributions.first().map_or(0, |first| first.len())];
+    for distribution in distributions {
+        for (sum, p) in mean.iter_mut().zip(*distribution) {
+            *sum += p / distributions.len() as f64;
+        }
+    }
+    mean
+}
+
 /// The position of the largest value, of probabilities or their logarithms; the first of equals.
 pub fn most_probable(values: &[f64]) -> Option<usize> {
     let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

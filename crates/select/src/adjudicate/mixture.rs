@@ -1,4 +1,4 @@
-use crate::options::most_probable;
+use crate::options::{mean, most_probable};
 use crate::{Adjudicator, Dispute, SelectError};
 use semievol_core::{Answer, Candidate};
 use semievol_data::Task;
@@ -30,7 +30,8 @@ impl Adjudicator for Mixture {
         disputes: &[Dispute<'_>],
     ) -> Result<Vec<Candidate>, SelectError> {
         let decide = |dispute: &Dispute<'_>| {
-            let mean = mean(dispute)?;
+            check(dispute)?;
+            let mean = mean(&distributions(dispute.candidates));
             let answer = most_probable(&mean).map(Answer::Choice);
             Ok(Candidate::new(NAME, answer).with_distribution(mean))
         };
@@ -40,16 +41,16 @@ impl Adjudicator for Mixture {
 
 /// The mean of the distributions that candidates have; empty where none has one, or their lengths differ.
 pub fn mean_distribution(candidates: &[Candidate]) -> Vec<f64> {
-    let scored: Vec<&[f64]> =
-        candidates.iter().map(|one| one.distribution.as_slice()).filter(|one| !one.is_empty()).collect();
-    let Some(first) = scored.first().filter(|first| scored.iter().all(|one| one.len() == first.len())) else {
-        return Vec::new();
-    };
-    let mean = |option: usize| scored.iter().map(|one| one[option]).sum::<f64>() / scored.len() as f64;
-    (0..first.len()).map(mean).collect()
+    let scored = distributions(candidates);
+    if scored.windows(2).all(|pair| pair[0].len() == pair[1].len()) { mean(&scored) } else { Vec::new() }
 }
 
-fn mean(dispute: &Dispute<'_>) -> Result<Vec<f64>, SelectError> {
+/// Those that there are.
+fn distributions(candidates: &[Candidate]) -> Vec<&[f64]> {
+    candidates.iter().map(|one| one.distribution.as_slice()).filter(|one| !one.is_empty()).collect()
+}
+
+fn check(dispute: &Dispute<'_>) -> Result<(), SelectError> {
     let unfit = |reason: String| SelectError::Unfit {
         part: NAME,
         reason: format!("sample `{}`: {reason}", dispute.sample.id),
@@ -62,7 +63,6 @@ fn mean(dispute: &Dispute<'_>) -> Result<Vec<f64>, SelectError> {
                       kind = \"majority\" or \"self_justify\"";
         return Err(unfit(reason.to_owned()));
     }
-    let mut mean = vec![0.0; n_options];
     for candidate in &scored {
         let (name, distribution) = (&candidate.collaborator, &candidate.distribution);
         if distribution.len() != n_options {
@@ -75,9 +75,6 @@ fn mean(dispute: &Dispute<'_>) -> Result<Vec<f64>, SelectError> {
                 format!("the probabilities {distribution:?} of `{name}` add up to {total} instead of 1");
             return Err(unfit(reason));
         }
-        for (sum, p) in mean.iter_mut().zip(distribution) {
-            *sum += p / scored.len() as f64;
-        }
     }
-    Ok(mean)
+    Ok(())
 }

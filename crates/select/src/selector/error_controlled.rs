@@ -117,41 +117,51 @@ impl Selector for ErrorControlled {
         let confidences: Vec<Confidence> =
             pool.unlabelled.iter().filter_map(|label| eligible(label).ok()).collect();
         let levels = self.levels(confidences, pool.calibration);
-        let certified = levels.iter().rev().find(|(_, level)| *level <= self.alpha);
-        let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-        let decisions = pool.unlabelled.iter().map(|label| match (eligible(label), certified) {
-            (Err(rejected), _) => rejected,
-            (Ok(confidence), Some((threshold, level))) if confidence >= *threshold => {
-                Decision::accept(format!(
-                    "confidence {:.3} is at least {:.3}, where {} wrong answers can be certified",
-                    confidence.value(),
-                    threshold.value(),
-                    percent(*level)
-                ))
-            }
-            (Ok(confidence), Some((threshold, _))) => Decision::reject(format!(
+        let Some((threshold, level)) = levels.iter().rev().find(|(_, level)| *level <= self.alpha) else {
+            let tightest = levels.iter().map(|(_, level)| *level).fold(f64::INFINITY, f64::min);
+            return self.without_promise(pool, tightest);
+        };
+        let decisions = pool.unlabelled.iter().map(|label| match eligible(label) {
+            Err(rejected) => rejected,
+            Ok(confidence) if confidence >= *threshold => Decision::accept(format!(
+                "confidence {:.3} is at least {:.3}, where {} wrong answers can be certified",
+                confidence.value(),
+                threshold.value(),
+                percent(*level)
+            )),
+            Ok(confidence) => Decision::reject(format!(
                 "confidence {:.3} is below {:.3}, the least at which {} wrong answers can be certified",
                 confidence.value(),
                 threshold.value(),
                 percent(self.alpha)
             )),
-            (Ok(_), None) => Decision::reject(format!("{n} labels cannot certify {}", percent(self.alpha))),
         });
-        let mut decisions: Vec<Decision> = decisions.collect();
-        let mut note = certified.is_none().then(|| {
-            let tightest = levels.iter().map(|(_, level)| *level).fold(f64::INFINITY, f64::min);
-            let possible = match tightest < 1.0 {
-                true => format!("the tightest possible is {}", percent(tightest)),
-                false => "they certify no level at all".to_owned(),
-            };
-            format!("cannot certify {} wrong pseudo-labels with {n} labels: {possible}", percent(self.alpha))
-        });
-        if let (Some(note), Some(otherwise)) = (&mut note, self.otherwise) {
-            decisions = otherwise.select(pool)?.decisions;
-            note.push_str(&format!("; kept without a promise, by {}", otherwise.id()));
-        }
-        Ok(Selection { decisions, note })
+        Ok(decisions.collect::<Vec<_>>().into())
     }
+}
+
+impl ErrorControlled {
+    /// What becomes of a pool for which the labels certify no more than `tightest`.
+    fn without_promise(&self, pool: Pool<'_>, tightest: f64) -> Result<Selection, SelectError> {
+        let (n, alpha) = (pool.calibration.len(), percent(self.alpha));
+        let possible = match tightest < 1.0 {
+            true => format!("the tightest possible is {}", percent(tightest)),
+            false => "they certify no level at all".to_owned(),
+        };
+        let note = format!("cannot certify {alpha} wrong pseudo-labels with {n} labels: {possible}");
+        if let Some(otherwise) = self.otherwise {
+            let note = format!("{note}; kept without a promise, by {}", otherwise.id());
+            return Ok(Selection { note: Some(note), ..otherwise.select(pool)? });
+        }
+        let reject = |_| Decision::reject(format!("{n} labels cannot certify {alpha}"));
+        let decisions =
+            pool.unlabelled.iter().map(|label| eligible(label).map_or_else(|rejected| rejected, reject));
+        Ok(Selection { decisions: decisions.collect(), note: Some(note) })
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
 }
 
 #[cfg(test)]
