@@ -157,7 +157,7 @@ impl Pass {
 }
 
 /// Row and token of everything to be learnt. The row that predicts a token is the one before it.
-fn targets(forest: &Forest, sequences: &[Sequence]) -> (Vec<usize>, Vec<Target>) {
+pub(crate) fn targets(forest: &Forest, sequences: &[Sequence]) -> (Vec<usize>, Vec<Target>) {
     let mut rows = Vec::new();
     let mut targets = Vec::new();
     for (index, sequence) in sequences.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Sampling responses side by side. What all prompts begin with is computed once; rows that are done leave, and the
 //! next prompts are read in the same pass in which the others get their next token.
 
+use crate::EngineError;
 use crate::cache::{CacheSlots, KvCache, Slots};
 use crate::forest::{Forest, common_prefix, cut};
 use crate::kernels::attention::QueryBlock;
@@ -8,6 +9,7 @@ use crate::kernels::on_the_pool;
 use crate::llama::{Activations, Plan, Workspace};
 use crate::lora::Lora;
 use crate::model::{BaseModel, Limits, not_finite};
+use crate::plain::{PlainCache, PlainLlama, PlainSlots};
 use crate::sampler::Sampler;
 use rayon::prelude::*;
 use semievol_core::TokenLogprob;
@@ -44,19 +46,21 @@ struct Group {
     open: usize,
 }
 
-/// Answers `jobs`, of which neighbours share the longest beginnings.
+/// Answers `jobs`, of which neighbours share the longest beginnings, until the receiver breaks off.
 pub(crate) fn generate_all(
     base: &BaseModel,
     lora: Option<&Lora>,
     jobs: &[Job],
     on_done: OnDone<'_, Generation>,
-) -> ControlFlow<()> {
-    let mut batch = Batch::new(base, lora, jobs);
+) -> Result<ControlFlow<()>, EngineError> {
+    let mut batch = Batch::new(base, lora, jobs)?;
     while !(batch.waiting.is_empty() && batch.rows.is_empty()) {
-        let mut logits = batch.step();
-        batch.extend_rows(&mut logits, on_done)?;
+        let mut logits = batch.step()?;
+        if batch.extend_rows(&mut logits, on_done).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    ControlFlow::Continue(())
+    Ok(ControlFlow::Continue(()))
 }
 
 /// Rows under way, and jobs that wait for a place.
@@ -73,7 +77,7 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(base: &'a BaseModel, lora: Option<&'a Lora>, jobs: &'a [Job]) -> Self {
+    fn new(base: &'a BaseModel, lora: Option<&'a Lora>, jobs: &'a [Job]) -> Result<Self, EngineError> {
         let root = 0..root_len(jobs);
         let largest = jobs.iter().map(|job| job.prompt.len() - root.len() + job.request.max_tokens).max();
         let budget = base.limits.tokens_per_batch.saturating_sub(root.len()).max(largest.unwrap_or(0));
@@ -83,7 +87,7 @@ impl<'a> Batch<'a> {
         let capacity = root.len() + budget.min(all);
         let mut batch = Batch {
             base,
-            decoder: Decoder::new(base, lora, capacity),
+            decoder: Decoder::new(base, lora, capacity)?,
             limits: base.limits,
             slots: Slots::new(root.end..capacity),
             root,
@@ -94,13 +98,13 @@ impl<'a> Batch<'a> {
         if let Some(job) = jobs.first().filter(|_| !batch.root.is_empty()) {
             let forest = Forest::pack(&[&job.prompt[batch.root.clone()]]);
             let (blocks, slots) = (forest.query_blocks(0), [batch.root.clone()]);
-            batch.decoder.step(forest.tokens(), forest.positions(), &blocks, &slots, &[]);
+            batch.decoder.step(forest.tokens(), forest.positions(), &blocks, &slots, &[])?;
         }
-        batch
+        Ok(batch)
     }
 
     /// One pass: the next token of every row, and prompts that are let in. The logits of all rows, the new ones last.
-    fn step(&mut self) -> Vec<f32> {
+    fn step(&mut self) -> Result<Vec<f32>, EngineError> {
         let mut pass = PassInputs::default();
         for row in &self.rows {
             row.push_newest(&mut pass);
@@ -262,19 +266,22 @@ impl Row<'_> {
     }
 }
 
-/// The model with a cache and buffers.
-struct Decoder<'a> {
-    base: &'a BaseModel,
-    lora: Option<&'a Lora>,
-    cache: KvCache,
-    acts: Activations,
-    work: Workspace,
+/// The model with a cache.
+enum Decoder<'a> {
+    /// This engine's own passes, with their buffers.
+    Own { base: &'a BaseModel, lora: Option<&'a Lora>, cache: KvCache, acts: Activations, work: Workspace },
+    /// Plain operators on an accelerator.
+    Plain { model: PlainLlama, cache: PlainCache },
 }
 
 impl<'a> Decoder<'a> {
-    fn new(base: &'a BaseModel, lora: Option<&'a Lora>, capacity: usize) -> Self {
+    fn new(base: &'a BaseModel, lora: Option<&'a Lora>, capacity: usize) -> Result<Self, EngineError> {
+        if let Some(model) = base.plain(lora)? {
+            return Ok(Decoder::Plain { cache: model.cache(capacity)?, model });
+        }
         let cache = KvCache::new(base.llama.config(), capacity);
-        Decoder { base, lora, cache, acts: Activations::default(), work: Workspace::default() }
+        let (acts, work) = (Activations::default(), Workspace::default());
+        Ok(Decoder::Own { base, lora, cache, acts, work })
     }
 
     /// Runs `tokens` through the model, their keys and values going to `slots`; the logits after `wanted` rows.
@@ -285,13 +292,21 @@ impl<'a> Decoder<'a> {
         blocks: &[QueryBlock],
         slots: &[Range<usize>],
         wanted: &[usize],
-    ) -> Vec<f32> {
-        let llama = &self.base.llama;
-        let plan = Plan { positions, blocks };
-        let mut cache = CacheSlots { cache: &mut self.cache, slots };
-        on_the_pool(|| {
-            let x = llama.run(self.lora, &plan, tokens, Some(&mut cache), &mut self.acts, &mut self.work);
-            llama.logits(&llama.normed_rows(&x, wanted))
-        })
+    ) -> Result<Vec<f32>, EngineError> {
+        match self {
+            Decoder::Own { base, lora, cache, acts, work } => {
+                let (llama, plan) = (&base.llama, Plan { positions, blocks });
+                let mut cache = CacheSlots { cache, slots };
+                Ok(on_the_pool(|| {
+                    let x = llama.run(*lora, &plan, tokens, Some(&mut cache), acts, work);
+                    llama.logits(&llama.normed_rows(&x, wanted))
+                }))
+            }
+            Decoder::Plain { model, cache } => {
+                let cache = PlainSlots { cache, slots };
+                let x = model.run(tokens, positions, blocks, Some(&cache))?;
+                Ok(model.logits_after(&x, wanted)?)
+            }
+        }
     }
 }

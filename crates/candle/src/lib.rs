@@ -7,8 +7,8 @@
 //!
 //! The decision that shaped it: the Llama core is written out, forward and backward, over packed `f32` rows
 //! ([`Forest`]): no padding, whatever prompts share is computed once, and no gradient is made for a frozen
-//! weight. candle reads the files, runs the embedder, and serves as the oracle ([`plain`]) that tests hold the
-//! core against. The cost: a new kind of layer needs its backward pass written by hand.
+//! weight. candle reads the files, runs the embedder, serves as the oracle ([`plain`]) that tests hold the
+//! core against, and runs the model on an [`Accelerator`]. The cost: a new kind of layer needs its backward pass written by hand.
 //!
 //! ```
 //! use semievol_candle::{BaseModel, CandleTrainer, load_model};
@@ -39,6 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accelerator;
 pub mod adapter;
 mod backward;
 pub mod bert;
@@ -63,6 +64,7 @@ mod tokenizer;
 mod trainer;
 mod weights;
 
+pub use accelerator::Accelerator;
 pub use backward::{Pass, Sequence};
 pub use config::{Family, LlamaConfig, RopeScaling};
 pub use error::EngineError;

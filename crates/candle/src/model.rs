@@ -6,7 +6,9 @@ use crate::kernels::loss::{Target, target_logprobs};
 use crate::kernels::on_the_pool;
 use crate::llama::Llama;
 use crate::lora::Lora;
+use crate::plain::{PlainLlama, PlainWeights};
 use crate::{ChatTokenizer, EngineError, LoadedModel, adapter};
+use candle_core::{DType, Device};
 use semievol_core::{Prompt, Seed, TokenLogprob};
 use semievol_model::{
     Adapter, Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, ModelLoader,
@@ -44,6 +46,9 @@ pub struct BaseModel {
     pub tokenizer: ChatTokenizer,
     /// How much is computed at once.
     pub limits: Limits,
+    /// The frozen weights once more, where they are on a device that answers and trains in place of this engine's own
+    /// passes: [`BaseModel::on`].
+    pub accelerator: Option<Arc<PlainWeights>>,
 }
 
 impl BaseModel {
@@ -53,7 +58,25 @@ impl BaseModel {
     /// If the weights' shapes do not fit together.
     pub fn new(loaded: LoadedModel) -> Result<Self, EngineError> {
         let llama = Arc::new(Llama::new(loaded.weights)?);
-        Ok(BaseModel { id: loaded.id, llama, tokenizer: loaded.tokenizer, limits: Limits::default() })
+        let (tokenizer, limits) = (loaded.tokenizer, Limits::default());
+        Ok(BaseModel { id: loaded.id, llama, tokenizer, limits, accelerator: None })
+    }
+
+    /// The same model on a device of candle's, in `f32`: answers and adapters come from plain operators there. They
+    /// differ from this engine's own by rounding.
+    ///
+    /// # Errors
+    /// Whatever candle reports: most likely that the device has too little memory.
+    pub fn on(mut self, device: &Device) -> Result<Self, EngineError> {
+        let weights = PlainWeights::new(self.llama.weights(), DType::F32, device)?;
+        self.accelerator = Some(Arc::new(weights));
+        Ok(self)
+    }
+
+    /// The model on its accelerator, if it has one, with an adapter or without.
+    pub(crate) fn plain(&self, lora: Option<&Lora>) -> Result<Option<PlainLlama>, EngineError> {
+        let with = |weights: &Arc<PlainWeights>| PlainLlama::with(weights.clone(), lora);
+        Ok(self.accelerator.as_ref().map(with).transpose()?)
     }
 
     /// The model with an adapter's parameters, or without.
@@ -107,7 +130,7 @@ pub struct CandleModel {
 }
 
 impl CandleModel {
-    /// Logits of the next token after each sequence of ids, `[vocab]` each.
+    /// Logits of the next token after each sequence of ids, `[vocab]` each, by the engine's own passes.
     ///
     /// # Panics
     /// If a sequence is empty, longer than the model's context, or holds an id outside the vocabulary.
@@ -139,15 +162,17 @@ impl CandleModel {
         self.generate_jobs(jobs, &mut |index, result: Result<Generation, ModelError>| {
             answers[index] = result.map(|said| said.tokens.iter().map(|t| t.token).collect());
             ControlFlow::Continue(())
-        });
+        })?;
         answers.into_iter().collect()
     }
 
-    fn generate_jobs(&self, mut jobs: Vec<Job>, on_done: OnDone<'_, Generation>) {
+    fn generate_jobs(&self, mut jobs: Vec<Job>, on_done: OnDone<'_, Generation>) -> Result<(), ModelError> {
         // Neighbours in this order share the longest beginnings.
         jobs.sort_by(|a, b| a.prompt.cmp(&b.prompt).then(a.index.cmp(&b.index)));
         // Whether the receiver broke off is its own affair.
-        let _ = generate_all(&self.base, self.lora.as_deref(), &jobs, on_done);
+        let _ = generate_all(&self.base, self.lora.as_deref(), &jobs, on_done)
+            .map_err(|error| backend_source(&self.id, error))?;
+        Ok(())
     }
 
     fn check_context(&self, index: usize, needed: usize) -> Result<(), ModelError> {
@@ -180,8 +205,12 @@ impl CandleModel {
         Ok(Scored { index, sequences })
     }
 
-    /// Scores the requests of one pass; results in their order.
-    fn score_pass(&self, pass: &[Scored]) -> Vec<Vec<Vec<TokenLogprob>>> {
+    /// Scores the requests of one pass, on the accelerator if there is one; results in their order.
+    fn score_pass(
+        &self,
+        plain: Option<&PlainLlama>,
+        pass: &[Scored],
+    ) -> Result<Vec<Vec<Vec<TokenLogprob>>>, EngineError> {
         let sequences: Vec<&ScoredSequence> = pass.iter().flat_map(|scored| &scored.sequences).collect();
         let inputs: Vec<&[u32]> = sequences.iter().map(|s| &s.tokens[..s.tokens.len() - 1]).collect();
         let forest = Forest::pack(&inputs);
@@ -192,14 +221,17 @@ impl CandleModel {
                 .extend(sequence.tokens[sequence.start..].iter().map(|&token| Target { token, weight: 1.0 }));
         }
         let llama = &self.base.llama;
-        let logprobs = on_the_pool(|| {
-            let normed = llama.normed_rows(&llama.hidden(self.lora.as_deref(), &forest), &rows);
-            target_logprobs(&normed, llama.weights.head(), &targets)
-        });
+        let logprobs = match plain {
+            Some(plain) => plain.target_logprobs(&forest, &rows, &targets)?,
+            None => on_the_pool(|| {
+                let normed = llama.normed_rows(&llama.hidden(self.lora.as_deref(), &forest), &rows);
+                target_logprobs(&normed, llama.weights.head(), &targets)
+            }),
+        };
         let mut scored =
             targets.iter().zip(logprobs).map(|(t, logprob)| TokenLogprob { token: t.token, logprob });
         let mut take = |s: &ScoredSequence| scored.by_ref().take(s.tokens.len() - s.start).collect();
-        pass.iter().map(|request| request.sequences.iter().map(&mut take).collect()).collect()
+        Ok(pass.iter().map(|request| request.sequences.iter().map(&mut take).collect()).collect())
     }
 
     fn encode_job(&self, index: usize, request: &GenerateRequest) -> Result<Job, ModelError> {
@@ -262,7 +294,7 @@ impl LanguageModel for CandleModel {
     ) -> Result<(), ModelError> {
         let encoded = requests.iter().enumerate().map(|(i, r)| (i, self.encode_job(i, r)));
         if let Some(jobs) = keep_good(encoded, on_done) {
-            self.generate_jobs(jobs, on_done);
+            self.generate_jobs(jobs, on_done)?;
         }
         Ok(())
     }
@@ -276,8 +308,11 @@ impl LanguageModel for CandleModel {
         let Some(mut scored) = keep_good(encoded, on_done) else { return Ok(()) };
         // Neighbours in this order share the longest beginnings.
         scored.sort_by(|a, b| a.sequences[0].tokens.cmp(&b.sequences[0].tokens).then(a.index.cmp(&b.index)));
+        let failed = |error| backend_source(&self.id, error);
+        let plain = self.base.plain(self.lora.as_deref()).map_err(failed)?;
         for pass in passes(&scored, self.base.limits.tokens_per_pass) {
-            for (request, result) in pass.iter().zip(self.score_pass(pass)) {
+            let scores = self.score_pass(plain.as_ref(), pass).map_err(failed)?;
+            for (request, result) in pass.iter().zip(scores) {
                 let finite = result.iter().flatten().all(|token| token.logprob.is_finite());
                 let result = if finite { Ok(result) } else { Err(not_finite(&self.id, request.index)) };
                 if on_done(request.index, result).is_break() {

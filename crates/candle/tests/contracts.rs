@@ -4,6 +4,7 @@
 
 mod common;
 
+use candle_core::Device;
 use common::*;
 use semievol_candle::export::{merge, write_huggingface};
 use semievol_candle::{BaseModel, CandleTrainer, Limits, Llama, Lora, adapter, load_model};
@@ -25,6 +26,68 @@ fn language_model_contract() {
 fn trainer_contract() {
     let scratch = tempfile::tempdir().unwrap();
     contracts::trainer(&CandleTrainer::new(tiny()), scratch.path());
+}
+
+/// What an accelerator runs, on the one device that every machine has.
+#[test]
+fn plain_operators_keep_the_contracts() {
+    let plain = tiny().on(&Device::Cpu).unwrap();
+    contracts::language_model(&*plain.load(None).unwrap());
+    let lora = random_lora(&plain, 4, 5);
+    contracts::language_model(&plain.with_lora(ModelId::new("adapted"), Some(lora)));
+    let scratch = tempfile::tempdir().unwrap();
+    contracts::trainer(&CandleTrainer::new(plain), scratch.path());
+}
+
+#[test]
+fn plain_operators_answer_and_train_as_the_engine_does() {
+    for own in [tiny(), family("llama3"), family("qwen2"), family("qwen3")] {
+        // Places for three, so that prompts come while others are answered.
+        let own = BaseModel { limits: Limits { rows: 3, tokens_per_pass: 60, tokens_per_batch: 200 }, ..own };
+        let plain = own.clone().on(&Device::Cpu).unwrap();
+        let lora = random_lora(&own, 4, 21);
+        let with = |base: &BaseModel| base.with_lora(ModelId::new("adapted"), Some(lora.clone()));
+        let (own_model, plain_model) = (with(&own), with(&plain));
+        let words = |i: usize| format!("Say {i} {}", "and so on ".repeat(i * 5 % 4));
+        let requests: Vec<GenerateRequest> = (0..9)
+            .map(|i| GenerateRequest {
+                max_tokens: 1 + i * 3 % 8,
+                ..GenerateRequest::new(Prompt::user(words(i)), Seed(i as u64))
+            })
+            .collect();
+        let said = |model: &dyn LanguageModel| model.generate(&requests).unwrap();
+        for (a, b) in said(&own_model).into_iter().zip(said(&plain_model)) {
+            assert_eq!(a.unwrap().text, b.unwrap().text);
+        }
+        let scores: Vec<ScoreRequest> = (0..5)
+            .map(|i| ScoreRequest {
+                prompt: Prompt::user(words(i)),
+                continuations: vec!["yes".into(), "no, never".into()],
+            })
+            .collect();
+        let score = |model: &dyn LanguageModel| model.score(&scores).unwrap();
+        let pairs = score(&own_model).into_iter().zip(score(&plain_model));
+        for (a, b) in pairs.flat_map(|(a, b)| a.unwrap().into_iter().zip(b.unwrap())) {
+            assert!(a.iter().zip(&b).all(|(a, b)| (a.logprob - b.logprob).abs() < 1e-4));
+        }
+        let examples: Vec<Example> =
+            (0..6).map(|i| Example::new(Prompt::user(words(i)), ["yes", "no"][i % 2])).collect();
+        let recipe = Recipe { rank: 4, lr: 0.01, max_steps: 6, batch_size: 4, ..Recipe::default() };
+        let losses = |base: &BaseModel| {
+            let out = tempfile::tempdir().unwrap();
+            let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: out.path() };
+            let mut losses = Vec::new();
+            let trained = CandleTrainer::new(base.clone()).train(&job, &mut |step| {
+                losses.push(step.loss);
+                ControlFlow::Continue(())
+            });
+            trained.unwrap();
+            losses
+        };
+        for (a, b) in losses(&own).into_iter().zip(losses(&plain)) {
+            assert!((a / b - 1.0).abs() < 1e-3, "{a} {b}");
+        }
+    }
 }
 
 #[test]

@@ -53,7 +53,11 @@ impl Engine {
     /// As [`Engine::load`].
     pub fn load_as(path: &Path, config: EngineConfig) -> Result<Self, RunError> {
         let loaded = load_model_as(path, config.stored);
-        let base = loaded.and_then(BaseModel::new).map_err(|error| RunError::load("model", error))?;
+        let base = loaded.and_then(BaseModel::new).and_then(|base| match config.accelerator.open()? {
+            Some(device) => base.on(&device),
+            None => Ok(base),
+        });
+        let base = base.map_err(|error| RunError::load("model", error))?;
         let trainer = CandleTrainer::new(base.clone()).recompute(config.recompute);
         Ok(Engine { trainer, base, embedder: None, models: BTreeMap::new() })
     }

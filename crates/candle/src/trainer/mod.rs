@@ -7,6 +7,7 @@ use crate::backward::{Pass, Sequence};
 use crate::lora::Lora;
 use crate::model::BaseModel;
 use crate::optim::{AdamW, norm};
+use crate::plain::PlainLlama;
 use crate::{EngineError, adapter, tensor_file};
 use batches::{Batches, micro_batches};
 use checkpoint::{Checkpoint, JobKey};
@@ -31,7 +32,7 @@ impl CandleTrainer {
     }
 
     /// Computes each block's activations a second time instead of keeping them: slower by a third, and memory
-    /// that hardly grows with the number of layers.
+    /// that hardly grows with the number of layers. An accelerator keeps them in any case.
     pub fn recompute(mut self, on: bool) -> Self {
         self.recompute = on;
         self
@@ -111,8 +112,38 @@ struct Run {
     batches: Batches,
     schedule: Schedule,
     total: usize,
-    pass: Pass,
+    passes: Passes,
     grad: Vec<f32>,
+}
+
+/// What makes gradients.
+enum Passes {
+    /// This engine's own passes.
+    Own(Pass),
+    /// Plain operators on an accelerator.
+    Plain(PlainLlama),
+}
+
+impl Passes {
+    /// As [`Pass::accumulate`].
+    fn accumulate(
+        &mut self,
+        base: &BaseModel,
+        lora: &Lora,
+        sequences: &[Sequence],
+        scale: f32,
+        grad: &mut [f32],
+    ) -> Result<f64, EngineError> {
+        match self {
+            Passes::Own(pass) => Ok(pass.accumulate(&base.llama, lora, sequences, scale, grad)),
+            Passes::Plain(model) => {
+                model.set_lora(lora)?;
+                let (loss, own) = model.loss_and_gradient(sequences, f64::from(scale))?;
+                grad.iter_mut().zip(own).for_each(|(sum, own)| *sum += own as f32);
+                Ok(loss)
+            }
+        }
+    }
 }
 
 impl Run {
@@ -130,12 +161,16 @@ impl Run {
             Checkpoint { optimizer: AdamW::new(lora.values.len()), lora, steps: Vec::new() }
         };
         let state = Checkpoint::read(job.out, key, fresh).map_err(file_error)?;
+        let passes = match base.plain(Some(&state.lora)).map_err(file_error)? {
+            Some(model) => Passes::Plain(model),
+            None => Passes::Own(Pass::new(recompute)),
+        };
         let total = recipe.total_steps(sequences.len());
         Ok(Run {
             batches: Batches::new(sequences.len(), recipe.batch_size, job.seed),
             schedule: Schedule::new(recipe, total),
             grad: vec![0.0; state.lora.values.len()],
-            pass: Pass::new(recompute),
+            passes,
             state,
             sequences,
             total,
@@ -157,7 +192,8 @@ impl Run {
         self.grad.fill(0.0);
         let mut loss = 0.0;
         for micro in micro_batches(&batch, recipe.tokens_per_pass) {
-            loss += self.pass.accumulate(&base.llama, &self.state.lora, &micro, scale as f32, &mut self.grad);
+            let (lora, grad) = (&self.state.lora, &mut self.grad);
+            loss += self.passes.accumulate(base, lora, &micro, scale as f32, grad).map_err(file_error)?;
         }
         let loss = loss * scale;
         let (grad_norm, lr) = (norm(&self.grad), self.schedule.lr(index));

@@ -13,7 +13,7 @@ pub use method::preset;
 pub use overrides::Override;
 
 use crate::Arm;
-use semievol_candle::Precision;
+use semievol_candle::{Accelerator, Precision};
 use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
 use semievol_hub::Source;
 use semievol_pipeline::MethodConfig;
@@ -69,7 +69,7 @@ pub struct ExperimentConfig {
     pub quick: Quick,
 }
 
-/// What lets a larger model fit into memory.
+/// Where the base model runs, and what lets a larger one fit into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineConfig {
@@ -79,6 +79,14 @@ pub struct EngineConfig {
     /// Keeps only each block's input in training and computes the rest again: slower by a third, and memory that hardly
     /// grows with the number of layers. Changes no result.
     pub recompute: bool,
+    /// `none` computes on the CPU; `cuda` and `metal`, in a build with the feature of that name, on a GPU, all in `f32`
+    /// and by plain operators. Results differ by rounding alone; what another device finished is not computed again.
+    #[serde(skip_serializing_if = "is_none")]
+    pub accelerator: Accelerator,
+}
+
+fn is_none(accelerator: &Accelerator) -> bool {
+    *accelerator == Accelerator::None
 }
 
 impl EngineConfig {
