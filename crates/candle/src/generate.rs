@@ -269,7 +269,12 @@ impl Row<'_> {
 /// The model with a cache.
 enum Decoder<'a> {
     /// This engine's own passes, with their buffers.
-    Own { base: &'a BaseModel, lora: Option<&'a Lora>, cache: KvCache, acts: Activations, work: Workspace },
+    Own {
+        base: &'a BaseModel,
+        lora: Option<&'a Lora>,
+        cache: KvCache,
+        buffers: Box<(Activations, Workspace)>,
+    },
     /// Plain operators on an accelerator.
     Plain { model: PlainLlama, cache: PlainCache },
 }
@@ -280,8 +285,7 @@ impl<'a> Decoder<'a> {
             return Ok(Decoder::Plain { cache: model.cache(capacity)?, model });
         }
         let cache = KvCache::new(base.llama.config(), capacity);
-        let (acts, work) = (Activations::default(), Workspace::default());
-        Ok(Decoder::Own { base, lora, cache, acts, work })
+        Ok(Decoder::Own { base, lora, cache, buffers: Box::default() })
     }
 
     /// Runs `tokens` through the model, their keys and values going to `slots`; the logits after `wanted` rows.
@@ -294,7 +298,8 @@ impl<'a> Decoder<'a> {
         wanted: &[usize],
     ) -> Result<Vec<f32>, EngineError> {
         match self {
-            Decoder::Own { base, lora, cache, acts, work } => {
+            Decoder::Own { base, lora, cache, buffers } => {
+                let (acts, work) = &mut **buffers;
                 let (llama, plan) = (&base.llama, Plan { positions, blocks });
                 let mut cache = CacheSlots { cache, slots };
                 Ok(on_the_pool(|| {

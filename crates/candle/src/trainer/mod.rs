@@ -119,7 +119,7 @@ struct Run {
 /// What makes gradients.
 enum Passes {
     /// This engine's own passes.
-    Own(Pass),
+    Own(Box<Pass>),
     /// Plain operators on an accelerator.
     Plain(PlainLlama),
 }
@@ -163,7 +163,7 @@ impl Run {
         let state = Checkpoint::read(job.out, key, fresh).map_err(file_error)?;
         let passes = match base.plain(Some(&state.lora)).map_err(file_error)? {
             Some(model) => Passes::Plain(model),
-            None => Passes::Own(Pass::new(recompute)),
+            None => Passes::Own(Box::new(Pass::new(recompute))),
         };
         let total = recipe.total_steps(sequences.len());
         Ok(Run {
