@@ -6,8 +6,8 @@ use crate::library::Library;
 use crate::method::{BASE, CollaboratorConfig, FOLDS, MethodConfig, WARM};
 use crate::round::{Round, class};
 use crate::seed_run::broken;
-use crate::{OnEvent, PipelineError, SeedRun};
-use semievol_core::{Answer, Candidate, Sample, Seed};
+use crate::{Answered, OnEvent, PipelineError, SeedRun, files};
+use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
 use semievol_select::classify::fit_by_cross_validation;
 use semievol_select::options::{OptionScore, draw, mean, most_probable, option_scores};
@@ -156,7 +156,8 @@ impl SeedRun<'_> {
                     column
                 }
                 CollaboratorConfig::Classifier { name, folds } => {
-                    classify(name, *folds, self.seed.child("classifier", 0).child(name, 0), library, round)?
+                    let seed = self.seed.child("classifier", 0).child(name, 0);
+                    classify(name, *folds, seed, library, &round.taught, samples)?
                 }
             });
         }
@@ -220,22 +221,51 @@ impl Plan<'_> {
     }
 }
 
+impl SeedRun<'_> {
+    /// The answers of a logistic regression over the labelled samples' embeddings, written to
+    /// `predictions-NAME.jsonl`.
+    ///
+    /// # Errors
+    /// If the library has no embeddings, or the samples do not share their options.
+    pub fn answer_by_classifier(
+        &self,
+        name: &str,
+        folds: usize,
+        library: &Library<'_>,
+        samples: &[Sample],
+    ) -> Result<Vec<Answered>, PipelineError> {
+        let labelled = library.labelled();
+        crate::plan::check_classifier(name, folds, labelled, samples)?;
+        let seed = self.seed.child("classifier", 0).child(name, 0);
+        let taught: Vec<&Labeled> = labelled.iter().collect();
+        let candidates = classify(name, folds, seed, library, &taught, samples)?;
+        let answered: Vec<Answered> = samples
+            .iter()
+            .zip(candidates)
+            .map(|(sample, candidate)| Answered::of(sample, candidate))
+            .collect();
+        files::write_jsonl(&self.folder.join(format!("predictions-{name}.jsonl")), &answered)?;
+        Ok(answered)
+    }
+}
+
 /// The answers of a logistic regression over the embeddings.
 fn classify(
     name: &str,
     folds: usize,
     seed: Seed,
     library: &Library<'_>,
-    round: &Round<'_>,
+    taught: &[&Labeled],
+    samples: &[Sample],
 ) -> Result<Vec<Candidate>, PipelineError> {
     let n_classes = library.labelled().iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
     // The plan was checked: all samples share their options.
-    let classes: Vec<usize> = round.taught.iter().map(|labeled| class(labeled)).collect();
-    let labelled: Vec<&Sample> = round.taught.iter().map(|labeled| &labeled.sample).collect();
+    let classes: Vec<usize> = taught.iter().map(|labeled| class(labeled)).collect();
+    let labelled: Vec<&Sample> = taught.iter().map(|labeled| &labeled.sample).collect();
     let features = library.features(NAME, &labelled)?;
     let select = |source| PipelineError::Select { stage: NAME.to_owned(), source };
     let fitted = fit_by_cross_validation(&features, &classes, n_classes, folds, seed).map_err(select)?;
-    let unlabelled = library.features(NAME, &round.samples.iter().collect::<Vec<_>>())?;
+    let unlabelled = library.features(NAME, &samples.iter().collect::<Vec<_>>())?;
     let candidate = |distribution: Vec<f64>| {
         let answer = most_probable(&distribution).map(Answer::Choice);
         Candidate::new(name, answer).with_distribution(distribution)

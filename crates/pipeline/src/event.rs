@@ -38,6 +38,20 @@ pub struct Stage {
     pub total: usize,
 }
 
+impl StageEvent {
+    /// The same of a stage called `PREFIX/NAME`.
+    pub fn within(&self, prefix: &str) -> Self {
+        let within = |stage: &Stage| Stage { name: format!("{prefix}/{}", stage.name), ..stage.clone() };
+        match self {
+            StageEvent::Begin(stage) => StageEvent::Begin(within(stage)),
+            StageEvent::Done(stage) => StageEvent::Done(within(stage)),
+            StageEvent::Kept(stage) => StageEvent::Kept(within(stage)),
+            StageEvent::Note(note) => StageEvent::Note(format!("{prefix}: {note}")),
+            other => other.clone(),
+        }
+    }
+}
+
 impl Stage {
     pub(crate) fn new(name: &str, unit: Unit, total: usize) -> Self {
         Stage { name: name.to_owned(), unit, total }

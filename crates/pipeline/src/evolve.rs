@@ -135,6 +135,23 @@ impl SeedRun<'_> {
         Ok(Evolved { warm, neighbours: hits, answers, finals, estimates, selected, note, evolved })
     }
 
+    /// Trains as [`SeedRun::evolve`] does on labels and what was kept, but on gold answers in the place of
+    /// pseudo-labels: what those could bring at best.
+    ///
+    /// # Errors
+    /// What the trainer says.
+    pub fn train_on_gold(
+        &self,
+        name: &str,
+        config: &EvolveConfig,
+        labelled: &[Labeled],
+        gold: &[Labeled],
+        events: OnEvent<'_>,
+    ) -> Result<Trained, PipelineError> {
+        let lessons = with_labels(config, labelled, gold.iter().map(Lesson::label).collect());
+        self.train(name, &lessons, &config.recipe(self.recipe), events)
+    }
+
     /// Collaborate, justify, estimate.
     pub(crate) fn judge(
         &self,
@@ -254,6 +271,11 @@ fn lessons<'s>(
             })
         })
         .collect();
+    with_labels(config, labelled, kept)
+}
+
+/// The labels, as often as configured, and the other lessons.
+fn with_labels<'s>(config: &EvolveConfig, labelled: &'s [Labeled], kept: Vec<Lesson<'s>>) -> Vec<Lesson<'s>> {
     let repeats = match config.on {
         EvolveOn::Selected => 0,
         EvolveOn::LabelsAndSelected => repeats(labelled.len(), kept.len(), config.label_share),

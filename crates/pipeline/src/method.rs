@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MethodConfig {
+    /// At most this many of the unlabelled samples, the first ones; all where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<usize>,
     /// Labelled neighbours found for each prompt (`k`; paper: 3).
     pub neighbours: usize,
     /// What finds them.
@@ -223,6 +226,12 @@ impl MethodConfig {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.unlabelled == Some(0) {
+            return Err(
+                "method.unlabelled is 0, but there has to be something to learn from: leave it out for all"
+                    .into(),
+            );
+        }
         if self.collaborators.is_empty() {
             return Err("method.collaborators is empty, but somebody has to answer: give at least one".into());
         }

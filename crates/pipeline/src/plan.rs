@@ -103,16 +103,14 @@ fn check_model(parts: &Parts<'_>, collaborator: &str, model: &str) -> Result<(),
     ))
 }
 
-fn check_classifier(
+pub(crate) fn check_classifier(
     name: &str,
     folds: usize,
     labelled: &[Labeled],
     unlabelled: &[Sample],
 ) -> Result<(), PipelineError> {
     let unfit = |what: String| {
-        refuse(format!(
-            "method.collaborators: `{name}` is a classifier and {what}; leave it out (`preset = \"paper\"` has none)"
-        ))
+        refuse(format!("`{name}` is a classifier and {what}; leave it out (`preset = \"paper\"` has none)"))
     };
     if folds > labelled.len() {
         return unfit(format!(

@@ -3,7 +3,7 @@
 use crate::ask::{Question, Reply, Said, Want, ask};
 use crate::folder::{Inputs, Place};
 use crate::{OnEvent, PipelineError, Shelf, Stage, StageEvent, Unit, files};
-use semievol_core::{Answer, Labeled, Prompt, Sample, Seed};
+use semievol_core::{Answer, Candidate, Labeled, Prompt, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::{Adapter, Embedder, GenerateRequest, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol_select::options::{OptionScore, draw, option_scores};
@@ -58,6 +58,7 @@ pub struct NamedEmbedder<'a> {
 }
 
 /// One seed's work in one folder.
+#[derive(Clone)]
 pub struct SeedRun<'a> {
     /// Models and trainer.
     pub parts: Parts<'a>,
@@ -134,6 +135,27 @@ pub struct Answered {
     /// Why there is no answer: the prompt did not fit the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl Answered {
+    /// A collaborator's answer with its distribution.
+    pub(crate) fn of(sample: &Sample, candidate: Candidate) -> Self {
+        let scored = sample.options.iter().zip(&candidate.distribution);
+        let options = scored.map(|(option, probability)| OptionScore {
+            option: option.clone(),
+            logprob: probability.ln(),
+            n_tokens: 0,
+            probability: *probability,
+        });
+        Answered {
+            id: sample.id.clone(),
+            predicted: candidate.answer,
+            options: options.collect(),
+            response: None,
+            shots: candidate.shots,
+            error: candidate.error,
+        }
+    }
 }
 
 fn is_zero(n: &usize) -> bool {

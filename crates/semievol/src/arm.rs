@@ -2,40 +2,82 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A way to answer that an experiment compares with others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Arm {
     /// The base model as it is.
     Vanilla,
     /// The base model, shown the nearest labelled rows in its prompt.
     InContext,
+    /// The same, the nearest by words (BM25) instead of by embeddings.
+    InContextBm25,
+    /// A logistic regression over the embeddings of the labelled rows.
+    Classifier,
     /// The base model fine-tuned on the labelled rows.
     Sft,
-    /// The same for as many optimiser steps as the evolved model took: the control for training longer.
+    /// The same for as many optimiser steps as the evolved model took, the longest of them where there are several: the
+    /// control for training longer.
     SftMatched,
-    /// The base model fine-tuned on labelled rows and selected pseudo-labels.
+    /// The base model fine-tuned on labelled rows and selected pseudo-labels, as the table `method` says.
     Semievol,
+    /// The same as another table, `methods.NAME`, says.
+    Variant(String),
+    /// The base model fine-tuned as `method` says on labelled rows and all unlabelled ones with their gold answers: what
+    /// pseudo-labels could bring at best.
+    Oracle,
 }
 
 impl Arm {
-    /// Every arm, in the order in which tables show them.
-    pub const ALL: [Arm; 5] = [Arm::Vanilla, Arm::InContext, Arm::Sft, Arm::SftMatched, Arm::Semievol];
+    /// The arms of an experiment that names none.
+    pub const DEFAULT: [Arm; 5] = [Arm::Vanilla, Arm::InContext, Arm::Sft, Arm::SftMatched, Arm::Semievol];
+
+    const NAMED: [Arm; 8] = [
+        Arm::Vanilla,
+        Arm::InContext,
+        Arm::InContextBm25,
+        Arm::Classifier,
+        Arm::Sft,
+        Arm::SftMatched,
+        Arm::Semievol,
+        Arm::Oracle,
+    ];
 
     /// Its name in configurations, files and tables.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Arm::Vanilla => "vanilla",
             Arm::InContext => "in_context",
+            Arm::InContextBm25 => "in_context_bm25",
+            Arm::Classifier => "classifier",
             Arm::Sft => "sft",
             Arm::SftMatched => "sft_matched",
             Arm::Semievol => "semievol",
+            Arm::Variant(name) => name,
+            Arm::Oracle => "oracle",
         }
     }
 
-    /// Whether it is trained on labels alone.
-    pub fn is_sft(self) -> bool {
+    /// Whether it is the base model trained on labels alone.
+    pub fn is_sft(&self) -> bool {
         matches!(self, Arm::Sft | Arm::SftMatched)
+    }
+
+    /// Whether it learns from the unlabelled rows, without their answers.
+    pub fn is_semi_supervised(&self) -> bool {
+        matches!(self, Arm::Semievol | Arm::Variant(_))
+    }
+}
+
+impl From<String> for Arm {
+    fn from(name: String) -> Self {
+        Arm::NAMED.into_iter().find(|arm| arm.as_str() == name).unwrap_or(Arm::Variant(name))
+    }
+}
+
+impl From<Arm> for String {
+    fn from(arm: Arm) -> Self {
+        arm.as_str().to_owned()
     }
 }
 

@@ -53,12 +53,14 @@
 //! | `seed-N/confidence.jsonl` | how sure |
 //! | `seed-N/selection.jsonl` | kept or dropped, and why |
 //! | `seed-N/warm/`, `evolved/`, `sft/`, `sft_matched/` | adapters in PEFT's layout, each with `steps.jsonl` |
+//! | `seed-N/METHOD/` | the same files of a method of its own (`methods.METHOD`) |
 //! | `seed-N/predictions-ARM.jsonl` | [`Answered`], one a line |
 //! | `seed-N/stages/` | manifests of finished stages, journals of unfinished ones |
 //! | `metrics.json` | [`Results`] |
 //! | `table.md`, `report.html` | the same to read |
 
 mod arm;
+mod arms;
 mod config;
 pub mod engine;
 mod error;

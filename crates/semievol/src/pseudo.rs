@@ -1,5 +1,6 @@
 //! How good the pseudo-labels are: the only place where gold answers of unlabelled rows are looked at.
 
+use crate::Arm;
 use crate::sets::{ClassCount, Sets};
 use semievol_core::Answer;
 use semievol_data::Task;
@@ -11,6 +12,8 @@ use serde::Serialize;
 /// the data has; where it has none they are absent.
 #[derive(Debug, Clone, Serialize)]
 pub struct PseudoResults {
+    /// The arm that learnt from them.
+    pub arm: Arm,
     /// Unlabelled rows.
     pub n: usize,
     /// All collaborators gave the same answer.
@@ -98,6 +101,7 @@ impl RightOf {
 
 impl PseudoResults {
     pub(crate) fn new(
+        arm: Arm,
         method: &Method,
         task: &dyn Task,
         sets: &Sets,
@@ -128,6 +132,7 @@ impl PseudoResults {
         let kept = || finals().filter(|(_, selected)| selected.accepted);
         let classes = |rows: Vec<Option<&Answer>>| classes(sets, &rows);
         Ok(PseudoResults {
+            arm,
             n: evolved.finals.len(),
             n_agreed: count(Verdict::Agreement),
             n_adjudicated: count(Verdict::Adjudicated),
@@ -143,7 +148,7 @@ impl PseudoResults {
             classes_kept: classes(kept().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
             collaborators,
             confidence: method.estimator.id(),
-            samples: sets.unlabelled.clone(),
+            samples: sets.unlabelled[..evolved.finals.len()].to_vec(),
             labelled: sets.labelled.clone(),
             correct,
             evolved,
@@ -163,13 +168,14 @@ fn grade(
     answers: Vec<Option<&Answer>>,
 ) -> Result<Vec<Option<bool>>, EvalError> {
     let knows = |id: &str| sets.unlabelled_key.knows(id);
-    let known = sets.unlabelled.iter().zip(&answers).filter(|(sample, _)| knows(&sample.id));
+    let unlabelled = &sets.unlabelled[..answers.len()];
+    let known = unlabelled.iter().zip(&answers).filter(|(sample, _)| knows(&sample.id));
     let predictions: Vec<Prediction> =
         known.map(|(sample, answer)| Prediction::new(&sample.id, answer.cloned())).collect();
     let is_correct = |predicted: &_, gold: &_| task.is_correct(predicted, gold);
     let mut graded = sets.unlabelled_key.grade(&predictions, &is_correct)?.correct().into_iter();
     let next = |sample: &semievol_core::Sample| if knows(&sample.id) { graded.next() } else { None };
-    Ok(sets.unlabelled.iter().map(next).collect())
+    Ok(unlabelled.iter().map(next).collect())
 }
 
 /// Answers of each class; empty for open answers.

@@ -48,11 +48,12 @@ fn classes(counts: &[ClassCount]) -> Vec<page::ClassCount> {
     counts.iter().map(|count| page::ClassCount { class: count.class.clone(), n: count.rows }).collect()
 }
 
-fn role(arm: Arm) -> page::ArmRole {
+fn role(arm: &Arm) -> page::ArmRole {
     match arm {
-        Arm::Vanilla | Arm::InContext => page::ArmRole::Base,
+        Arm::Vanilla | Arm::InContext | Arm::InContextBm25 => page::ArmRole::Base,
         Arm::Sft | Arm::SftMatched => page::ArmRole::LabelsOnly,
-        Arm::Semievol => page::ArmRole::SemiSupervised,
+        Arm::Semievol | Arm::Variant(_) => page::ArmRole::SemiSupervised,
+        Arm::Classifier | Arm::Oracle => page::ArmRole::Other,
     }
 }
 
@@ -63,13 +64,13 @@ fn interval(interval: &Interval) -> page::Interval {
 fn arm(arm: &ArmResults) -> page::ArmRow {
     page::ArmRow {
         arm: arm.arm.to_string(),
-        role: role(arm.arm),
+        role: role(&arm.arm),
         n: arm.n,
         n_unparsed: arm.n_unparsed,
         accuracy: arm.accuracy,
         interval: Some(interval(&arm.interval)),
         macro_f1: arm.macro_f1,
-        difference: arm.against.map(|against| page::Difference {
+        difference: arm.against.as_ref().map(|against| page::Difference {
             against: against.arm.to_string(),
             mean: against.comparison.difference,
             interval: Some(interval(&against.comparison.interval)),
@@ -81,13 +82,13 @@ fn arm(arm: &ArmResults) -> page::ArmRow {
 fn summary(arm: &ArmSummary) -> page::ArmOverSeeds {
     page::ArmOverSeeds {
         arm: arm.arm.to_string(),
-        role: role(arm.arm),
+        role: role(&arm.arm),
         accuracy: arm.accuracy.mean,
         sd: arm.accuracy.sd,
         interval: arm.accuracy.interval.as_ref().map(interval),
         macro_f1: arm.macro_f1.map(|f1| f1.mean),
         macro_f1_sd: arm.macro_f1.and_then(|f1| f1.sd),
-        difference: arm.gain.map(|gain| page::Difference {
+        difference: arm.gain.as_ref().map(|gain| page::Difference {
             against: gain.against.to_string(),
             mean: gain.mean,
             interval: Some(interval(&gain.interval)),
@@ -98,22 +99,23 @@ fn summary(arm: &ArmSummary) -> page::ArmOverSeeds {
 
 /// The losses that trainers left beside their adapters.
 fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
-    let mut curves = Vec::new();
-    for name in ["sft", "sft_matched", "warm", "evolved"] {
-        let file = seed.folder.join(name).join("steps.jsonl");
-        if file.is_file() && wanted(seed, name) {
-            // A trainer of one's own may keep something else under this name.
-            let Ok(steps) = files::read_jsonl::<Step>(&file) else { continue };
-            let points = steps.iter().map(|step| page::LossPoint { step: step.step, loss: step.loss });
-            curves.push(page::LossCurve { name: name.to_owned(), points: points.collect() });
+    let mut names: Vec<String> = Vec::new();
+    for arm in &seed.arms {
+        match &arm.arm {
+            Arm::Sft | Arm::SftMatched | Arm::Oracle => names.push(arm.arm.to_string()),
+            Arm::Semievol => names.extend(["warm".into(), "evolved".into()]),
+            Arm::Variant(name) => names.push(format!("{name}/evolved")),
+            _ => {}
         }
     }
-    curves
-}
-
-fn wanted(seed: &SeedResults, name: &str) -> bool {
-    let semievol = matches!(name, "warm" | "evolved") && seed.pseudo.is_some();
-    semievol || seed.arms.iter().any(|arm| arm.arm.as_str() == name)
+    let curve = |name: String| {
+        let file = seed.folder.join(&name).join("steps.jsonl");
+        // A trainer of one's own may keep something else under this name.
+        let steps = files::read_jsonl::<Step>(&file).ok()?;
+        let points = steps.iter().map(|step| page::LossPoint { step: step.step, loss: step.loss });
+        Some(page::LossCurve { points: points.collect(), name })
+    };
+    names.into_iter().filter_map(curve).collect()
 }
 
 fn pseudo_labels(pseudo: &PseudoResults, seed: u64) -> page::PseudoReport {
@@ -124,7 +126,7 @@ fn pseudo_labels(pseudo: &PseudoResults, seed: u64) -> page::PseudoReport {
         correct: collaborator.right.map(share),
     });
     page::PseudoReport {
-        title: String::new(),
+        title: pseudo.arm.to_string(),
         labels: (0..pseudo.n).map(|index| label(pseudo, index)).collect(),
         collaborators: collaborators.collect(),
         confidence_name: pseudo.confidence.clone(),

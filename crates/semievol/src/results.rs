@@ -45,9 +45,9 @@ pub struct SeedResults {
     pub overlap: OverlapReport,
     /// One entry per arm.
     pub arms: Vec<ArmResults>,
-    /// What became of the unlabelled rows; absent without the arm `semievol`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pseudo: Option<PseudoResults>,
+    /// What became of the unlabelled rows, for each arm that learns from them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pseudo: Vec<PseudoResults>,
     #[serde(skip)]
     pub(crate) graded: Vec<(Arm, Graded)>,
     #[serde(skip)]
@@ -88,7 +88,7 @@ pub struct ArmResults {
 }
 
 /// A comparison with another arm on the same samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Against {
     /// The other arm.
     pub arm: Arm,
@@ -114,7 +114,7 @@ pub struct ArmSummary {
 }
 
 /// A mean difference of accuracy over seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gain {
     /// The other arm.
     pub against: Arm,
@@ -145,11 +145,11 @@ impl Results {
         seeds: Vec<SeedResults>,
     ) -> Result<Self, EvalError> {
         let mut summary =
-            config.arms.iter().map(|arm| ArmSummary::new(*arm, &seeds)).collect::<Result<Vec<_>, _>>()?;
-        let means: Vec<(Arm, f64)> = summary.iter().map(|arm| (arm.arm, arm.accuracy.mean)).collect();
+            config.arms.iter().map(|arm| ArmSummary::new(arm, &seeds)).collect::<Result<Vec<_>, _>>()?;
+        let means: Vec<(Arm, f64)> = summary.iter().map(|arm| (arm.arm.clone(), arm.accuracy.mean)).collect();
         if let Some(reference) = reference(&means).filter(|_| seeds.len() > 1) {
             for arm in summary.iter_mut().filter(|arm| arm.arm != reference) {
-                arm.gain = Some(gain(arm.arm, reference, &seeds)?);
+                arm.gain = Some(gain(&arm.arm, &reference, &seeds)?);
             }
         }
         Ok(Results { name: config.name.clone(), model, folder, seeds, summary })
@@ -161,26 +161,26 @@ fn reference(arms: &[(Arm, f64)]) -> Option<Arm> {
     // The first of equals.
     let better =
         arms.iter().rev().filter(|(arm, _)| arm.is_sft()).max_by(|one, other| one.1.total_cmp(&other.1));
-    better.or_else(|| arms.iter().find(|(arm, _)| *arm == Arm::Vanilla)).map(|(arm, _)| *arm)
+    better.or_else(|| arms.iter().find(|(arm, _)| *arm == Arm::Vanilla)).map(|(arm, _)| arm.clone())
 }
 
 impl ArmResults {
     /// The results of all arms of a seed.
     pub(crate) fn of_seed(seed: u64, graded: &[(Arm, Graded)]) -> Result<Vec<ArmResults>, EvalError> {
         let accuracies: Vec<(Arm, f64)> =
-            graded.iter().map(|(arm, graded)| (*arm, graded.accuracy())).collect();
+            graded.iter().map(|(arm, graded)| (arm.clone(), graded.accuracy())).collect();
         let reference = reference(&accuracies);
-        let reference = graded.iter().find(|(arm, _)| Some(*arm) == reference);
+        let reference = graded.iter().find(|(arm, _)| Some(arm) == reference.as_ref());
         let new = |(arm, graded): &(Arm, Graded)| {
             let other = reference.filter(|(other, _)| other != arm);
             let seed = Seed(seed).child("compare", 0);
             let against = other.map(|(arm, other)| {
-                Ok::<_, EvalError>(Against { arm: *arm, comparison: compare(graded, other, seed)? })
+                Ok::<_, EvalError>(Against { arm: arm.clone(), comparison: compare(graded, other, seed)? })
             });
             let (n, n_correct) = (graded.len(), graded.n_correct());
             let macro_f1 = graded.macro_f1().ok();
             Ok(ArmResults {
-                arm: *arm,
+                arm: arm.clone(),
                 n,
                 n_correct,
                 n_unparsed: graded.n_unparsed(),
@@ -198,13 +198,13 @@ impl ArmResults {
 }
 
 impl ArmSummary {
-    fn new(arm: Arm, seeds: &[SeedResults]) -> Result<Self, EvalError> {
+    fn new(arm: &Arm, seeds: &[SeedResults]) -> Result<Self, EvalError> {
         let runs: Vec<&ArmResults> =
-            seeds.iter().flat_map(|seed| &seed.arms).filter(|run| run.arm == arm).collect();
+            seeds.iter().flat_map(|seed| &seed.arms).filter(|run| run.arm == *arm).collect();
         let accuracy: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
         let macro_f1: Option<Vec<f64>> = runs.iter().map(|run| run.macro_f1).collect();
         Ok(ArmSummary {
-            arm,
+            arm: arm.clone(),
             accuracy: over_seeds(&accuracy, LEVEL)?,
             macro_f1: macro_f1.map(|values| over_seeds(&values, LEVEL)).transpose()?,
             gain: None,
@@ -212,15 +212,15 @@ impl ArmSummary {
     }
 }
 
-fn gain(arm: Arm, against: Arm, seeds: &[SeedResults]) -> Result<Gain, EvalError> {
-    let of = |wanted: Arm| -> Vec<Graded> {
+fn gain(arm: &Arm, against: &Arm, seeds: &[SeedResults]) -> Result<Gain, EvalError> {
+    let of = |wanted: &Arm| -> Vec<Graded> {
         let graded = seeds.iter().flat_map(|seed| &seed.graded);
-        graded.filter(|(arm, _)| *arm == wanted).map(|(_, graded)| graded.clone()).collect()
+        graded.filter(|(arm, _)| arm == wanted).map(|(_, graded)| graded.clone()).collect()
     };
     let (ours, others) = (of(arm), of(against));
     let shared = ours.iter().all(|run| run.ids().eq(ours[0].ids()));
     let seed = Seed(seeds[0].seed).child("gain", 0);
     let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;
     let method = if shared { GainMethod::RowsAndSeeds } else { GainMethod::Seeds };
-    Ok(Gain { against, mean, interval, method })
+    Ok(Gain { against: against.clone(), mean, interval, method })
 }

@@ -1,21 +1,22 @@
 //! The order of the arms.
 
+use crate::arms::Arms;
 use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
 use crate::{Arm, Event, RunError, report};
-use semievol_core::{Labeled, Sample, Seed};
+use semievol_core::Seed;
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
 use semievol_hub::{Hub, Source};
 use semievol_model::{LanguageModel, ModelId};
 use semievol_pipeline::{
-    Answered, CollaboratorConfig, Evolved, Lesson, Method, OnEvent, Parts, PipelineError, SeedRun, Shelf,
-    StageEvent, Trained, files,
+    Answered, CollaboratorConfig, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent,
+    files,
 };
-use semievol_train::Recipe;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,16 +59,15 @@ impl Experiment {
 
     /// Where the embedding model comes from, if any arm needs one.
     pub fn embedder(&self) -> Option<&Source> {
-        self.needs(&self.config.method).embedder.then_some(&self.config.embedder)
-    }
-
-    fn needs(&self, method: &semievol_pipeline::MethodConfig) -> Needs {
-        let has = |arm| self.config.arms.contains(&arm);
-        let shows = has(Arm::InContext) && method.neighbours > 0;
-        let embedder =
-            (has(Arm::Semievol) && method.needs_embedder()) || (shows && method.retrieval.needs_embedder());
-        let retriever = shows || (has(Arm::Semievol) && method.most_shots() > 0);
-        Needs { embedder, retriever }
+        let method = &self.config.method;
+        let needs = |arm: &Arm| match arm {
+            Arm::InContext => method.neighbours > 0 && method.retrieval.needs_embedder(),
+            Arm::Classifier => true,
+            Arm::Semievol => method.needs_embedder(),
+            Arm::Variant(name) => self.config.methods.get(name).is_some_and(MethodConfig::needs_embedder),
+            _ => false,
+        };
+        self.config.arms.iter().any(needs).then_some(&self.config.embedder)
     }
 
     /// Runs every arm for every seed and writes a folder `NAME-DIGEST` into `out`.
@@ -100,6 +100,8 @@ impl Experiment {
         events: &mut dyn FnMut(&Event),
         out: &Path,
     ) -> Result<Results, RunError> {
+        let variants = self.config.methods.iter().map(|(name, method)| Ok((name.clone(), method.build()?)));
+        let variants = variants.collect::<Result<BTreeMap<_, _>, RunError>>()?;
         let task = self.config.task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
         let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
@@ -112,7 +114,7 @@ impl Experiment {
             config: &self.config,
             method,
             parts,
-            needs: self.needs(&method.config),
+            variants,
             task,
             task_id: serde_json::to_string(&self.config.task).unwrap_or_default(),
             base,
@@ -176,7 +178,7 @@ impl Experiment {
             "seeds": self.config.seeds,
             "model": run.base.id(),
             "embedder": run.parts.embedder.map(|embedder| embedder.id),
-            "models": run.parts.models.iter().map(|(name, model)| (name, model.id())).collect::<std::collections::BTreeMap<_, _>>(),
+            "models": run.parts.models.iter().map(|(name, model)| (name, model.id())).collect::<BTreeMap<_, _>>(),
             "trainer": run.parts.trainer.id(),
             "adjudicator": method.adjudicator.id(),
             "confidence": method.estimator.id(),
@@ -216,19 +218,13 @@ impl Drop for Lock {
     }
 }
 
-/// What the arms cannot do without.
-#[derive(Debug, Clone, Copy)]
-struct Needs {
-    embedder: bool,
-    retriever: bool,
-}
-
 /// What the seeds of one experiment share.
-struct Run<'a> {
-    config: &'a ExperimentConfig,
-    method: &'a Method,
+pub(crate) struct Run<'a> {
+    pub config: &'a ExperimentConfig,
+    pub method: &'a Method,
+    /// The methods of arms of their own.
+    pub variants: BTreeMap<String, Method>,
     parts: Parts<'a>,
-    needs: Needs,
     task: Box<dyn Task>,
     task_id: String,
     base: Arc<dyn LanguageModel>,
@@ -253,25 +249,44 @@ impl Run<'_> {
         };
         files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
         let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
-        let arms = Arms { run: &run, method: self.method, needs: self.needs, sets };
-        let done = arms.run_all(&self.config.arms, &mut on_stage).map_err(RunError::stage(seed))?;
+        let arms = Arms { run: self, seed: &run, sets };
+        let done = arms.run_all(&mut on_stage).map_err(RunError::stage(seed))?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
         for (arm, answered) in &done.answered {
-            graded.push((*arm, self.grade(seed, *arm, sets, answered, events)?));
+            graded.push((arm.clone(), self.grade(seed, arm, sets, answered, events)?));
         }
         let arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
-        let pseudo =
-            done.evolved.map(|evolved| PseudoResults::new(self.method, self.task.as_ref(), sets, evolved));
-        let pseudo = pseudo.transpose().map_err(RunError::eval(seed))?;
+        let pseudo = done.evolved.into_iter().map(|(arm, evolved)| {
+            let method = self.method_of(&arm).unwrap_or(self.method);
+            PseudoResults::new(arm, method, self.task.as_ref(), sets, evolved)
+        });
+        let pseudo = pseudo.collect::<Result<Vec<_>, _>>().map_err(RunError::eval(seed))?;
         let folder = run.folder.clone();
         Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, arms, pseudo, graded, folder })
     }
 
+    /// The method that an arm runs, if it is one.
+    fn method_of(&self, arm: &Arm) -> Option<&Method> {
+        match arm {
+            Arm::Semievol => Some(self.method),
+            Arm::Variant(name) => self.variants.get(name),
+            _ => None,
+        }
+    }
+
     /// Refuses what would fail in the middle of a run.
     fn check(&self, sets: &Sets) -> Result<(), RunError> {
-        if self.config.arms.contains(&Arm::Semievol) {
+        let methods = || self.config.arms.iter().filter_map(|arm| self.method_of(arm));
+        for method in methods() {
             let (task, rows) = (self.task.as_ref(), &sets.unlabelled);
-            self.method.check(&self.parts, task, &sets.labelled, rows).map_err(RunError::stage(0))?;
+            method.check(&self.parts, task, &sets.labelled, rows).map_err(RunError::stage(0))?;
+        }
+        let unknown = sets.unlabelled.iter().find(|sample| !sets.unlabelled_key.knows(&sample.id));
+        if let (true, Some(sample)) = (self.config.arms.contains(&Arm::Oracle), unknown) {
+            return Err(RunError::Assembly(format!(
+                "the arm `oracle` trains on the unlabelled rows' gold answers, but `{}` has none: leave the arm out",
+                sample.id
+            )));
         }
         if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
             return Ok(());
@@ -284,7 +299,7 @@ impl Run<'_> {
                 sample.id
             )));
         }
-        let asked = self.method.config.collaborators.iter().filter_map(|one| match one {
+        let asked = methods().flat_map(|method| &method.config.collaborators).filter_map(|one| match one {
             CollaboratorConfig::LanguageModel { model, .. } => self.parts.models.get(model),
             CollaboratorConfig::Classifier { .. } => None,
         });
@@ -301,7 +316,7 @@ impl Run<'_> {
     fn grade(
         &self,
         seed: u64,
-        arm: Arm,
+        arm: &Arm,
         sets: &Sets,
         answered: &[Answered],
         events: &mut dyn FnMut(&Event),
@@ -317,87 +332,5 @@ impl Run<'_> {
             answered.iter().map(|one| Prediction::new(&one.id, one.predicted.clone())).collect();
         let is_correct = |predicted: &_, gold: &_| self.task.is_correct(predicted, gold);
         sets.key.grade(&predictions, &is_correct).map_err(RunError::eval(seed))
-    }
-}
-
-/// The arms of one seed.
-struct Arms<'a> {
-    run: &'a SeedRun<'a>,
-    method: &'a Method,
-    needs: Needs,
-    sets: &'a Sets,
-}
-
-/// What the arms of one seed gave.
-struct Done {
-    /// In the configuration's order.
-    answered: Vec<(Arm, Vec<Answered>)>,
-    evolved: Option<Evolved>,
-}
-
-type Answers = Result<Vec<Answered>, PipelineError>;
-
-impl Arms<'_> {
-    fn run_all(&self, arms: &[Arm], events: OnEvent<'_>) -> Result<Done, PipelineError> {
-        let config = &self.method.config;
-        let (labelled, test, unlabelled) = (&self.sets.labelled, &self.sets.test, &self.sets.unlabelled);
-        let retrieval = self.needs.retriever.then_some(&config.retrieval);
-        let others = [unlabelled.as_slice(), test.as_slice()];
-        let library = self.run.library(labelled, &others, retrieval, self.needs.embedder, events)?;
-        let mut evolved = None;
-        let mut answered = Vec::new();
-        // Tables follow the configuration; the matched control can only be trained when the steps are known.
-        let matched_last = |arm: &&Arm| **arm == Arm::SftMatched;
-        for arm in arms.iter().filter(|arm| !matched_last(arm)).chain(arms.iter().filter(matched_last)) {
-            let answers = match arm {
-                Arm::Vanilla => self.answer(*arm, self.run.base.as_ref(), &[], events)?,
-                Arm::InContext => {
-                    let hits = library.nearest(test, config.neighbours)?;
-                    let shots: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
-                    self.answer(*arm, self.run.base.as_ref(), &shots, events)?
-                }
-                Arm::Sft => {
-                    let trained = self.train(*arm, self.run.recipe, events)?;
-                    self.answer_trained(*arm, &trained, events)?
-                }
-                Arm::Semievol => {
-                    let done = self.run.evolve(self.method, &library, unlabelled, events)?;
-                    let answers = self.answer_trained(*arm, &done.evolved, events)?;
-                    evolved = Some(done);
-                    answers
-                }
-                Arm::SftMatched => {
-                    let steps = evolved.as_ref().map_or(0, |evolved: &Evolved| evolved.evolved.steps);
-                    let recipe = Recipe { max_steps: steps, ..self.run.recipe.clone() };
-                    let trained = self.train(*arm, &recipe, events)?;
-                    self.answer_trained(*arm, &trained, events)?
-                }
-            };
-            answered.push((*arm, answers));
-        }
-        answered.sort_by_key(|(arm, _)| arms.iter().position(|known| known == arm));
-        Ok(Done { answered, evolved })
-    }
-
-    /// Fine-tunes on the labels alone.
-    fn train(&self, arm: Arm, recipe: &Recipe, events: OnEvent<'_>) -> Result<Trained, PipelineError> {
-        let lessons: Vec<Lesson<'_>> = self.sets.labelled.iter().map(Lesson::label).collect();
-        self.run.train(arm.as_str(), &lessons, recipe, events)
-    }
-
-    fn answer_trained(&self, arm: Arm, trained: &Trained, events: OnEvent<'_>) -> Answers {
-        let model = self.run.load(arm.as_str(), &trained.adapter)?;
-        self.answer(arm, model.as_ref(), &[], events)
-    }
-
-    fn answer(
-        &self,
-        arm: Arm,
-        model: &dyn LanguageModel,
-        shots: &[Vec<&Labeled>],
-        events: OnEvent<'_>,
-    ) -> Answers {
-        let test: &[Sample] = &self.sets.test;
-        self.run.answer(arm.as_str(), model, test, shots, events)
     }
 }

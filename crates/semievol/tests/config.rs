@@ -118,7 +118,7 @@ max_steps = 16
 fn unknown_keys_and_bad_types_are_named_with_their_line() {
     check_refused(
         &format!("modle = 'y'\n{GOOD}"),
-        "x.toml: TOML parse error at line 1, column 1\n  |\n1 | modle = 'y'\n  | ^^^^^\nunknown field `modle`, expected one of `name`, `description`, `model`, `embedder`, `seeds`, `arms`, `max_answer_tokens`, `engine`, `data`, `task`, `train`, `method`, `quick`",
+        "x.toml: TOML parse error at line 1, column 1\n  |\n1 | modle = 'y'\n  | ^^^^^\nunknown field `modle`, expected one of `name`, `description`, `model`, `embedder`, `seeds`, `arms`, `max_answer_tokens`, `engine`, `data`, `task`, `train`, `method`, `methods`, `quick`",
     );
     check_refused(
         &format!("{GOOD}[train]\nlr = 'high'"),
@@ -126,7 +126,7 @@ fn unknown_keys_and_bad_types_are_named_with_their_line() {
     );
     check_refused(
         &format!("arms = ['sfd']\n{GOOD}"),
-        "x.toml: TOML parse error at line 1, column 9\n  |\n1 | arms = ['sfd']\n  |         ^^^^^\nunknown variant `sfd`, expected one of `vanilla`, `in_context`, `sft`, `sft_matched`, `semievol`",
+        "x.toml: `arms` is \"sfd\", but must be vanilla, in_context, in_context_bm25, classifier, sft, sft_matched, semievol, oracle or one of `methods`",
     );
     let error = parse(&format!("{GOOD}[task]\nform = 'word'"), &[]).unwrap_err().to_string();
     assert!(

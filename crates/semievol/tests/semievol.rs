@@ -355,7 +355,7 @@ fn every_prompt_has_its_neighbours_its_answers_and_a_reasoned_decision() {
         .collect();
     assert!(classes.len() >= 2, "{classes:?}");
     assert!(selected.iter().all(|one| !one.reason.is_empty()));
-    let pseudo = results.seeds[0].pseudo.as_ref().unwrap();
+    let pseudo = &results.seeds[0].pseudo[0];
     assert_eq!(pseudo.n_agreed + pseudo.n_adjudicated + pseudo.n_unanswered, 30);
     assert_eq!(pseudo.before.unwrap().of, 30);
 }
@@ -385,7 +385,7 @@ fn gold_answers_of_unlabelled_rows_change_no_artefact() {
         files
     };
     assert!(artefacts(&sighted) == artefacts(&blind));
-    let pseudo = |results: &Results| results.seeds[0].pseudo.clone().unwrap();
+    let pseudo = |results: &Results| results.seeds[0].pseudo[0].clone();
     assert!(pseudo(&sighted).before.is_some() && pseudo(&blind).before.is_none());
 }
 
@@ -438,7 +438,7 @@ fn answers_that_nobody_can_read_are_never_trained_on() {
     assert!(unanswered.len() >= 4 && unanswered.len() < selected.len(), "{selected:?}");
     assert!(unanswered.iter().all(|one| !one.accepted && one.by == Verdict::Unanswered));
     assert!(selected.iter().any(|one| one.accepted && one.by == Verdict::Agreement));
-    let pseudo = results.seeds[0].pseudo.as_ref().unwrap();
+    let pseudo = &results.seeds[0].pseudo[0];
     assert_eq!(pseudo.n_unanswered, unanswered.len());
 }
 
@@ -465,7 +465,7 @@ fn a_selector_of_ones_own_takes_the_place_of_the_files() {
     let mut method = experiment.method().unwrap();
     method.selector = Box::new(KeepOdd);
     let results = experiment.run_with(&method, &hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
-    assert_eq!(results.seeds[0].pseudo.as_ref().unwrap().n_kept, 15);
+    assert_eq!(results.seeds[0].pseudo[0].n_kept, 15);
     let usual = experiment.run(&hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
     assert_ne!(usual.folder, results.folder);
 }

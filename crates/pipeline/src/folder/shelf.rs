@@ -13,20 +13,24 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Looks through `out/RUN/SEED/stages/`. Folders that cannot be read hold nothing.
+    /// Looks through `out/RUN/SEED/stages/` and `out/RUN/SEED/VARIANT/stages/`. Folders that cannot be read hold
+    /// nothing.
     pub fn of(out: &Path) -> Self {
         let shelf = Shelf::default();
-        for run in folders(out) {
-            for seed in folders(&run) {
-                let manifests = entries(&seed.join(BOOKKEEPING)).into_iter();
-                for path in manifests.filter(|path| path.extension().is_some_and(|end| end == "json")) {
-                    if let Some(manifest) = read(&path) {
-                        shelf.add(&manifest.key, &path);
-                    }
-                }
-            }
+        for seed in folders(out).iter().flat_map(|run| folders(run)) {
+            shelf.add_all(&seed);
+            folders(&seed).iter().for_each(|variant| shelf.add_all(variant));
         }
         shelf
+    }
+
+    fn add_all(&self, folder: &Path) {
+        let manifests = entries(&folder.join(BOOKKEEPING)).into_iter();
+        for path in manifests.filter(|path| path.extension().is_some_and(|end| end == "json")) {
+            if let Some(manifest) = read(&path) {
+                self.add(&manifest.key, &path);
+            }
+        }
     }
 
     pub(super) fn add(&self, key: &str, manifest: &Path) {

@@ -3,6 +3,7 @@
 use semievol_pipeline::MethodConfig;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 
 const PRESETS: [(&str, &str); 2] = [
     ("default", include_str!("../../presets/default.toml")),
@@ -24,6 +25,16 @@ pub fn preset(name: &str) -> Option<MethodConfig> {
 pub(super) fn default_method() -> MethodConfig {
     // A test reads both presets.
     preset("default").unwrap_or_else(|| unreachable!("the default preset is part of the build"))
+}
+
+/// Several by their names.
+pub(super) fn deserialize_all<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, MethodConfig>, D::Error> {
+    #[derive(Deserialize)]
+    struct One(#[serde(deserialize_with = "deserialize")] MethodConfig);
+    let all = BTreeMap::<String, One>::deserialize(deserializer)?;
+    Ok(all.into_iter().map(|(name, One(method))| (name, method)).collect())
 }
 
 /// The preset that `preset` names (`default` where it is absent) with the table's other keys put over it.

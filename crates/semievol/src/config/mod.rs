@@ -19,6 +19,7 @@ use semievol_hub::Source;
 use semievol_pipeline::MethodConfig;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What an experiment file says. Every field but `name`, `model` and `data` has a default.
@@ -41,8 +42,9 @@ pub struct ExperimentConfig {
     /// One run per seed: it draws the rows, the adapter's initial values and the order of the examples.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// What is compared, in this order. Where none is named: all arms if there are unlabelled rows, else
-    /// `vanilla` and `sft`.
+    /// What is compared, in this order: `vanilla`, `in_context`, `in_context_bm25`, `classifier`, `sft`, `sft_matched`,
+    /// `semievol`, `oracle`, and the names of `methods`. Where none is named: vanilla, in_context, sft, sft_matched,
+    /// semievol and all `methods` if there are unlabelled rows, else `vanilla` and `sft`.
     #[serde(default)]
     pub arms: Vec<Arm>,
     /// Most tokens of a generated answer; closed sets are scored and generate nothing.
@@ -64,6 +66,13 @@ pub struct ExperimentConfig {
     /// What is done with the unlabelled rows: a preset by its name, and what is changed of it.
     #[serde(default = "method::default_method", deserialize_with = "method::deserialize")]
     pub method: MethodConfig,
+    /// Other methods to compare with it, each an arm of its name; written like `method`.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "method::deserialize_all"
+    )]
+    pub methods: BTreeMap<String, MethodConfig>,
     /// The smaller sizes of a quick run.
     #[serde(default)]
     pub quick: Quick,
@@ -211,7 +220,27 @@ impl ExperimentConfig {
         }
         if self.arms.is_empty() {
             let unlabelled = self.data.source.is_some() || self.data.unlabelled.is_some();
-            self.arms = if unlabelled { Arm::ALL.to_vec() } else { vec![Arm::Vanilla, Arm::Sft] };
+            self.arms = if unlabelled { Arm::DEFAULT.to_vec() } else { vec![Arm::Vanilla, Arm::Sft] };
+            self.arms.extend(self.methods.keys().cloned().map(Arm::Variant).filter(|_| unlabelled));
+        }
+        for name in self.methods.keys() {
+            if name.is_empty() || !name.chars().all(|c| in_name(c) || c == '_') || name.starts_with('.') {
+                let expected = "letters, digits, `-`, `_` and `.`: the name of a method is that of a folder";
+                return refuse("methods", format!("{name:?}"), expected);
+            }
+            if !matches!(Arm::from(name.clone()), Arm::Variant(_)) || TAKEN.contains(&name.as_str()) {
+                return refuse("methods", format!("{name:?}"), "a name that nothing else of the run has");
+            }
+        }
+        if let Some(unknown) =
+            self.arms.iter().find(|arm| matches!(arm, Arm::Variant(name) if !self.methods.contains_key(name)))
+        {
+            let known: Vec<String> = self.methods.keys().map(|name| format!(", `{name}`")).collect();
+            let expected = format!(
+                "vanilla, in_context, in_context_bm25, classifier, sft, sft_matched, semievol, oracle or one of `methods`{}",
+                known.concat()
+            );
+            return refuse("arms", format!("\"{unknown}\""), &expected);
         }
         if let Some(twice) = repeated(&self.arms) {
             return refuse(
@@ -236,8 +265,11 @@ impl ExperimentConfig {
         self.train.check().map_err(|error| wrong(Box::new(error)))?;
         self.task.build().map_err(|error| wrong(Box::new(error)))?;
         self.method.build().map_err(|error| wrong(Box::new(error)))?;
-        if self.arms.contains(&Arm::SftMatched) && !self.arms.contains(&Arm::Semievol) {
-            let expected = "arms with \"semievol\" where \"sft_matched\" is one: it takes as many steps";
+        for method in self.methods.values() {
+            method.build().map_err(|error| wrong(Box::new(error)))?;
+        }
+        if self.arms.contains(&Arm::SftMatched) && !self.arms.iter().any(Arm::is_semi_supervised) {
+            let expected = "arms with \"semievol\" or one of `methods` where \"sft_matched\" is one: it takes as many steps";
             return refuse("arms", format!("{:?}", names(&self.arms)), expected);
         }
         let origin = self.data.origin(file)?;
@@ -245,7 +277,10 @@ impl ExperimentConfig {
     }
 }
 
-fn names(arms: &[Arm]) -> Vec<&'static str> {
+/// Folders and files of a seed that a method of this name would meet.
+const TAKEN: [&str; 4] = ["warm", "evolved", "stages", "embeddings"];
+
+fn names(arms: &[Arm]) -> Vec<&str> {
     arms.iter().map(|arm| arm.as_str()).collect()
 }
 

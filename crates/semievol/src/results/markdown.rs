@@ -45,7 +45,7 @@ impl Results {
             notes.push("Mean: mean ± standard deviation over seeds, with Student's t interval; it is about seeds, not about other test rows.".into());
         }
         let methods: Vec<GainMethod> =
-            self.summary.iter().filter_map(|arm| arm.gain).map(|gain| gain.method).collect();
+            self.summary.iter().filter_map(|arm| arm.gain.as_ref()).map(|gain| gain.method).collect();
         if methods.contains(&GainMethod::RowsAndSeeds) {
             notes.push("Mean gain: Student's t on the variance of the seeds plus that of the test rows, which all seeds share. p-values of seeds are not pooled.".into());
         }
@@ -53,7 +53,7 @@ impl Results {
             notes.push("Mean gain: Student's t over seeds, each with test rows of its own, with at least the variance of those rows. p-values of seeds are not pooled.".into());
         }
         if self.seeds.iter().any(|seed| seed.arms.iter().any(|arm| arm.arm == Arm::SftMatched)) {
-            notes.push("sft_matched: labels alone, for as many optimiser steps from the base model as semievol's last training took.".into());
+            notes.push("sft_matched: labels alone, for as many optimiser steps from the base model as the last training on pseudo-labels took, the longest of them.".into());
         }
         let unparsed: usize = self.seeds.iter().flat_map(|seed| &seed.arms).map(|arm| arm.n_unparsed).sum();
         if unparsed > 0 {
@@ -81,14 +81,15 @@ impl Results {
         lines
     }
 
-    /// What became of the unlabelled rows, a table per seed with its heading; empty without the arm `semievol`.
+    /// What became of the unlabelled rows: a table with its heading for each seed and each arm that learns from them.
     pub fn pseudo_tables(&self) -> Vec<(String, Table)> {
-        let seeds = self.seeds.iter().filter_map(|seed| Some((seed.seed, seed.pseudo.as_ref()?)));
-        let heading = |seed: u64| match self.seeds.len() {
-            1 => "pseudo-labels".to_owned(),
-            _ => format!("pseudo-labels, seed {seed}"),
+        let all = self.seeds.iter().flat_map(|seed| seed.pseudo.iter().map(|pseudo| (seed.seed, pseudo)));
+        let heading = |seed: u64, arm: &Arm| {
+            let of_arm = if *arm == Arm::Semievol { String::new() } else { format!(" of {arm}") };
+            let of_seed = if self.seeds.len() == 1 { String::new() } else { format!(", seed {seed}") };
+            format!("pseudo-labels{of_arm}{of_seed}")
         };
-        seeds.map(|(seed, pseudo)| (heading(seed), pseudo.table())).collect()
+        all.map(|(seed, pseudo)| (heading(seed, &pseudo.arm), pseudo.table())).collect()
     }
 
     /// What `table.md` holds.
@@ -117,7 +118,7 @@ impl ArmResults {
             interval(&self.interval),
             self.macro_f1.map(percent).unwrap_or_default(),
             difference.map(|c| format!("{:+.1}", 100.0 * c.difference)).unwrap_or_default(),
-            self.against.map(|against| against.arm.to_string()).unwrap_or_default(),
+            self.against.as_ref().map(|against| against.arm.to_string()).unwrap_or_default(),
             difference.map(|c| p_value(c.mcnemar.p)).unwrap_or_default(),
         ]
     }
@@ -125,14 +126,15 @@ impl ArmResults {
 
 impl ArmSummary {
     fn cells(&self) -> [String; 7] {
-        let gain = self.gain.map(|gain| format!("{:+.1} {}", 100.0 * gain.mean, interval(&gain.interval)));
+        let gain =
+            self.gain.as_ref().map(|gain| format!("{:+.1} {}", 100.0 * gain.mean, interval(&gain.interval)));
         [
             self.arm.to_string(),
             spread(&self.accuracy),
             self.accuracy.interval.as_ref().map(interval).unwrap_or_default(),
             self.macro_f1.as_ref().map(spread).unwrap_or_default(),
             gain.unwrap_or_default(),
-            self.gain.map(|gain| gain.against.to_string()).unwrap_or_default(),
+            self.gain.as_ref().map(|gain| gain.against.to_string()).unwrap_or_default(),
             String::new(),
         ]
     }

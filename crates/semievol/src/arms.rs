@@ -1,0 +1,157 @@
+//! The arms of one seed, in the order in which they can be run.
+
+use crate::Arm;
+use crate::run::Run;
+use crate::sets::Sets;
+use semievol_core::{Labeled, Sample};
+use semievol_eval::EvalError;
+use semievol_model::LanguageModel;
+use semievol_pipeline::{
+    Answered, Evolved, Lesson, Library, Method, MethodConfig, OnEvent, PipelineError, SeedRun, StageEvent,
+    Trained,
+};
+use semievol_retrieval::{Bm25Config, RetrievalConfig};
+use semievol_train::Recipe;
+
+/// Folds of the classifier's cross-validation, where it is an arm.
+const FOLDS: usize = 5;
+
+/// What the arms of a seed are run with.
+pub(crate) struct Arms<'a> {
+    pub run: &'a Run<'a>,
+    pub seed: &'a SeedRun<'a>,
+    pub sets: &'a Sets,
+}
+
+/// What the arms of one seed gave.
+pub(crate) struct Done {
+    /// In the configuration's order.
+    pub answered: Vec<(Arm, Vec<Answered>)>,
+    /// Of the arms that learn from unlabelled rows.
+    pub evolved: Vec<(Arm, Evolved)>,
+}
+
+type Answers = Result<Vec<Answered>, PipelineError>;
+
+impl Arms<'_> {
+    pub fn run_all(&self, events: OnEvent<'_>) -> Result<Done, PipelineError> {
+        let arms = &self.run.config.arms;
+        let mut done = Done { answered: Vec::new(), evolved: Vec::new() };
+        // Tables follow the configuration; the matched control can only be trained when the steps are known.
+        let (last, first): (Vec<_>, Vec<_>) = arms.iter().partition(|arm| **arm == Arm::SftMatched);
+        for arm in first.into_iter().chain(last) {
+            let answers = self.run_one(arm, &mut done.evolved, events)?;
+            done.answered.push((arm.clone(), answers));
+        }
+        done.answered.sort_by_key(|(arm, _)| arms.iter().position(|known| known == arm));
+        Ok(done)
+    }
+
+    fn run_one(&self, arm: &Arm, evolved: &mut Vec<(Arm, Evolved)>, events: OnEvent<'_>) -> Answers {
+        let method = &self.run.method.config;
+        match arm {
+            Arm::Vanilla => self.answer(self.seed, arm, self.seed.base.as_ref(), &[], events),
+            Arm::InContext => self.in_context(arm, &method.retrieval, events),
+            Arm::InContextBm25 => self.in_context(arm, &RetrievalConfig::Bm25(Bm25Config::default()), events),
+            Arm::Classifier => {
+                let library = self.library(self.seed, None, true, events)?;
+                self.seed.answer_by_classifier(arm.as_str(), FOLDS, &library, &self.sets.test)
+            }
+            Arm::Sft => self.sft(arm, self.seed.recipe, events),
+            Arm::SftMatched => {
+                let steps = evolved.iter().map(|(_, evolved)| evolved.evolved.steps).max().unwrap_or(0);
+                self.sft(arm, &Recipe { max_steps: steps, ..self.seed.recipe.clone() }, events)
+            }
+            Arm::Semievol => self.evolve(arm, self.seed, self.run.method, evolved, events),
+            Arm::Variant(name) => {
+                let folder = self.seed.folder.join(name);
+                let seed = SeedRun { folder, ..self.seed.clone() };
+                let method = self.run.variants.get(name);
+                let method = method.ok_or_else(|| {
+                    PipelineError::Assembly(format!("there is no method `{name}`, but an arm of its name"))
+                })?;
+                let mut within = |event: &StageEvent| events(&event.within(name));
+                self.evolve(arm, &seed, method, evolved, &mut within)
+            }
+            Arm::Oracle => {
+                let failed = |error: EvalError| PipelineError::Assembly(error.to_string());
+                let gold = self.sets.unlabelled_key.oracle(&self.sets.unlabelled).map_err(failed)?;
+                let config = &method.evolve;
+                let trained =
+                    self.seed.train_on_gold(arm.as_str(), config, &self.sets.labelled, &gold, events)?;
+                self.answer_trained(self.seed, arm, &trained, events)
+            }
+        }
+    }
+
+    fn in_context(&self, arm: &Arm, retrieval: &RetrievalConfig, events: OnEvent<'_>) -> Answers {
+        let neighbours = self.run.method.config.neighbours;
+        let library = self.library(self.seed, Some(retrieval), retrieval.needs_embedder(), events)?;
+        let hits = library.nearest(&self.sets.test, neighbours)?;
+        let shots: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
+        self.answer(self.seed, arm, self.seed.base.as_ref(), &shots, events)
+    }
+
+    /// Fine-tunes on the labels alone.
+    fn sft(&self, arm: &Arm, recipe: &Recipe, events: OnEvent<'_>) -> Answers {
+        let lessons: Vec<Lesson<'_>> = self.sets.labelled.iter().map(Lesson::label).collect();
+        let trained = self.seed.train(arm.as_str(), &lessons, recipe, events)?;
+        self.answer_trained(self.seed, arm, &trained, events)
+    }
+
+    fn evolve(
+        &self,
+        arm: &Arm,
+        seed: &SeedRun<'_>,
+        method: &Method,
+        evolved: &mut Vec<(Arm, Evolved)>,
+        events: OnEvent<'_>,
+    ) -> Answers {
+        let config = &method.config;
+        let retrieval = (config.most_shots() > 0).then_some(&config.retrieval);
+        let library = self.library(seed, retrieval, config.needs_embedder(), events)?;
+        let done = seed.evolve(method, &library, self.unlabelled(config), events)?;
+        let answers = self.answer_trained(seed, arm, &done.evolved, events)?;
+        evolved.push((arm.clone(), done));
+        Ok(answers)
+    }
+
+    /// The labelled rows with the embeddings of all rows, where a method needs them.
+    fn library(
+        &self,
+        seed: &SeedRun<'_>,
+        retrieval: Option<&RetrievalConfig>,
+        embeds: bool,
+        events: OnEvent<'_>,
+    ) -> Result<Library<'_>, PipelineError> {
+        let others = [self.sets.unlabelled.as_slice(), self.sets.test.as_slice()];
+        seed.library(&self.sets.labelled, &others, retrieval, embeds, events)
+    }
+
+    fn unlabelled(&self, config: &MethodConfig) -> &[Sample] {
+        let all = self.sets.unlabelled.as_slice();
+        &all[..config.unlabelled.unwrap_or(all.len()).min(all.len())]
+    }
+
+    fn answer_trained(
+        &self,
+        seed: &SeedRun<'_>,
+        arm: &Arm,
+        trained: &Trained,
+        events: OnEvent<'_>,
+    ) -> Answers {
+        let model = seed.load(arm.as_str(), &trained.adapter)?;
+        self.answer(seed, arm, model.as_ref(), &[], events)
+    }
+
+    fn answer(
+        &self,
+        seed: &SeedRun<'_>,
+        arm: &Arm,
+        model: &dyn LanguageModel,
+        shots: &[Vec<&Labeled>],
+        events: OnEvent<'_>,
+    ) -> Answers {
+        seed.answer(arm.as_str(), model, &self.sets.test, shots, events)
+    }
+}

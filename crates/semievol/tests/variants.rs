@@ -1,0 +1,110 @@
+//! Several methods in one experiment, and the arms around them.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+
+mod common;
+
+use common::{fixture, hub, minitask};
+use semievol::engine::Engine;
+use semievol::{Arm, Event, Experiment, ExperimentConfig, StageEvent};
+use std::path::Path;
+
+fn engine() -> Engine {
+    Engine::load(&fixture("tiny-llama")).unwrap().with_embedder(&fixture("tiny-bert")).unwrap()
+}
+
+fn experiment(arms: &str, methods: &str) -> Result<Experiment, semievol::ConfigError> {
+    let text = minitask("arms = ['vanilla']").config().to_toml();
+    let text = text.replace(r#"arms = ["vanilla"]"#, &format!("arms = [{arms}]")) + methods;
+    let file = Path::new("variants.toml");
+    ExperimentConfig::parse(&text, file).unwrap().check(file)
+}
+
+#[test]
+fn methods_share_the_stages_that_they_have_in_common() {
+    let methods = "[methods.paper]\npreset = 'paper'\n[methods.few]\npreset = 'paper'\nunlabelled = 10\nselect = { kind = 'all' }\n";
+    let arms = "'sft', 'paper', 'few', 'sft_matched', 'oracle', 'classifier', 'in_context_bm25'";
+    let experiment = experiment(arms, methods).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut begun: Vec<String> = Vec::new();
+    let results = experiment.run(
+        &hub(),
+        engine().parts(),
+        &mut |event| {
+            if let Event::Stage { event: StageEvent::Begin(stage), .. } = event {
+                begun.push(stage.name.clone());
+            }
+        },
+        out.path(),
+    );
+    let results = results.unwrap();
+    // The paper's warm model learns what the arm `sft` learns, and both methods embed the same rows.
+    assert!(
+        begun.contains(&"sft".to_owned()) && !begun.iter().any(|name| name.ends_with("warm")),
+        "{begun:?}"
+    );
+    assert_eq!(begun.iter().filter(|name| name.ends_with("embeddings")).count(), 1, "{begun:?}");
+    assert!(begun.contains(&"paper/evolved".to_owned()) && begun.contains(&"few/evolved".to_owned()));
+
+    let seed = &results.seeds[0];
+    let names: Vec<&str> = seed.arms.iter().map(|arm| arm.arm.as_str()).collect();
+    assert_eq!(names, ["sft", "paper", "few", "sft_matched", "oracle", "classifier", "in_context_bm25"]);
+    assert!(seed.arms.iter().all(|arm| arm.n == seed.sizes.test));
+    let [paper, few] = &seed.pseudo[..] else { panic!("{}", seed.pseudo.len()) };
+    assert_eq!((paper.n, few.n), (seed.sizes.unlabelled, 10));
+    assert_eq!(few.n_kept, 10 - few.n_unanswered);
+    for file in
+        ["paper/selection.jsonl", "few/evolved/adapter_model.safetensors", "predictions-classifier.jsonl"]
+    {
+        assert!(results.folder.join("seed-1").join(file).is_file(), "{file}");
+    }
+    let headings: Vec<String> = results.pseudo_tables().into_iter().map(|(heading, _)| heading).collect();
+    assert_eq!(headings, ["pseudo-labels of paper", "pseudo-labels of few"]);
+    // The control takes the steps of the longest.
+    let steps = |name: &str| {
+        let file = results.folder.join("seed-1").join(name).join("steps.jsonl");
+        std::fs::read_to_string(file).unwrap().lines().count()
+    };
+    assert_eq!(steps("sft_matched"), steps("paper/evolved").max(steps("few/evolved")));
+}
+
+#[test]
+fn arms_and_methods_have_to_fit_each_other() {
+    let refused = |arms: &str, methods: &str| experiment(arms, methods).unwrap_err().to_string();
+    let unknown = refused("'sft', 'semi_evol'", "");
+    assert!(unknown.contains("\"semi_evol\"") && unknown.contains("semievol, oracle"), "{unknown}");
+    let taken = refused("'sft'", "[methods.sft]\npreset = 'paper'\n");
+    assert!(taken.contains("\"sft\"") && taken.contains("nothing else"), "{taken}");
+    let folder = refused("'sft'", "[methods.'a/b']\npreset = 'paper'\n");
+    assert!(folder.contains("folder"), "{folder}");
+    let lonely = refused("'sft', 'sft_matched'", "");
+    assert!(lonely.contains("sft_matched"), "{lonely}");
+    let wrong = refused("'sft', 'mine'", "[methods.mine]\nneighbours = 0\n");
+    assert!(wrong.contains("neighbours is 0"), "{wrong}");
+}
+
+#[test]
+fn without_arms_every_method_is_one() {
+    let experiment = experiment("", "[methods.paper]\npreset = 'paper'\n").unwrap();
+    assert_eq!(experiment.config().arms.last(), Some(&Arm::Variant("paper".into())));
+}
+
+#[test]
+fn an_oracle_needs_gold_answers() {
+    let experiment = experiment("'sft', 'oracle'", "").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["labeled.csv", "test.csv"] {
+        std::fs::copy(fixture("minitask").join(file), folder.path().join(file)).unwrap();
+    }
+    let text = std::fs::read_to_string(fixture("minitask").join("unlabeled.jsonl")).unwrap();
+    let blind = text.lines().map(|line| {
+        let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        row.remove("answer");
+        serde_json::to_string(&row).unwrap() + "\n"
+    });
+    std::fs::write(folder.path().join("unlabeled.jsonl"), blind.collect::<String>()).unwrap();
+    let blind =
+        experiment.config().clone().with_data_root(folder.path()).check(Path::new("blind.toml")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let error = blind.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap_err().to_string();
+    assert!(error.contains("arm `oracle`"), "{error}");
+}
