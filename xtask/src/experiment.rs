@@ -17,6 +17,7 @@ Examples:
   cargo xtask experiment --seeds 1,2,3            with mean and spread over three draws
   cargo xtask experiment --set train.lr=1e-4 --set method.select.theta=30
   cargo xtask experiment fpb --data path/to/fpb   files that you have
+  cargo xtask experiment --study ablations        the method without each of its parts
   cargo xtask experiment mine.toml                a file of yours; start from one in xtask/experiments/
 
 The first run downloads the model (93 MB) and the data with pip. SEMIEVOL_CACHE names the folder for downloads.
@@ -36,6 +37,9 @@ pub struct Args {
     /// The method's preset: `default` or `paper`. Put before what the file changes of it; named in the results.
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
+    /// Compares what a study names (see --list) in place of the experiment's own arms; named in the results.
+    #[arg(long, value_name = "NAME or FILE.toml")]
+    study: Option<String>,
     /// Runs these seeds instead of the file's.
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     seeds: Vec<u64>,
@@ -54,7 +58,7 @@ pub struct Args {
     /// Changes one value of the file, such as train.lr=1e-4; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Override>,
-    /// Lists the experiments and runs none.
+    /// Lists experiments and studies and runs none.
     #[arg(long)]
     list: bool,
 }
@@ -86,10 +90,16 @@ fn read(args: &Args) -> anyhow::Result<Experiment> {
         format!("{}: cannot be read; `cargo xtask experiment --list` lists experiments", file.display())
     })?;
     let preset = args.preset.iter().map(|name| format!("method.preset={name}").parse::<Override>());
-    let changes = preset.chain(args.set.iter().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;
+    let study = args.study.as_deref().map(files::study).transpose()?;
+    let study = study.into_iter().flat_map(Override::all).map(Ok);
+    let changes =
+        preset.chain(study).chain(args.set.iter().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;
     let mut config = ExperimentConfig::parse_with(&text, &file, &changes)?;
     if let Some(name) = &args.preset {
         config.name = format!("{}-{name}", config.name);
+    }
+    if let Some(study) = args.study.as_deref().and_then(|study| Path::new(study).file_stem()) {
+        config.name = format!("{}-{}", config.name, study.to_string_lossy());
     }
     if !args.seeds.is_empty() {
         config.seeds = args.seeds.clone();

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MethodConfig {
-    /// At most this many of the unlabelled samples, the first ones; all where it is absent.
+    /// At most so many unlabelled samples for each labelled one, the first of them; all where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlabelled: Option<usize>,
+    pub unlabelled_per_label: Option<f64>,
     /// Labelled neighbours found for each prompt (`k`; paper: 3).
     pub neighbours: usize,
     /// What finds them.
@@ -226,11 +226,10 @@ impl MethodConfig {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.unlabelled == Some(0) {
-            return Err(
-                "method.unlabelled is 0, but there has to be something to learn from: leave it out for all"
-                    .into(),
-            );
+        if let Some(ratio) = self.unlabelled_per_label.filter(|ratio| !(ratio.is_finite() && *ratio > 0.0)) {
+            return Err(format!(
+                "method.unlabelled_per_label is {ratio}, but must be above 0; leave it out for all"
+            ));
         }
         if self.collaborators.is_empty() {
             return Err("method.collaborators is empty, but somebody has to answer: give at least one".into());
@@ -309,6 +308,13 @@ impl MethodConfig {
     pub(crate) fn asks_folds(&self) -> Option<&CollaboratorConfig> {
         let asks = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
         self.collaborators.iter().find(asks)
+    }
+
+    /// How many of the unlabelled samples are used; at least one.
+    pub fn n_unlabelled(&self, labelled: usize, unlabelled: usize) -> usize {
+        let wanted =
+            self.unlabelled_per_label.map_or(unlabelled, |ratio| (ratio * labelled as f64).round() as usize);
+        wanted.clamp(1, unlabelled.max(1)).min(unlabelled)
     }
 
     /// Whether embeddings are needed: by retrieval or by a classifier.

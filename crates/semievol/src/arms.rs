@@ -130,7 +130,7 @@ impl Arms<'_> {
 
     fn unlabelled(&self, config: &MethodConfig) -> &[Sample] {
         let all = self.sets.unlabelled.as_slice();
-        &all[..config.unlabelled.unwrap_or(all.len()).min(all.len())]
+        &all[..config.n_unlabelled(self.sets.labelled.len(), all.len())]
     }
 
     fn answer_trained(

@@ -223,6 +223,21 @@ fn the_projects_own_experiments_are_good() {
 }
 
 #[test]
+fn the_projects_own_studies_fit_an_experiment() {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask");
+    let file = xtask.join("experiments/movie-reviews.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    for study in std::fs::read_dir(xtask.join("studies")).unwrap().map(|entry| entry.unwrap().path()) {
+        let mut table: toml::Table = toml::from_str(&std::fs::read_to_string(&study).unwrap()).unwrap();
+        assert!(table.remove("description").is_some_and(|text| text.is_str()), "{}", study.display());
+        let config = ExperimentConfig::parse_with(&text, &file, &Override::all(table));
+        let experiment = config.and_then(|config| config.check(&file));
+        let experiment = experiment.unwrap_or_else(|error| panic!("{}: {error}", study.display()));
+        assert!(experiment.config().arms.len() > 3);
+    }
+}
+
+#[test]
 fn a_method_is_a_preset_and_what_is_changed_of_it() {
     let method = |more: &str, overrides: &[&str]| {
         parse(&format!("{GOOD}{more}"), overrides).unwrap().config().method.clone()

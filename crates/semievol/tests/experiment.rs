@@ -155,7 +155,7 @@ fn a_model_that_is_always_right_has_accuracy_1() {
     let results = minitask("").run(&hub(), parts, &mut |_| (), out.path()).unwrap();
     let [vanilla, sft] = results.seeds[0].arms.as_slice() else { panic!("{results:?}") };
     assert_eq!((vanilla.n_correct, sft.n_correct, sft.accuracy, sft.macro_f1), (5, 15, 1.0, Some(1.0)));
-    let against = &vanilla.against.unwrap().comparison;
+    let against = &vanilla.against.as_ref().unwrap().comparison;
     // Ten samples that only one gets right: twice 1 / 2^10.
     assert_eq!(against.mcnemar.p, 2.0 / 1024.0);
     let expected = "\
@@ -181,7 +181,7 @@ fn seeds_that_share_their_test_rows_ask_the_base_model_once() {
     let results = minitask("seeds = [1, 2, 3]").run(&hub(), parts, &mut |_| (), out.path()).unwrap();
     // The double has one name for all adapters, and so its answers are shared, too.
     assert_eq!((loader.base.n_served(), loader.tuned.n_served()), (15, 15));
-    let gain = results.summary[0].gain.unwrap();
+    let gain = results.summary[0].gain.clone().unwrap();
     assert_eq!((gain.mean, gain.method), (-2.0 / 3.0, GainMethod::RowsAndSeeds));
     let draws: Vec<_> = (1..=3)
         .map(|seed| files(&results.folder.join(format!("seed-{seed}")))["split.json"].clone())

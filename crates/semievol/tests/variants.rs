@@ -21,7 +21,7 @@ fn experiment(arms: &str, methods: &str) -> Result<Experiment, semievol::ConfigE
 
 #[test]
 fn methods_share_the_stages_that_they_have_in_common() {
-    let methods = "[methods.paper]\npreset = 'paper'\n[methods.few]\npreset = 'paper'\nunlabelled = 10\nselect = { kind = 'all' }\n";
+    let methods = "[methods.paper]\npreset = 'paper'\n[methods.few]\npreset = 'paper'\nunlabelled_per_label = 1.1\nselect = { kind = 'all' }\n";
     let arms = "'sft', 'paper', 'few', 'sft_matched', 'oracle', 'classifier', 'in_context_bm25'";
     let experiment = experiment(arms, methods).unwrap();
     let out = tempfile::tempdir().unwrap();

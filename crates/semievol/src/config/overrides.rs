@@ -20,6 +20,17 @@ pub struct Override {
     text: String,
 }
 
+impl Override {
+    /// Every value of a table, as if each were given by itself.
+    pub fn all(table: toml::Table) -> Vec<Override> {
+        let one = |(key, value): (String, toml::Value)| {
+            let text = format!("{key} = {value}");
+            Override { path: vec![key], value, text }
+        };
+        table.into_iter().map(one).collect()
+    }
+}
+
 impl FromStr for Override {
     type Err = ConfigError;
 
