@@ -1,7 +1,7 @@
 //! Estimators over what the collaborators answered.
 
 use crate::distribution::{check, choice, probability};
-use crate::{ConfidenceError, ConfidenceEstimator, Evidence, broken, each, missing};
+use crate::{ConfidenceError, ConfidenceEstimator, Evidence, MeanNll, broken, each, missing};
 use semievol_core::Confidence;
 
 /// The share of collaborators that gave the final answer, from 0 to 1. One whose response could not be read
@@ -37,6 +37,30 @@ impl ConfidenceEstimator for Agreement {
             }
             Ok(evidence.agrees.iter().filter(|agrees| **agrees).count() as f64 / asked as f64)
         })
+    }
+}
+
+/// The share of collaborators that gave the final answer times the geometric mean probability of its tokens, `exp(-H)`
+/// of Eq. 6, from 0 to 1: agreement times likelihood, as in CoCoA (arXiv 2510.20460).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AgreementLikelihood;
+
+impl ConfidenceEstimator for AgreementLikelihood {
+    fn id(&self) -> String {
+        "agreement_likelihood".to_owned()
+    }
+
+    fn needs_candidates(&self) -> bool {
+        true
+    }
+
+    fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
+        let pairs = Agreement.estimate(batch)?.into_iter().zip(MeanNll.estimate(batch)?);
+        let product = |((share, nll), evidence): ((Confidence, Confidence), &Evidence<'_>)| {
+            let value = share.value() * nll.value().exp();
+            Confidence::new(value).ok_or_else(|| broken("agreement_likelihood", evidence, format!("{value}")))
+        };
+        pairs.zip(batch).map(product).collect()
     }
 }
 

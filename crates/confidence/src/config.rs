@@ -1,4 +1,4 @@
-use crate::{Agreement, ConfidenceEstimator, Margin, MeanNll, Mixture, OptionEntropy};
+use crate::{Agreement, AgreementLikelihood, ConfidenceEstimator, Margin, MeanNll, Mixture, OptionEntropy};
 use serde::{Deserialize, Serialize};
 
 /// Which estimator, as a configuration says it.
@@ -23,6 +23,8 @@ pub enum ConfidenceConfig {
     Margin {},
     /// [`Agreement`].
     Agreement {},
+    /// [`AgreementLikelihood`].
+    AgreementLikelihood {},
     /// [`Mixture`].
     Mixture {},
 }
@@ -41,6 +43,7 @@ impl ConfidenceConfig {
             ConfidenceConfig::OptionEntropy {} => Box::new(OptionEntropy),
             ConfidenceConfig::Margin {} => Box::new(Margin),
             ConfidenceConfig::Agreement {} => Box::new(Agreement),
+            ConfidenceConfig::AgreementLikelihood {} => Box::new(AgreementLikelihood),
             ConfidenceConfig::Mixture {} => Box::new(Mixture),
         }
     }

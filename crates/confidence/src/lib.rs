@@ -6,6 +6,7 @@
 //! | [`OptionEntropy`] | negative entropy over the options, in nats | `-ln(options)` to 0 | a closed set |
 //! | [`Margin`] | probability of the answer less that of the best other option | -1 to 1 | a closed set |
 //! | [`Agreement`] | share of collaborators that gave the answer | 0 to 1 | collaborators |
+//! | [`AgreementLikelihood`] | that share times the likelihood (CoCoA) | 0 to 1 | collaborators, log-probabilities |
 //! | [`Mixture`] | the collaborators' mean probability of the answer | 0 to 1 | a closed set, scored collaborators |
 //!
 //! The decision that shaped it: an estimator sees one pseudo-label's [`Evidence`], numbers that are already
@@ -39,7 +40,7 @@ mod contract;
 mod distribution;
 mod mean_nll;
 
-pub use collaborators::{Agreement, Mixture};
+pub use collaborators::{Agreement, AgreementLikelihood, Mixture};
 pub use config::ConfidenceConfig;
 pub use contract::{ConfidenceError, ConfidenceEstimator, Evidence};
 pub use distribution::{Margin, OptionEntropy};

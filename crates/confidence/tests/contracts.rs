@@ -1,6 +1,6 @@
 //! Every estimator keeps what the trait promises.
 
-use semievol_confidence::{Agreement, Margin, MeanNll, Mixture, OptionEntropy};
+use semievol_confidence::{Agreement, AgreementLikelihood, Margin, MeanNll, Mixture, OptionEntropy};
 use semievol_testkit::contracts;
 
 #[test]
@@ -21,6 +21,7 @@ fn margin() {
 #[test]
 fn agreement() {
     contracts::confidence(&Agreement);
+    contracts::confidence(&AgreementLikelihood);
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn values_computed_by_hand() {
     let agrees =
         Known { collaborators: vec![vec![]; 4], agrees: vec![true, false, true, true], ..Known::default() };
     check("agreement", &agrees, 0.75);
+    let sure = Known { logprobs: vec![-1.0, -0.5], ..agrees.clone() };
+    check("agreement_likelihood", &sure, 0.75 * (-0.75_f64).exp());
     let mixed = Known {
         collaborators: vec![vec![0.9, 0.1], vec![], vec![0.2, 0.8]],
         choice: Some(1),
