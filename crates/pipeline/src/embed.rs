@@ -13,6 +13,7 @@ impl SeedRun<'_> {
     /// Vectors of texts that can be found and of texts that look for them.
     pub(crate) fn embeddings(
         &self,
+        tag: &str,
         documents: Vec<&str>,
         queries: Vec<&str>,
         events: OnEvent<'_>,
@@ -28,8 +29,9 @@ impl SeedRun<'_> {
             .with("embedder", named.id)
             .with_digest("documents", documents)
             .with_digest("queries", queries);
-        let place = Place::new(&self.folder, NAME, "embeddings.safetensors", inputs);
-        let stage = Stage::new(NAME, Unit::Texts, documents.len() + queries.len());
+        let name = format!("{NAME}{tag}");
+        let place = Place::new(&self.folder, &name, &format!("{name}.safetensors"), inputs);
+        let stage = Stage::new(&name, Unit::Texts, documents.len() + queries.len());
         if place.is_finished(self.shelf)? {
             events(&StageEvent::Kept(stage));
         } else {

@@ -137,11 +137,12 @@ impl SeedRun<'_> {
     pub(crate) fn estimate_labelled(
         &self,
         estimator: &dyn ConfidenceEstimator,
-        warm: &dyn LanguageModel,
+        round: &Round<'_>,
         labelled: &[Labeled],
         neighbours: &[Vec<&Labeled>],
         events: OnEvent<'_>,
     ) -> Result<Vec<Confidence>, PipelineError> {
+        let (warm, name) = (round.warm, round.stage(LABELLED));
         let question = |(labeled, shots): (&Labeled, &Vec<&Labeled>)| {
             let mut question = self.question(0, &labeled.sample, shots, 0.0, Seed(0));
             if matches!(question.want, Want::Response(_)) {
@@ -155,9 +156,9 @@ impl SeedRun<'_> {
             .with("estimator", estimator.id())
             .with_digest("labelled", &labelled)
             .with_digest("questions", &questions);
-        let (place, stage) = self.prompts_stage(LABELLED, inputs, questions.len());
+        let (place, stage) = self.prompts_stage(&name, inputs, questions.len());
         self.rows(&place, stage, events, |events| {
-            let replies = ask(LABELLED, &place, &[warm], &questions, events)?;
+            let replies = ask(&name, &place, &[warm], &questions, events)?;
             let mut views = Vec::with_capacity(labelled.len());
             for (labeled, reply) in labelled.iter().zip(replies) {
                 let view = match reply.said {
@@ -172,7 +173,7 @@ impl SeedRun<'_> {
             }
             let evidence: Vec<Evidence<'_>> =
                 views.iter().map(|(id, view)| evidence(id, view, &[], &[])).collect();
-            judge(LABELLED, estimator, &evidence)
+            judge(&name, estimator, &evidence)
         })
     }
 

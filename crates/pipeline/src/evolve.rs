@@ -1,23 +1,29 @@
-//! The method, steps 1 to 6, for one seed.
+//! The method, steps 1 to 7, for one seed.
 
 use crate::collaborate::Answers;
 use crate::estimate::Estimate;
 use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
-use crate::method::{EvolveConfig, EvolveOn, Method, Targets};
-use crate::round::{Round, nearest};
+use crate::method::{EvolveConfig, EvolveOn, Method, MethodConfig, Targets};
+use crate::round::{Round, class, nearest, tag};
 use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
+use semievol_model::LanguageModel;
 use semievol_retrieval::Hit;
+use semievol_select::classify::stratified_folds;
 use semievol_select::{Calibrated, Pool, PseudoLabel, mean_distribution};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-/// What became of the unlabelled samples, and the two models.
+/// What became of the unlabelled samples, each in the last round that asked about it, and the two models.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evolved {
     /// Trained on the labels (Eq. 1).
     pub warm: Trained,
+    /// The labels, then the pseudo-labels that were kept, in the order in which they were: what
+    /// [`neighbours`](Evolved::neighbours) are rows of.
+    pub taught: Vec<Labeled>,
     /// The neighbours of each unlabelled sample, the nearest first (Eq. 2).
     pub neighbours: Vec<Vec<Hit>>,
     /// What the collaborators answered (Eq. 4).
@@ -30,11 +36,14 @@ pub struct Evolved {
     pub selected: Vec<Selected>,
     /// What the selector says of all of them: a wish that could not be granted.
     pub note: Option<String>,
+    /// One entry for each round that trained a model.
+    pub rounds: Vec<RoundResult>,
     /// Trained from the base on labels and what was kept (Eq. 9).
     pub evolved: Trained,
 }
 
 /// What became of the samples of a round.
+#[derive(Default)]
 pub(crate) struct Judged {
     pub answers: Vec<Answers>,
     pub finals: Vec<Justified>,
@@ -60,67 +69,323 @@ pub struct Selected {
     pub weight: f32,
 }
 
+/// A round: what it added, and how its model did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundResult {
+    /// Pseudo-labels that it kept.
+    pub kept: usize,
+    /// Held-out labels that its model answered right; absent where none are held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<usize>,
+    /// Whether its model was given up for the one before.
+    pub rolled_back: bool,
+}
+
+/// What the rounds have made so far.
+struct Progress {
+    /// The labels, then what was kept, in the order in which it was.
+    taught: Vec<Labeled>,
+    n_labels: usize,
+    hits: Vec<Vec<Hit>>,
+    judged: Judged,
+    selected: Vec<Selected>,
+    note: Option<String>,
+    /// The samples that are not kept yet.
+    open: Vec<usize>,
+}
+
+impl Progress {
+    fn labels(&self) -> &[Labeled] {
+        &self.taught[..self.n_labels]
+    }
+
+    /// Takes over what a round made of the open samples; the number that it kept.
+    fn take(&mut self, unlabelled: &[Sample], outcome: Outcome) -> usize {
+        let Outcome { hits, judged, selected, note } = outcome;
+        let rows = hits.into_iter().zip(judged.answers).zip(judged.finals.into_iter().zip(judged.estimates));
+        let open = std::mem::take(&mut self.open);
+        let before = open.len();
+        for ((index, ((hits, answers), (last, estimate))), selected) in
+            open.into_iter().zip(rows).zip(selected)
+        {
+            match (&selected.answer, selected.accepted) {
+                (Some(answer), true) => {
+                    self.taught.push(Labeled { sample: unlabelled[index].clone(), answer: answer.clone() });
+                }
+                _ => self.open.push(index),
+            }
+            put(&mut self.hits, index, hits);
+            put(&mut self.judged.answers, index, answers);
+            put(&mut self.judged.finals, index, last);
+            put(&mut self.judged.estimates, index, estimate);
+            put(&mut self.selected, index, selected);
+        }
+        self.note = note.or(self.note.take());
+        before - self.open.len()
+    }
+}
+
+/// The first round asks about all samples in order, later ones replace what stands there.
+fn put<T>(rows: &mut Vec<T>, index: usize, row: T) {
+    if index < rows.len() { rows[index] = row } else { rows.push(row) }
+}
+
+/// What one round made of the samples that it asked about.
+#[derive(Default)]
+struct Outcome {
+    hits: Vec<Vec<Hit>>,
+    judged: Judged,
+    selected: Vec<Selected>,
+    note: Option<String>,
+}
+
+/// A model and what stands behind it.
+struct Stand {
+    trained: Trained,
+    model: Arc<dyn LanguageModel>,
+    /// Held-out labels that it answers right.
+    right: Option<usize>,
+}
+
 impl SeedRun<'_> {
-    /// Runs the method: warm up, retrieve, collaborate, justify, estimate, select, evolve. Finished stages are
-    /// read, partial ones go on.
+    /// Runs the method: warm up, then for each round retrieve, collaborate, justify, estimate, select, evolve. Finished
+    /// stages are read, partial ones go on. `others` are further samples whose embeddings are made together with those
+    /// of `labelled` and `unlabelled`, for whoever needs them later.
     ///
     /// # Errors
     /// What failed, in which stage. Whatever was computed stays in the folder.
     pub fn evolve(
         &self,
         method: &Method,
-        library: &Library<'_>,
+        labelled: &[Labeled],
         unlabelled: &[Sample],
+        others: &[&[Sample]],
         events: OnEvent<'_>,
     ) -> Result<Evolved, PipelineError> {
         let config = &method.config;
-        let labelled = library.labelled();
         method.check(&self.parts, self.task, labelled, unlabelled)?;
-        let calibrates = method.selector.wants_calibration();
-        let shown =
-            if calibrates { config.most_shots() } else { config.warm.shots.max(config.confidence_shots) };
-        let own = library.leave_one_out(shown)?;
-        let own: Vec<Vec<&Labeled>> = own.iter().map(|hits| library.shots(hits)).collect();
-        let warm = self.warm_up(labelled, &own, config.warm.shots, events)?;
-        let model = self.load("warm", &warm.adapter)?;
-        let folds = match config.folds {
-            0 => None,
-            n => Some(self.train_folds(n, labelled, &own, config.warm.shots, events)?),
+        let (labels, held_out) = self.hold_out(config.rounds.validation, labelled);
+        let mut progress = Progress {
+            n_labels: labels.len(),
+            taught: labels,
+            hits: Vec::new(),
+            judged: Judged::default(),
+            selected: Vec::new(),
+            note: None,
+            open: (0..unlabelled.len()).collect(),
         };
-
-        let hits = library.nearest(unlabelled, config.neighbours)?;
-        self.write_prompts(unlabelled, &hits, library)?;
-        let neighbours = hits.iter().map(|hits| library.shots(hits)).collect();
-        let round = Round {
-            tag: String::new(),
-            warm: model.as_ref(),
-            folds: folds.as_ref().map(Folds::models).unwrap_or_default(),
-            samples: unlabelled,
-            neighbours,
-            taught: labelled.iter().collect(),
-        };
-        let Judged { answers, finals, estimates } = self.judge(method, &round, library, events)?;
-        let reference = match method.selector.wants_labelled() {
-            true => self.estimate_labelled(
-                method.estimator.as_ref(),
-                model.as_ref(),
-                labelled,
-                &nearest(&own, config.confidence_shots),
+        let (warm, folds, mut outcome) = {
+            let library = self.library_of(config, &progress.taught, unlabelled, others, "", events)?;
+            let own = self.own_neighbours(method, &library, progress.n_labels)?;
+            let warm = self.warm_up(progress.labels(), &own, config.warm.shots, events)?;
+            let model = self.load("warm", &warm.adapter)?;
+            let right = self.validate("warm", model.as_ref(), &held_out, events)?;
+            let folds = match config.folds {
+                0 => None,
+                n => Some(self.train_folds(n, progress.labels(), &own, config.warm.shots, events)?),
+            };
+            let warm = Stand { trained: warm, model, right };
+            let outcome = self.round(
+                method,
+                &library,
+                &warm,
+                folds.as_ref(),
+                progress.n_labels,
+                unlabelled,
+                "",
                 events,
-            )?,
+            )?;
+            (warm, folds, outcome)
+        };
+        let mut rounds = Vec::new();
+        let first = warm.trained.clone();
+        let mut stand = warm;
+        for number in 1..=config.rounds.n {
+            let tag = tag(number);
+            if number > 1 {
+                let asked: Vec<Sample> = progress.open.iter().map(|at| unlabelled[*at].clone()).collect();
+                if asked.is_empty() {
+                    break;
+                }
+                let library = self.library_of(config, &progress.taught, unlabelled, others, &tag, events)?;
+                outcome = self.round(
+                    method,
+                    &library,
+                    &stand,
+                    folds.as_ref(),
+                    progress.n_labels,
+                    &asked,
+                    &tag,
+                    events,
+                )?;
+            }
+            files::write_jsonl(&self.folder.join(format!("selection{tag}.jsonl")), &outcome.selected)?;
+            if let Some(note) = &outcome.note {
+                events(&StageEvent::Note(note.clone()));
+            }
+            let kept = progress.take(unlabelled, std::mem::take(&mut outcome));
+            if number > 1 && kept == 0 {
+                events(&StageEvent::Note(format!("round {number} kept nothing more: the rounds end")));
+                break;
+            }
+            let trained = self.train_evolved(config, &progress, unlabelled, &tag, events)?;
+            let name = format!("evolved{tag}");
+            let model = self.load(&name, &trained.adapter)?;
+            let right = self.validate(&name, model.as_ref(), &held_out, events)?;
+            let rolled_back = right < stand.right;
+            rounds.push(RoundResult { kept, right, rolled_back });
+            if rolled_back {
+                let shown = |right: Option<usize>| right.unwrap_or_default();
+                events(&StageEvent::Note(format!(
+                    "round {number} answers {} of {} held-out labels right, the model before {}: that one stays",
+                    shown(right),
+                    held_out.len(),
+                    shown(stand.right)
+                )));
+                break;
+            }
+            stand = Stand { trained, model, right };
+        }
+        let Progress { taught, hits, judged, selected, note, .. } = progress;
+        let Judged { answers, finals, estimates } = judged;
+        Ok(Evolved {
+            warm: first,
+            taught,
+            neighbours: hits,
+            answers,
+            finals,
+            estimates,
+            selected,
+            note,
+            rounds,
+            evolved: stand.trained,
+        })
+    }
+
+    /// The labels to learn, and those that judge rounds.
+    fn hold_out(&self, share: f64, labelled: &[Labeled]) -> (Vec<Labeled>, Vec<Labeled>) {
+        if share <= 0.0 {
+            return (labelled.to_vec(), Vec::new());
+        }
+        let classes: Vec<usize> = labelled.iter().map(class).collect();
+        let folds = ((1.0 / share).round() as usize).clamp(2, labelled.len().max(2));
+        let fold_of = stratified_folds(&classes, folds, self.seed.child("hold out", 0));
+        let (held, learnt): (Vec<_>, Vec<_>) =
+            labelled.iter().cloned().zip(fold_of).partition(|(_, fold)| *fold == 0);
+        let rows = |pairs: Vec<(Labeled, usize)>| pairs.into_iter().map(|(labeled, _)| labeled).collect();
+        (rows(learnt), rows(held))
+    }
+
+    /// Held-out labels that a model answers right.
+    fn validate(
+        &self,
+        name: &str,
+        model: &dyn LanguageModel,
+        held_out: &[Labeled],
+        events: OnEvent<'_>,
+    ) -> Result<Option<usize>, PipelineError> {
+        if held_out.is_empty() {
+            return Ok(None);
+        }
+        let samples: Vec<Sample> = held_out.iter().map(|labeled| labeled.sample.clone()).collect();
+        let answered = self.answer(&format!("held-out-{name}"), model, &samples, &[], events)?;
+        let right = |(answered, labeled): &(&crate::Answered, &Labeled)| {
+            answered.predicted.as_ref().is_some_and(|answer| self.task.is_correct(answer, &labeled.answer))
+        };
+        Ok(Some(answered.iter().zip(held_out).filter(right).count()))
+    }
+
+    /// What the method looks neighbours up in.
+    fn library_of<'l>(
+        &self,
+        config: &MethodConfig,
+        taught: &'l [Labeled],
+        unlabelled: &[Sample],
+        others: &[&[Sample]],
+        tag: &str,
+        events: OnEvent<'_>,
+    ) -> Result<Library<'l>, PipelineError> {
+        let retrieval = (config.most_shots() > 0).then_some(&config.retrieval);
+        let others: Vec<&[Sample]> = [unlabelled].into_iter().chain(others.iter().copied()).collect();
+        self.library_tagged(tag, taught, &others, retrieval, config.needs_embedder(), events)
+    }
+
+    /// The neighbours of the labels, as many as any stage shows them with.
+    fn own_neighbours<'l>(
+        &self,
+        method: &Method,
+        library: &Library<'l>,
+        n_labels: usize,
+    ) -> Result<Vec<Vec<&'l Labeled>>, PipelineError> {
+        let config = &method.config;
+        let shown = match method.selector.wants_calibration() {
+            true => config.most_shots(),
+            false => config.warm.shots.max(config.confidence_shots),
+        };
+        let mut own = library.leave_one_out(shown)?;
+        own.truncate(n_labels);
+        Ok(own.iter().map(|hits| library.shots(hits)).collect())
+    }
+
+    /// Steps 2 to 5 for `samples`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a round has in common with the one before, and what not"
+    )]
+    fn round(
+        &self,
+        method: &Method,
+        library: &Library<'_>,
+        stand: &Stand,
+        folds: Option<&Folds>,
+        n_labels: usize,
+        samples: &[Sample],
+        tag: &str,
+        events: OnEvent<'_>,
+    ) -> Result<Outcome, PipelineError> {
+        let config = &method.config;
+        let labels = &library.labelled()[..n_labels];
+        let own = self.own_neighbours(method, library, n_labels)?;
+        let hits = library.nearest(samples, config.neighbours)?;
+        self.write_prompts(tag, samples, &hits, library)?;
+        let round = Round {
+            tag: tag.to_owned(),
+            warm: stand.model.as_ref(),
+            folds: folds.map(Folds::models).unwrap_or_default(),
+            samples,
+            neighbours: hits.iter().map(|hits| library.shots(hits)).collect(),
+            taught: labels.iter().collect(),
+        };
+        let judged = self.judge(method, &round, library, events)?;
+        let reference = match method.selector.wants_labelled() {
+            true => {
+                let own = nearest(&own, config.confidence_shots);
+                self.estimate_labelled(method.estimator.as_ref(), &round, labels, &own, events)?
+            }
             false => Vec::new(),
         };
-        let calibration = match &folds {
-            Some(folds) if calibrates => self.calibrate(method, folds, library, &own, events)?,
+        let calibration = match folds {
+            Some(folds) if method.selector.wants_calibration() => {
+                self.calibrate(method, folds, library, &own, events)?
+            }
             _ => Vec::new(),
         };
-        let (selected, note) = self.select(method, &finals, &estimates, &reference, &calibration)?;
-        if let Some(note) = &note {
-            events(&StageEvent::Note(note.clone()));
-        }
-        files::write_jsonl(&self.folder.join("selection.jsonl"), &selected)?;
+        let (selected, note) =
+            self.select(method, &judged.finals, &judged.estimates, &reference, &calibration)?;
+        Ok(Outcome { hits, judged, selected, note })
+    }
 
-        let lessons = lessons(&config.evolve, labelled, unlabelled, &answers, &selected);
+    /// Trains from the base on the labels and all that was kept so far.
+    fn train_evolved(
+        &self,
+        config: &MethodConfig,
+        progress: &Progress,
+        unlabelled: &[Sample],
+        tag: &str,
+        events: OnEvent<'_>,
+    ) -> Result<Trained, PipelineError> {
+        let Progress { judged, selected, .. } = progress;
+        let lessons = lessons(&config.evolve, progress.labels(), unlabelled, &judged.answers, selected);
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
                 "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),
@@ -131,8 +396,7 @@ impl SeedRun<'_> {
                 "no pseudo-label was kept: the evolved model sees the labels alone".into(),
             ));
         }
-        let evolved = self.train("evolved", &lessons, &config.evolve.recipe(self.recipe), events)?;
-        Ok(Evolved { warm, neighbours: hits, answers, finals, estimates, selected, note, evolved })
+        self.train(&format!("evolved{tag}"), &lessons, &config.evolve.recipe(self.recipe), events)
     }
 
     /// Trains as [`SeedRun::evolve`] does on labels and what was kept, but on gold answers in the place of

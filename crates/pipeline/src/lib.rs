@@ -60,8 +60,7 @@
 //!     folder: out.join("run/seed-1"),
 //!     shelf: &Shelf::of(out),
 //! };
-//! let library = run.library(&labelled, &[&unlabelled], Some(&method.retrieval), false, &mut |_| ())?;
-//! let evolved = run.evolve(&method.build()?, &library, &unlabelled, &mut |_| ())?;
+//! let evolved = run.evolve(&method.build()?, &labelled, &unlabelled, &[], &mut |_| ())?;
 //! assert_eq!(evolved.selected.iter().filter(|label| label.accepted).count(), 8);
 //! assert!(run.folder.join("selection.jsonl").is_file());
 //! # Ok(()) }
@@ -88,10 +87,12 @@ pub use collaborate::Answers;
 pub use error::PipelineError;
 pub use estimate::Estimate;
 pub use event::{OnEvent, Stage, StageEvent, Unit};
-pub use evolve::{Evolved, Selected};
+pub use evolve::{Evolved, RoundResult, Selected};
 pub use folder::{Inputs, Shelf};
 pub use justify::{Justified, Verdict};
 pub use library::{Library, NeighbourRecord, PromptRecord};
-pub use method::{CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, Targets, WarmConfig};
+pub use method::{
+    CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, RoundsConfig, Targets, WarmConfig,
+};
 pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Trained};
 pub use semievol_select::options::OptionScore;

@@ -52,13 +52,26 @@ impl SeedRun<'_> {
         embeds: bool,
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {
+        self.library_tagged("", labelled, others, retrieval, embeds, events)
+    }
+
+    /// The same for a round of this tag.
+    pub(crate) fn library_tagged<'l>(
+        &self,
+        tag: &str,
+        labelled: &'l [Labeled],
+        others: &[&[Sample]],
+        retrieval: Option<&RetrievalConfig>,
+        embeds: bool,
+        events: OnEvent<'_>,
+    ) -> Result<Library<'l>, PipelineError> {
         let mut library = Library { labelled, embedder_id: None, known: None, retriever: None };
         if embeds {
             let documents: Vec<&str> = labelled.iter().map(|labeled| text(&labeled.sample)).collect();
             // A labelled sample looks for neighbours, too.
             let others = others.iter().copied().flatten().map(text);
             let queries: Vec<&str> = documents.iter().copied().chain(others).collect();
-            let (id, known) = self.embeddings(documents, queries, events)?;
+            let (id, known) = self.embeddings(tag, documents, queries, events)?;
             (library.embedder_id, library.known) = (Some(id), Some(Arc::new(known)));
         }
         if let Some(retrieval) = retrieval {
@@ -74,6 +87,7 @@ impl SeedRun<'_> {
     /// Writes which neighbours each sample has, and the prompt with all of them, to `prompts.jsonl`.
     pub(crate) fn write_prompts(
         &self,
+        tag: &str,
         samples: &[Sample],
         neighbours: &[Vec<Hit>],
         library: &Library<'_>,
@@ -90,7 +104,7 @@ impl SeedRun<'_> {
             prompt: self.task.prompt(sample, &library.shots(hits)),
         };
         let records: Vec<PromptRecord> = samples.iter().zip(neighbours).map(record).collect();
-        files::write_jsonl(&self.folder.join("prompts.jsonl"), &records)
+        files::write_jsonl(&self.folder.join(format!("prompts{tag}.jsonl")), &records)
     }
 }
 

@@ -37,6 +37,33 @@ pub struct MethodConfig {
     pub select: SelectorConfig,
     /// How the evolved model is trained (Eq. 9).
     pub evolve: EvolveConfig,
+    /// How often all of it is done (section 4.3.7); once where it is absent.
+    #[serde(default, skip_serializing_if = "RoundsConfig::is_default")]
+    pub rounds: RoundsConfig,
+}
+
+/// Rounds: what was kept joins the labels, what was not is tried again by the evolved model, and the next one is
+/// trained from the base on all of it. They end before their number when one keeps nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoundsConfig {
+    /// Rounds at most; the paper has up to 4.
+    pub n: usize,
+    /// Keeps this share of the labels out of all training, to judge each round by: when fewer of them are answered right
+    /// than by the model before, that one (the warm one in the first round) stays and the rounds end. 0 judges nothing.
+    pub validation: f64,
+}
+
+impl Default for RoundsConfig {
+    fn default() -> Self {
+        RoundsConfig { n: 1, validation: 0.0 }
+    }
+}
+
+impl RoundsConfig {
+    fn is_default(&self) -> bool {
+        *self == RoundsConfig::default()
+    }
 }
 
 /// The warm model: `FT(M_base, D_l)`.
@@ -293,6 +320,13 @@ impl MethodConfig {
                 "method.collaborators: `{}` asks the models of the folds, but method.folds is 0: set it to 2 or more",
                 one.name()
             ));
+        }
+        let RoundsConfig { n, validation } = self.rounds;
+        if n == 0 {
+            return Err("method.rounds.n is 0, but must be at least 1".into());
+        }
+        if !(0.0..=0.5).contains(&validation) {
+            return Err(format!("method.rounds.validation is {validation}, but must be in [0, 0.5]"));
         }
         let share = self.evolve.label_share;
         if !(0.0..1.0).contains(&share) {

@@ -46,7 +46,16 @@ impl Method {
     }
 
     fn check_folds(&self, task: &dyn Task, labelled: &[Labeled]) -> Result<(), PipelineError> {
-        let folds = self.config.folds;
+        let (folds, rounds) = (self.config.folds, self.config.rounds);
+        if rounds.n > 1 && self.selector.wants_calibration() {
+            return refuse(format!(
+                "method.select ({}) promises what the folds' models can measure, and method.rounds.n = {} asks models that learnt pseudo-labels from the second round on: take one round, or another selector",
+                self.selector.id(),
+                rounds.n
+            ));
+        }
+        let labelled =
+            &labelled[..labelled.len() - (rounds.validation * labelled.len() as f64).ceil() as usize];
         if folds == 0 && self.selector.wants_calibration() {
             return refuse(format!(
                 "method.select ({}) compares with labels that models have not learnt, but method.folds is 0: set it to 2 or more, 5 is usual",

@@ -30,6 +30,11 @@ impl Round<'_> {
     }
 }
 
+/// Ends the names of a round's stages; nothing for the first.
+pub(crate) fn tag(number: usize) -> String {
+    if number == 1 { String::new() } else { format!("-round-{number}") }
+}
+
 /// The position of a label's answer among the options; 0 for an open one.
 pub(crate) fn class(labeled: &Labeled) -> usize {
     match labeled.answer {

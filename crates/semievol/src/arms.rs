@@ -107,10 +107,10 @@ impl Arms<'_> {
         evolved: &mut Vec<(Arm, Evolved)>,
         events: OnEvent<'_>,
     ) -> Answers {
-        let config = &method.config;
-        let retrieval = (config.most_shots() > 0).then_some(&config.retrieval);
-        let library = self.library(seed, retrieval, config.needs_embedder(), events)?;
-        let done = seed.evolve(method, &library, self.unlabelled(config), events)?;
+        let Sets { labelled, test, .. } = self.sets;
+        let unlabelled = self.unlabelled(&method.config);
+        let rest = &self.sets.unlabelled[unlabelled.len()..];
+        let done = seed.evolve(method, labelled, unlabelled, &[rest, test], events)?;
         let answers = self.answer_trained(seed, arm, &done.evolved, events)?;
         evolved.push((arm.clone(), done));
         Ok(answers)

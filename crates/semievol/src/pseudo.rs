@@ -5,7 +5,7 @@ use crate::sets::{ClassCount, Sets};
 use semievol_core::Answer;
 use semievol_data::Task;
 use semievol_eval::{EvalError, Prediction, auroc};
-use semievol_pipeline::{Evolved, Method, Verdict};
+use semievol_pipeline::{Evolved, Method, RoundResult, Verdict};
 use serde::Serialize;
 
 /// What became of the unlabelled rows of one seed. Shares of right answers are over the rows whose gold answer
@@ -26,6 +26,8 @@ pub struct PseudoResults {
     pub n_kept: usize,
     /// Optimiser steps of the evolved model.
     pub steps: usize,
+    /// One entry for each round.
+    pub rounds: Vec<RoundResult>,
     /// Right answers before selection, of those with an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<RightOf>,
@@ -139,6 +141,7 @@ impl PseudoResults {
             n_unanswered: count(Verdict::Unanswered) + count(Verdict::Undecided),
             n_kept: kept().count(),
             steps: evolved.evolved.steps,
+            rounds: evolved.rounds.clone(),
             before: RightOf::of(with_answer.map(|((_, right), _)| *right)),
             kept: RightOf::of(kept().map(|((_, right), _)| *right)),
             agreed: of(Verdict::Agreement),
@@ -149,7 +152,7 @@ impl PseudoResults {
             collaborators,
             confidence: method.estimator.id(),
             samples: sets.unlabelled[..evolved.finals.len()].to_vec(),
-            labelled: sets.labelled.clone(),
+            labelled: evolved.taught.clone(),
             correct,
             evolved,
         })
