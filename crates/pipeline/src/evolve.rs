@@ -318,7 +318,7 @@ impl SeedRun<'_> {
         n_labels: usize,
     ) -> Result<Vec<Vec<&'l Labeled>>, PipelineError> {
         let config = &method.config;
-        let shown = match method.selector.wants_calibration() {
+        let shown = match method.selector.wants_calibration() || config.combine.is_some() {
             true => config.most_shots(),
             false => config.warm.shots.max(config.confidence_shots),
         };
@@ -356,7 +356,10 @@ impl SeedRun<'_> {
             neighbours: hits.iter().map(|hits| library.shots(hits)).collect(),
             taught: labels.iter().collect(),
         };
-        let judged = self.judge(method, &round, library, events)?;
+        let (judged, mut calibration) = match config.combine {
+            Some(combine) => self.combine(config, combine, &round, folds, labels, &own, library, events)?,
+            None => (self.judge(method, &round, library, events)?, Vec::new()),
+        };
         let reference = match method.selector.wants_labelled() {
             true => {
                 let own = nearest(&own, config.confidence_shots);
@@ -364,12 +367,10 @@ impl SeedRun<'_> {
             }
             false => Vec::new(),
         };
-        let calibration = match folds {
-            Some(folds) if method.selector.wants_calibration() => {
-                self.calibrate(method, folds, library, &own, events)?
-            }
-            _ => Vec::new(),
-        };
+        if let Some(folds) = folds.filter(|_| config.combine.is_none() && method.selector.wants_calibration())
+        {
+            calibration = self.calibrate(method, folds, labels, library, &own, events)?;
+        }
         let (selected, note) =
             self.select(method, &judged.finals, &judged.estimates, &reference, &calibration)?;
         Ok(Outcome { hits, judged, selected, note })
@@ -385,7 +386,7 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
         let Progress { judged, selected, .. } = progress;
-        let lessons = lessons(&config.evolve, progress.labels(), unlabelled, &judged.answers, selected);
+        let lessons = lessons(&config.evolve, progress.labels(), unlabelled, judged, selected);
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
                 "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),
@@ -521,17 +522,21 @@ fn lessons<'s>(
     config: &EvolveConfig,
     labelled: &'s [Labeled],
     unlabelled: &'s [Sample],
-    answers: &[Answers],
+    judged: &Judged,
     selected: &'s [Selected],
 ) -> Vec<Lesson<'s>> {
-    let rows = unlabelled.iter().zip(answers).zip(selected).filter(|(_, selected)| selected.accepted);
+    let distribution = |row: usize| match judged.finals[row].last.distribution.as_slice() {
+        [] => mean_distribution(&judged.answers[row].candidates),
+        pooled => pooled.to_vec(),
+    };
+    let rows = unlabelled.iter().zip(selected).enumerate().filter(|(_, (_, selected))| selected.accepted);
     let kept: Vec<Lesson<'s>> = rows
-        .filter_map(|((sample, answers), selected)| {
+        .filter_map(|(row, (sample, selected))| {
             let lesson = Lesson::new(sample, selected.answer.as_ref()?);
             let hard = Lesson { weight: selected.weight, ..lesson };
             Some(match config.targets {
                 Targets::Hard => hard,
-                Targets::Soft => soften(hard, &mean_distribution(&answers.candidates)),
+                Targets::Soft => soften(hard, &distribution(row)),
             })
         })
         .collect();

@@ -23,9 +23,48 @@ impl Folds {
         self.models.iter().map(AsRef::as_ref).collect()
     }
 
-    /// Which labelled samples are in a fold.
-    fn rows(&self, fold: usize) -> Vec<usize> {
-        (0..self.fold_of.len()).filter(|row| self.fold_of[*row] == fold).collect()
+    /// Each fold with the model that has not learnt it.
+    pub fn held_out(&self) -> Vec<HeldOutFold<'_>> {
+        let rows = |fold| (0..self.fold_of.len()).filter(|row| self.fold_of[*row] == fold).collect();
+        let all = self.models.iter().enumerate();
+        all.map(|(fold, model)| HeldOutFold { fold, rows: rows(fold), model: model.as_ref(), of: self })
+            .collect()
+    }
+}
+
+/// Labels and a model that has not learnt them.
+pub(crate) struct HeldOutFold<'f> {
+    pub fold: usize,
+    /// Which labels.
+    pub rows: Vec<usize>,
+    model: &'f dyn LanguageModel,
+    of: &'f Folds,
+}
+
+impl HeldOutFold<'_> {
+    /// The labels without their answers.
+    pub fn samples(&self, labelled: &[Labeled]) -> Vec<Sample> {
+        self.rows.iter().map(|row| labelled[*row].sample.clone()).collect()
+    }
+
+    /// Asks about them as about unlabelled samples.
+    pub fn round<'r>(
+        &'r self,
+        samples: &'r [Sample],
+        labelled: &'r [Labeled],
+        neighbours: &[Vec<&'r Labeled>],
+    ) -> Round<'r> {
+        let taught = (0..labelled.len()).filter(|row| self.of.fold_of[*row] != self.fold);
+        Round {
+            tag: format!("-fold-{}", self.fold),
+            warm: self.model,
+            folds: vec![self.model],
+            samples,
+            neighbours: (self.rows.iter())
+                .map(|row| neighbours.get(*row).cloned().unwrap_or_default())
+                .collect(),
+            taught: taught.map(|row| &labelled[row]).collect(),
+        }
     }
 }
 
@@ -70,31 +109,18 @@ impl SeedRun<'_> {
         &self,
         method: &Method,
         folds: &Folds,
+        labels: &[Labeled],
         library: &Library<'_>,
         neighbours: &[Vec<&Labeled>],
         events: OnEvent<'_>,
     ) -> Result<Vec<Calibrated>, PipelineError> {
-        let labelled = library.labelled();
-        let mut calibrated = Vec::with_capacity(labelled.len());
-        for (fold, model) in folds.models().into_iter().enumerate() {
-            let rows = folds.rows(fold);
-            let samples: Vec<Sample> = rows.iter().map(|row| labelled[*row].sample.clone()).collect();
-            let taught = (0..labelled.len()).filter(|row| folds.fold_of[*row] != fold);
-            let round = Round {
-                tag: format!("-fold-{fold}"),
-                warm: model,
-                folds: vec![model],
-                samples: &samples,
-                neighbours: rows
-                    .iter()
-                    .map(|row| neighbours.get(*row).cloned().unwrap_or_default())
-                    .collect(),
-                taught: taught.map(|row| &labelled[row]).collect(),
-            };
-            let judged = self.judge(method, &round, library, events)?;
-            for ((row, last), estimate) in rows.iter().zip(&judged.finals).zip(&judged.estimates) {
+        let mut calibrated = Vec::with_capacity(labels.len());
+        for fold in folds.held_out() {
+            let samples = fold.samples(labels);
+            let judged = self.judge(method, &fold.round(&samples, labels, neighbours), library, events)?;
+            for ((row, last), estimate) in fold.rows.iter().zip(&judged.finals).zip(&judged.estimates) {
                 if let (Some(answer), Some(confidence)) = (&last.last.answer, estimate.confidence) {
-                    let correct = self.task.is_correct(answer, &labelled[*row].answer);
+                    let correct = self.task.is_correct(answer, &labels[*row].answer);
                     calibrated.push(Calibrated { confidence, correct });
                 }
             }

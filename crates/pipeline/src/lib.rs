@@ -68,6 +68,7 @@
 
 mod ask;
 mod collaborate;
+mod combine;
 mod embed;
 mod error;
 mod estimate;
@@ -84,6 +85,7 @@ mod round;
 mod seed_run;
 
 pub use collaborate::Answers;
+pub use combine::CombineConfig;
 pub use error::PipelineError;
 pub use estimate::Estimate;
 pub use event::{OnEvent, Stage, StageEvent, Unit};

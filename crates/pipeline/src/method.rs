@@ -1,6 +1,6 @@
 //! What is done with the unlabelled prompts: a configuration, and the parts that it becomes.
 
-use crate::PipelineError;
+use crate::{CombineConfig, PipelineError};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
 use semievol_retrieval::RetrievalConfig;
 use semievol_select::{Adjudicator, AdjudicatorConfig, Selector, SelectorConfig};
@@ -26,6 +26,10 @@ pub struct MethodConfig {
     pub folds: usize,
     /// Who answers the unlabelled prompts (Eq. 4; paper: 4).
     pub collaborators: Vec<CollaboratorConfig>,
+    /// Makes one distribution of all collaborators', whose most probable option is the final answer and whose
+    /// probability is how sure it is; then `justify` and `confidence` have nothing to do. For closed sets alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub combine: Option<CombineConfig>,
     /// Who decides where they disagree (Eq. 5).
     pub justify: AdjudicatorConfig,
     /// How sure a pseudo-label is (Eq. 6).
@@ -127,8 +131,8 @@ pub enum Targets {
     /// The final answer.
     #[default]
     Hard,
-    /// Every option with its probability: the mean of the collaborators' distributions (distillation, Hinton et al.,
-    /// arXiv 1503.02531). Where nobody has a distribution, the final answer.
+    /// Every option with its probability: the final answer's distribution, or else the mean of the collaborators'
+    /// (distillation, Hinton et al., arXiv 1503.02531). Where nobody has a distribution, the final answer.
     Soft,
 }
 
@@ -320,6 +324,9 @@ impl MethodConfig {
                 "method.collaborators: `{}` asks the models of the folds, but method.folds is 0: set it to 2 or more",
                 one.name()
             ));
+        }
+        if let Some(combine) = self.combine {
+            combine.check()?;
         }
         let RoundsConfig { n, validation } = self.rounds;
         if n == 0 {

@@ -23,6 +23,7 @@ impl Method {
         self.check_labelled_confidence()?;
         self.check_folds(task, labelled)?;
         self.check_options(task, labelled, unlabelled)?;
+        self.check_combine(labelled, unlabelled)?;
         for collaborator in &self.config.collaborators {
             match collaborator {
                 CollaboratorConfig::LanguageModel { name, model, .. } => check_model(parts, name, model)?,
@@ -79,6 +80,28 @@ impl Method {
         }
     }
 
+    fn check_combine(&self, labelled: &[Labeled], unlabelled: &[Sample]) -> Result<(), PipelineError> {
+        if self.config.combine.is_none() {
+            return Ok(());
+        }
+        if self.selector.wants_labelled() {
+            return refuse(format!(
+                "method.select ({}) compares with the warm model's confidence in the labels, and method.combine has another: take one over the unlabelled rows",
+                self.selector.id()
+            ));
+        }
+        let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
+        let first = samples.next().map_or(0, |sample| sample.options.len());
+        match samples.find(|sample| sample.options.is_empty() || sample.options.len() != first) {
+            None => Ok(()),
+            Some(odd) => refuse(format!(
+                "method.combine needs a closed set with as many options for all rows, but `{}` has {} where the first has {first}",
+                odd.id,
+                odd.options.len()
+            )),
+        }
+    }
+
     fn check_options(
         &self,
         task: &dyn Task,
@@ -87,6 +110,12 @@ impl Method {
     ) -> Result<(), PipelineError> {
         let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
         let Some(open) = samples.find(|sample| task.candidates(sample).is_empty()) else { return Ok(()) };
+        if self.config.combine.is_some() {
+            return refuse(format!(
+                "method.combine makes one distribution over options out of many, but sample `{}` has an open answer: leave it out",
+                open.id
+            ));
+        }
         let needs = [
             ("method.justify", self.adjudicator.needs_options(), self.adjudicator.id()),
             ("method.confidence", self.estimator.needs_options(), self.estimator.id()),

@@ -5,7 +5,7 @@ mod common;
 
 use common::{fixture, hub, minitask};
 use semievol::engine::Engine;
-use semievol::pipeline::{Answers, Selected};
+use semievol::pipeline::{Answers, Estimate, Justified, Selected};
 use semievol::{Event, Experiment, ExperimentConfig, Results, StageEvent};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -82,6 +82,36 @@ fn every_label_is_asked_once_of_a_model_that_has_not_learnt_it() {
 }
 
 #[test]
+fn collaborators_are_weighed_by_labels_that_they_have_not_learnt() {
+    let method = format!(
+        "combine = {{ kind = 'log_pool', align = 0.5 }}\nevolve = {{ on = 'labels_and_selected', targets = 'soft' }}\n{METHOD}"
+    );
+    let (out, experiment) = (tempfile::tempdir().unwrap(), with_method(&method));
+    let mut notes = Vec::new();
+    let results = run(&experiment, out.path(), &mut |event| {
+        if let Event::Stage { event: StageEvent::Note(note), .. } = event {
+            notes.push(note.clone());
+        }
+    });
+    assert!(notes.iter().any(|note| note.contains("not learnt; weights: warm ")), "{notes:?}");
+    let finals: Vec<Justified> = rows(&results, "justified.jsonl");
+    let estimates: Vec<Estimate> = rows(&results, "confidence.jsonl");
+    assert_eq!((finals.len(), estimates.len()), (30, 30));
+    for (last, estimate) in finals.iter().zip(&estimates) {
+        let distribution = &last.last.distribution;
+        assert!((distribution.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        let most = distribution.iter().copied().fold(0.0, f64::max);
+        assert_eq!(estimate.probability, Some(most));
+        assert_eq!(estimate.confidence.unwrap().value(), most);
+    }
+    let mut begun = 0;
+    run(&experiment, out.path(), &mut |event| {
+        begun += usize::from(matches!(event, Event::Stage { event: StageEvent::Begin(_), .. }));
+    });
+    assert_eq!(begun, 0, "all stages were finished");
+}
+
+#[test]
 fn folds_that_make_no_sense_are_refused() {
     let config = minitask("arms = ['semievol']").config().to_toml();
     let refused = |method: &str| {
@@ -106,6 +136,11 @@ fn folds_that_make_no_sense_are_refused() {
             "but method.folds is 0",
         ),
         ("folds = 1000", "labelled rows: take fewer folds"),
+        ("combine = { kind = 'log_pool', align = 2.0 }", "method.combine.align is 2, but must be in [0, 1]"),
+        (
+            "combine = { kind = 'log_pool' }\nconfidence = { kind = 'mean_nll' }\nselect = { kind = 'percentile', over = 'labelled' }",
+            "take one over the unlabelled rows",
+        ),
         (
             "folds = 2\nselect = { kind = 'error_controlled', alpha = 1.5 }",
             "alpha is 1.5, but must be above 0 and below 1",

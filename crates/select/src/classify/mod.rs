@@ -7,7 +7,7 @@ mod solver;
 
 pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation, stratified_folds};
 pub use logistic::LogisticRegression;
-pub use pool::{LogPool, align};
+pub use pool::{Alignment, LogPool};
 
 use crate::SelectError;
 

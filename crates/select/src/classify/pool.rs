@@ -73,44 +73,56 @@ impl LogPool {
     }
 }
 
-/// Moves distributions so that their mean is `prior`: each is multiplied, option by option, by the same factors and
-/// normalised again (the distribution alignment of ReMixMatch, Berthelot et al., arXiv 1911.09785, made exact). With a
-/// `strength` below 1 the factors are taken to that power, for a prior that few labels give is itself a guess.
-///
-/// Empty distributions stay empty; all others must have as many options as the prior.
-pub fn align(distributions: &mut [Vec<f64>], prior: &[f64], strength: f64) {
-    const ROUNDS: usize = 200;
-    let n = distributions.iter().filter(|one| !one.is_empty()).count();
-    if n == 0 || prior.iter().any(|p| *p <= 0.0) {
-        return;
-    }
-    let moved = |factors: &[f64], one: &[f64]| {
-        let mut logs: Vec<f64> =
-            one.iter().zip(factors).map(|(p, factor)| p.max(f64::MIN_POSITIVE).ln() + factor).collect();
-        normalise(&mut logs);
-        logs
-    };
-    let mut factors = vec![0.0; prior.len()];
-    for _ in 0..ROUNDS {
-        let mut mean = vec![0.0; prior.len()];
-        for one in distributions.iter().filter(|one| !one.is_empty()) {
-            for (mean, p) in mean.iter_mut().zip(moved(&factors, one)) {
-                *mean += p / n as f64;
+/// Moves distributions so that their mean is a prior: each is multiplied, option by option, by the same factors and
+/// normalised again (the distribution alignment of ReMixMatch, Berthelot et al., arXiv 1911.09785, made exact).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alignment {
+    /// Logarithms of the factors; empty for none.
+    factors: Vec<f64>,
+}
+
+impl Alignment {
+    /// The factors for these distributions. With a `strength` below 1 they are taken to that power, for a prior that few
+    /// labels give is itself a guess.
+    ///
+    /// Empty distributions do not count; all others must have as many options as the prior.
+    pub fn new(distributions: &[Vec<f64>], prior: &[f64], strength: f64) -> Self {
+        const ROUNDS: usize = 200;
+        let n = distributions.iter().filter(|one| !one.is_empty()).count();
+        if n == 0 || strength == 0.0 || prior.iter().any(|p| *p <= 0.0) {
+            return Alignment { factors: Vec::new() };
+        }
+        let mut found = Alignment { factors: vec![0.0; prior.len()] };
+        for _ in 0..ROUNDS {
+            let mut mean = vec![0.0; prior.len()];
+            for one in distributions.iter().filter(|one| !one.is_empty()) {
+                let mut moved = one.clone();
+                found.apply(&mut moved);
+                mean.iter_mut().zip(moved).for_each(|(mean, p)| *mean += p / n as f64);
+            }
+            let mut most = 0.0_f64;
+            for ((factor, mean), prior) in found.factors.iter_mut().zip(mean).zip(prior) {
+                let step = (prior / mean.max(f64::MIN_POSITIVE)).ln();
+                *factor += step;
+                most = most.max(step.abs());
+            }
+            if most < 1e-9 {
+                break;
             }
         }
-        let mut most = 0.0_f64;
-        for ((factor, mean), prior) in factors.iter_mut().zip(mean).zip(prior) {
-            let step = (prior / mean.max(f64::MIN_POSITIVE)).ln();
-            *factor += step;
-            most = most.max(step.abs());
-        }
-        if most < 1e-9 {
-            break;
-        }
+        found.factors.iter_mut().for_each(|factor| *factor *= strength);
+        found
     }
-    factors.iter_mut().for_each(|factor| *factor *= strength);
-    for one in distributions.iter_mut().filter(|one| !one.is_empty()) {
-        *one = moved(&factors, one);
+
+    /// Moves one distribution, of those that the factors were found for or another.
+    pub fn apply(&self, distribution: &mut [f64]) {
+        if self.factors.is_empty() || distribution.is_empty() {
+            return;
+        }
+        for (p, factor) in distribution.iter_mut().zip(&self.factors) {
+            *p = p.max(f64::MIN_POSITIVE).ln() + factor;
+        }
+        normalise(distribution);
     }
 }
 
@@ -204,13 +216,15 @@ mod tests {
             let normal = |one: Vec<f64>| { let sum: f64 = one.iter().sum(); one.into_iter().map(|p| p / sum).collect::<Vec<_>>() };
             let mut rows: Vec<Vec<f64>> = rows.into_iter().map(normal).collect();
             let (before, prior) = (rows.clone(), normal(prior));
-            align(&mut rows, &prior, 1.0);
+            let alignment = Alignment::new(&rows, &prior, 1.0);
+            rows.iter_mut().for_each(|one| alignment.apply(one));
             for (o, prior) in prior.iter().enumerate() {
                 let mean = rows.iter().map(|one| one[o]).sum::<f64>() / rows.len() as f64;
                 prop_assert!((mean - prior).abs() < 1e-6, "{mean} {prior}");
             }
             let mut unmoved = before.clone();
-            align(&mut unmoved, &prior, 0.0);
+            let none = Alignment::new(&unmoved, &prior, 0.0);
+            unmoved.iter_mut().for_each(|one| none.apply(one));
             for (one, other) in unmoved.iter().flatten().zip(before.iter().flatten()) {
                 prop_assert!((one - other).abs() < 1e-12);
             }

@@ -1,0 +1,157 @@
+//! One distribution out of all collaborators', in the place of Eq. 5 and 6: weighed by what they are worth on labels
+//! that they have not learnt, and moved towards the classes' shares among the labels.
+
+use crate::collaborate::Answers;
+use crate::estimate::Estimate;
+use crate::evolve::Judged;
+use crate::folds::Folds;
+use crate::justify::{Justified, Verdict};
+use crate::method::MethodConfig;
+use crate::round::{Round, class};
+use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
+use semievol_core::{Answer, Candidate, Confidence, Labeled};
+use semievol_select::Calibrated;
+use semievol_select::classify::{Alignment, LogPool};
+use semievol_select::options::most_probable;
+use serde::{Deserialize, Serialize};
+
+/// How collaborators become one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CombineConfig {
+    /// [`LogPool`]: the product of the collaborators' distributions, each to the power of its worth. Where there are
+    /// folds, worth is learnt from the labels that each fold's model has not; else all are worth the same.
+    LogPool {
+        /// How far the mean of the unlabelled samples' distributions is moved to the classes' shares among the labels,
+        /// from 0 (not at all) to 1 (they become equal): [`Alignment`].
+        #[serde(default)]
+        align: f64,
+    },
+}
+
+/// What the collaborators said of a label that they have not learnt.
+struct HeldOut {
+    fold: usize,
+    said: Vec<Vec<f64>>,
+    right: usize,
+}
+
+impl CombineConfig {
+    pub(crate) fn check(self) -> Result<(), String> {
+        let CombineConfig::LogPool { align } = self;
+        if (0.0..=1.0).contains(&align) {
+            return Ok(());
+        }
+        Err(format!("method.combine.align is {align}, but must be in [0, 1]"))
+    }
+}
+
+impl SeedRun<'_> {
+    /// Asks the collaborators about the round's samples and, of folds, about the labels; pools what they say.
+    #[expect(clippy::too_many_arguments, reason = "what a round has, and the folds")]
+    pub(crate) fn combine(
+        &self,
+        method: &MethodConfig,
+        combine: CombineConfig,
+        round: &Round<'_>,
+        folds: Option<&Folds>,
+        labels: &[Labeled],
+        own: &[Vec<&Labeled>],
+        library: &Library<'_>,
+        events: OnEvent<'_>,
+    ) -> Result<(Judged, Vec<Calibrated>), PipelineError> {
+        let CombineConfig::LogPool { align } = combine;
+        let answers = self.collaborate(method, round, library, events)?;
+        let mut held_out = Vec::new();
+        for fold in folds.map(Folds::held_out).unwrap_or_default() {
+            let samples = fold.samples(labels);
+            let of_fold = self.collaborate(method, &fold.round(&samples, labels, own), library, events)?;
+            for (row, answers) in fold.rows.iter().zip(&of_fold) {
+                let right = class(&labels[*row]);
+                held_out.push(HeldOut { fold: fold.fold, said: distributions(answers), right });
+            }
+        }
+        // Nobody has a distribution where no prompt fitted.
+        held_out.retain(|one| one.said.iter().any(|distribution| one.right < distribution.len()));
+        let pool = fit(&held_out, |_| true, method.collaborators.len())?;
+        let mut pooled: Vec<Vec<f64>> =
+            answers.iter().map(|answers| pool.combine(&distributions(answers))).collect();
+        let alignment = Alignment::new(&pooled, &shares(labels), align);
+        pooled.iter_mut().for_each(|one| alignment.apply(one));
+
+        // A label's own answer may not have a say in how the collaborators on it are weighed.
+        let mut calibration = Vec::with_capacity(held_out.len());
+        for fold in 0..folds.map_or(0, |folds| folds.held_out().len()) {
+            let pool = fit(&held_out, |one| one.fold != fold, method.collaborators.len())?;
+            for one in held_out.iter().filter(|one| one.fold == fold) {
+                let mut distribution = pool.combine(&one.said);
+                alignment.apply(&mut distribution);
+                let answer = most_probable(&distribution);
+                let sure = answer.and_then(|answer| Confidence::new(distribution[answer]));
+                calibration.extend(
+                    sure.map(|confidence| Calibrated { confidence, correct: answer == Some(one.right) }),
+                );
+            }
+        }
+        if !calibration.is_empty() {
+            let right = calibration.iter().filter(|one| one.correct).count();
+            let weights: Vec<String> = (method.collaborators.iter().zip(pool.weights()))
+                .map(|(one, weight)| format!("{} {weight:.2}", one.name()))
+                .collect();
+            events(&StageEvent::Note(format!(
+                "the collaborators together answer {right} of {} labels right that they have not learnt; weights: {}",
+                calibration.len(),
+                weights.join(", ")
+            )));
+        }
+        let (finals, estimates): (Vec<_>, Vec<_>) =
+            answers.iter().zip(pooled).map(|(answers, pooled)| settle(answers, pooled)).unzip();
+        files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("justified"))), &finals)?;
+        files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("confidence"))), &estimates)?;
+        Ok((Judged { answers, finals, estimates }, calibration))
+    }
+}
+
+fn distributions(answers: &Answers) -> Vec<Vec<f64>> {
+    answers.candidates.iter().map(|candidate| candidate.distribution.clone()).collect()
+}
+
+fn fit(
+    held_out: &[HeldOut],
+    wanted: impl Fn(&HeldOut) -> bool,
+    collaborators: usize,
+) -> Result<LogPool, PipelineError> {
+    let (rows, right): (Vec<_>, Vec<_>) =
+        held_out.iter().filter(|one| wanted(one)).map(|one| (one.said.clone(), one.right)).unzip();
+    if rows.is_empty() {
+        return Ok(LogPool::equal(collaborators));
+    }
+    let failed = |source| PipelineError::Select { stage: "combine".into(), source };
+    LogPool::fit(&rows, &right).map_err(failed)
+}
+
+/// The classes' shares among the labels, with one more of each: few labels say little.
+fn shares(labels: &[Labeled]) -> Vec<f64> {
+    let n_classes = labels.iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
+    let mut counts = vec![1.0; n_classes];
+    labels.iter().for_each(|labeled| counts[class(labeled)] += 1.0);
+    let total: f64 = counts.iter().sum();
+    counts.into_iter().map(|count| count / total).collect()
+}
+
+/// The most probable option, and how probable it is.
+fn settle(answers: &Answers, pooled: Vec<f64>) -> (Justified, Estimate) {
+    let id = answers.id.clone();
+    let answer = most_probable(&pooled);
+    let probability = answer.map(|answer| pooled[answer]);
+    let choice = answer.map(Answer::Choice);
+    let same = answers.candidates.iter().all(|candidate| candidate.answer == choice);
+    let by = match &choice {
+        None => Verdict::Unanswered,
+        Some(_) if same => Verdict::Agreement,
+        Some(_) => Verdict::Adjudicated,
+    };
+    let last = Candidate::new("pool", choice).with_distribution(pooled);
+    let confidence = probability.and_then(Confidence::new);
+    (Justified { id: id.clone(), by, last }, Estimate { id, confidence, mean_nll: None, probability })
+}
