@@ -122,7 +122,7 @@ fn measure(experiment: &Experiment, hub: &Hub, out: &Path, screen: &mut Screen) 
 
 /// Prints the results and keeps the times beside them.
 fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
-    println!("\n{}", results.table());
+    println!("\n{}\n\n{}", results.verdict(), results.table());
     for (heading, table) in results.pseudo_tables() {
         println!("{heading}\n{table}");
     }

@@ -97,6 +97,8 @@ pub struct ArmRow {
     pub arm: String,
     /// What it is to the verdict.
     pub role: ArmRole,
+    /// What it took before the test rows; absent where nobody counted.
+    pub cost: Option<Cost>,
     /// Test rows.
     pub n: usize,
     /// Responses that could not be read.
@@ -109,6 +111,16 @@ pub struct ArmRow {
     pub macro_f1: Option<f64>,
     /// Against the better arm with labels alone; absent for that arm and where there is none.
     pub difference: Option<Difference>,
+}
+
+/// What an arm took before the test rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cost {
+    /// Optimiser steps of all its trainings.
+    pub steps: usize,
+    /// Prompts answered or scored.
+    pub prompts: usize,
 }
 
 /// An arm over all seeds.

@@ -21,7 +21,7 @@ mod svg;
 mod verdict;
 
 pub use data::{
-    Agreement, ArmOverSeeds, ArmRole, ArmRow, ClassCount, Collaborator, CollaboratorAnswer, Difference,
+    Agreement, ArmOverSeeds, ArmRole, ArmRow, ClassCount, Collaborator, CollaboratorAnswer, Cost, Difference,
     Interval, LossCurve, LossPoint, Neighbour, PromptSample, PseudoLabel, PseudoReport, Report, SeedReport,
     SetSizes, Share,
 };

@@ -1,7 +1,7 @@
 use crate::format::{count, finite, p_value, percent, points, proper};
 use crate::{ArmOverSeeds, ArmRole, ArmRow, Difference, Interval, Report};
 
-/// What the experiment showed, in one sentence made from its numbers.
+/// What the experiment showed, in a sentence made from its numbers, and what it cost, in a second.
 ///
 /// It speaks of the first semi-supervised arm, or without one of fine-tuning on labels against the base model.
 /// With one seed it says better or worse only if p < 0.05; with several, only if the interval of the mean
@@ -15,11 +15,28 @@ pub fn verdict(report: &Report) -> String {
             _ => format!("There are {n_seeds} seeds but no mean over them, so nothing is concluded."),
         };
     }
-    let sentence = match arms.iter().find(|arm| arm.role == ArmRole::SemiSupervised) {
-        Some(arm) => about_semi_supervised(arm, &arms, n_seeds),
-        None => about_labels(&arms, n_seeds),
-    };
-    format!("{sentence}.")
+    match arms.iter().find(|arm| arm.role == ArmRole::SemiSupervised) {
+        Some(arm) => {
+            let cost = cost(report, arm).map(|cost| format!(" {cost}.")).unwrap_or_default();
+            format!("{}.{cost}", about_semi_supervised(arm, &arms, n_seeds))
+        }
+        None => format!("{}.", about_labels(&arms, n_seeds)),
+    }
+}
+
+/// What the arm took, and what the control that it is compared with did; of the first seed, for seeds hardly differ.
+fn cost(report: &Report, arm: &Arm<'_>) -> Option<String> {
+    let rows = &report.seeds.first()?.arms;
+    let of = |name: &str| rows.iter().find(|row| row.arm == name)?.cost;
+    let own = of(arm.name)?;
+    let other = arm.difference.and_then(|difference| of(&difference.against));
+    let against = other.map(|other| format!(", against {} steps", count(other.steps))).unwrap_or_default();
+    let each = if report.seeds.len() > 1 { " a seed" } else { "" };
+    Some(format!(
+        "It took {} optimiser steps and {} answered prompts{each}{against}",
+        count(own.steps),
+        count(own.prompts)
+    ))
 }
 
 /// An arm of the one seed, or over all of them.
@@ -181,6 +198,19 @@ mod tests {
             &one_seed(arms(-0.05, 0.02)),
             &format!("SemiEvol 78.0 {start} worse (−5.0 points, p = 0.020, one seed only)."),
         );
+    }
+
+    #[test]
+    fn the_cost_is_said_where_it_was_counted() {
+        let cost = |steps, prompts| Some(crate::Cost { steps, prompts });
+        let mut arms = vec![
+            row("sft", ArmRole::LabelsOnly, 0.82, None),
+            row("SemiEvol", ArmRole::SemiSupervised, 0.84, difference("sft", 0.02, Some(0.2))),
+        ];
+        (arms[0].cost, arms[1].cost) = (cost(96, 0), cost(1300, 2400));
+        let said = verdict(&one_seed(arms));
+        let end = "It took 1,300 optimiser steps and 2,400 answered prompts, against 96 steps.";
+        assert!(said.ends_with(end), "{said}");
     }
 
     #[test]

@@ -8,10 +8,11 @@ use semievol_eval::EvalError;
 use semievol_model::LanguageModel;
 use semievol_pipeline::{
     Answered, Evolved, Lesson, Library, Method, MethodConfig, OnEvent, PipelineError, SeedRun, StageEvent,
-    Trained,
+    Trained, Unit,
 };
 use semievol_retrieval::{Bm25Config, RetrievalConfig};
 use semievol_train::Recipe;
+use serde::Serialize;
 
 /// Folds of the classifier's cross-validation, where it is an arm.
 const FOLDS: usize = 5;
@@ -23,10 +24,31 @@ pub(crate) struct Arms<'a> {
     pub sets: &'a Sets,
 }
 
+/// What an arm did before it answered the test rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Cost {
+    /// Optimiser steps of all its trainings.
+    pub steps: usize,
+    /// Prompts that its models answered or scored.
+    pub prompts: usize,
+}
+
+impl Cost {
+    /// Counts a stage, whether it was computed or read.
+    fn count(&mut self, event: &StageEvent) {
+        let (StageEvent::Begin(stage) | StageEvent::Kept(stage)) = event else { return };
+        match stage.unit {
+            Unit::Steps => self.steps += stage.total,
+            Unit::Prompts if !stage.name.contains("predictions-") => self.prompts += stage.total,
+            _ => {}
+        }
+    }
+}
+
 /// What the arms of one seed gave.
 pub(crate) struct Done {
     /// In the configuration's order.
-    pub answered: Vec<(Arm, Vec<Answered>)>,
+    pub answered: Vec<(Arm, Vec<Answered>, Cost)>,
     /// Of the arms that learn from unlabelled rows.
     pub evolved: Vec<(Arm, Evolved)>,
 }
@@ -40,10 +62,15 @@ impl Arms<'_> {
         // Tables follow the configuration; the matched control can only be trained when the steps are known.
         let (last, first): (Vec<_>, Vec<_>) = arms.iter().partition(|arm| **arm == Arm::SftMatched);
         for arm in first.into_iter().chain(last) {
-            let answers = self.run_one(arm, &mut done.evolved, events)?;
-            done.answered.push((arm.clone(), answers));
+            let mut cost = Cost::default();
+            let mut counted = |event: &StageEvent| {
+                cost.count(event);
+                events(event);
+            };
+            let answers = self.run_one(arm, &mut done.evolved, &mut counted)?;
+            done.answered.push((arm.clone(), answers, cost));
         }
-        done.answered.sort_by_key(|(arm, _)| arms.iter().position(|known| known == arm));
+        done.answered.sort_by_key(|(arm, ..)| arms.iter().position(|known| known == arm));
         Ok(done)
     }
 

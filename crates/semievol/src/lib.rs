@@ -72,6 +72,7 @@ mod run;
 mod sets;
 
 pub use arm::Arm;
+pub use arms::Cost;
 pub use config::{ConfigError, DataConfig, Draw, EngineConfig, ExperimentConfig, Override, Quick, preset};
 pub use error::RunError;
 pub use event::Event;

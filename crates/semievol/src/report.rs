@@ -21,13 +21,24 @@ pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> page::Report
         description: config.description.clone(),
         model: results.model.to_string(),
         seeds: results.seeds.iter().map(seed).collect(),
-        summary: if results.seeds.len() > 1 {
-            results.summary.iter().map(summary).collect()
-        } else {
-            Vec::new()
-        },
         notes: results.notes(),
         config: config.to_toml(),
+        ..figures(results)
+    }
+}
+
+/// The arms' figures alone.
+pub(crate) fn figures(results: &Results) -> page::Report {
+    let arms = |seed: &SeedResults| page::SeedReport {
+        seed: seed.seed,
+        arms: seed.arms.iter().map(arm).collect(),
+        ..page::SeedReport::default()
+    };
+    let several = results.seeds.len() > 1;
+    page::Report {
+        seeds: results.seeds.iter().map(arms).collect(),
+        summary: results.summary.iter().filter(|_| several).map(summary).collect(),
+        ..page::Report::default()
     }
 }
 
@@ -65,6 +76,7 @@ fn arm(arm: &ArmResults) -> page::ArmRow {
     page::ArmRow {
         arm: arm.arm.to_string(),
         role: role(&arm.arm),
+        cost: Some(page::Cost { steps: arm.cost.steps, prompts: arm.cost.prompts }),
         n: arm.n,
         n_unparsed: arm.n_unparsed,
         accuracy: arm.accuracy,

@@ -2,6 +2,7 @@
 
 mod markdown;
 
+use crate::arms::Cost;
 use crate::pseudo::PseudoResults;
 use crate::{Arm, ExperimentConfig, SetSizes};
 use semievol_core::Seed;
@@ -59,6 +60,8 @@ pub struct SeedResults {
 pub struct ArmResults {
     /// The arm.
     pub arm: Arm,
+    /// What it took before the test rows.
+    pub cost: Cost,
     /// Test samples.
     pub n: usize,
     /// Answered right.
@@ -164,6 +167,13 @@ fn reference(arms: &[(Arm, f64)]) -> Option<Arm> {
     better.or_else(|| arms.iter().find(|(arm, _)| *arm == Arm::Vanilla)).map(|(arm, _)| arm.clone())
 }
 
+impl Results {
+    /// Whether the unlabelled rows helped, by how much, how sure that is and what it cost, in one sentence or two.
+    pub fn verdict(&self) -> String {
+        semievol_report::verdict(&crate::report::figures(self))
+    }
+}
+
 impl ArmResults {
     /// The results of all arms of a seed.
     pub(crate) fn of_seed(seed: u64, graded: &[(Arm, Graded)]) -> Result<Vec<ArmResults>, EvalError> {
@@ -181,6 +191,7 @@ impl ArmResults {
             let macro_f1 = graded.macro_f1().ok();
             Ok(ArmResults {
                 arm: arm.clone(),
+                cost: Cost::default(),
                 n,
                 n_correct,
                 n_unparsed: graded.n_unparsed(),

@@ -252,10 +252,11 @@ impl Run<'_> {
         let arms = Arms { run: self, seed: &run, sets };
         let done = arms.run_all(&mut on_stage).map_err(RunError::stage(seed))?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
-        for (arm, answered) in &done.answered {
+        for (arm, answered, _) in &done.answered {
             graded.push((arm.clone(), self.grade(seed, arm, sets, answered, events)?));
         }
-        let arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
+        let mut arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
+        arms.iter_mut().zip(&done.answered).for_each(|(arm, (_, _, cost))| arm.cost = *cost);
         let pseudo = done.evolved.into_iter().map(|(arm, evolved)| {
             let method = self.method_of(&arm).unwrap_or(self.method);
             PseudoResults::new(arm, method, self.task.as_ref(), sets, evolved)

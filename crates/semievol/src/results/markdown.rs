@@ -99,8 +99,9 @@ impl Results {
         let pseudo: String =
             pseudo.map(|(heading, table)| format!("\n## {heading}\n\n{}", table.to_markdown())).collect();
         format!(
-            "# {}\n\nModel: {}\n\n{}\n{}\n{}{pseudo}",
+            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}\n{}{pseudo}",
             self.name,
+            self.verdict(),
             self.model,
             self.table().to_markdown(),
             list(self.sizes()),
