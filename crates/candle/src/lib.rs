@@ -25,7 +25,7 @@
 //! let recipe = Recipe { rank: 4, lr: 0.02, max_steps: 40, ..Recipe::default() };
 //! # let folder = tempfile::tempdir()?;
 //! # let out = folder.path();
-//! let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(1), out };
+//! let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(1), out, from: None };
 //! let mut losses = Vec::new();
 //! let adapter = CandleTrainer::new(base.clone()).train(&job, &mut |step| {
 //!     losses.push(step.loss);

@@ -75,7 +75,8 @@ fn plain_operators_answer_and_train_as_the_engine_does() {
         let recipe = Recipe { rank: 4, lr: 0.01, max_steps: 6, batch_size: 4, ..Recipe::default() };
         let losses = |base: &BaseModel| {
             let out = tempfile::tempdir().unwrap();
-            let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: out.path() };
+            let job =
+                TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: out.path(), from: None };
             let mut losses = Vec::new();
             let trained = CandleTrainer::new(base.clone()).train(&job, &mut |step| {
                 losses.push(step.loss);
@@ -291,7 +292,7 @@ fn cutting_a_batch_into_passes_trains_the_same_adapter() {
     let train = |name: &str, tokens_per_pass| {
         let recipe = Recipe { rank: 2, batch_size: 5, epochs: 3, tokens_per_pass, ..Recipe::default() };
         let out = scratch.path().join(name);
-        let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: &out };
+        let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: &out, from: None };
         let mut losses = Vec::new();
         let adapter = CandleTrainer::new(tiny()).train(&job, &mut |step| {
             losses.push(step.loss);

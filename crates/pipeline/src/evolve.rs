@@ -6,9 +6,9 @@ use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
 use crate::method::{EvolveConfig, EvolveOn, Method, MethodConfig, Targets};
 use crate::round::{Round, class, nearest, tag};
-use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Trained, files};
+use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
-use semievol_model::LanguageModel;
+use semievol_model::{Adapter, LanguageModel};
 use semievol_retrieval::Hit;
 use semievol_select::classify::stratified_folds;
 use semievol_select::{Calibrated, Pool, PseudoLabel, mean_distribution};
@@ -174,15 +174,20 @@ impl SeedRun<'_> {
             note: None,
             open: (0..unlabelled.len()).collect(),
         };
+        let pretrained = match &config.pretrain {
+            Some(pretrain) => Some(self.pretrain(pretrain, labelled, unlabelled, events)?),
+            None => None,
+        };
+        let from = pretrained.as_ref().map(|trained| &trained.adapter);
         let (warm, folds, mut outcome) = {
             let library = self.library_of(config, &progress.taught, unlabelled, others, "", events)?;
             let own = self.own_neighbours(method, &library, progress.n_labels)?;
-            let warm = self.warm_up(progress.labels(), &own, config.warm.shots, events)?;
+            let warm = self.warm_up(progress.labels(), &own, config.warm.shots, from, events)?;
             let model = self.load("warm", &warm.adapter)?;
             let right = self.validate("warm", model.as_ref(), &held_out, events)?;
             let folds = match config.folds {
                 0 => None,
-                n => Some(self.train_folds(n, progress.labels(), &own, config.warm.shots, events)?),
+                n => Some(self.train_folds(n, progress.labels(), &own, config.warm.shots, from, events)?),
             };
             let warm = Stand { trained: warm, model, right };
             let outcome = self.round(
@@ -228,7 +233,7 @@ impl SeedRun<'_> {
                 events(&StageEvent::Note(format!("round {number} kept nothing more: the rounds end")));
                 break;
             }
-            let trained = self.train_evolved(config, &progress, unlabelled, &tag, events)?;
+            let trained = self.train_evolved(config, &progress, unlabelled, &tag, from, events)?;
             let name = format!("evolved{tag}");
             let model = self.load(&name, &trained.adapter)?;
             let right = self.validate(&name, model.as_ref(), &held_out, events)?;
@@ -383,6 +388,7 @@ impl SeedRun<'_> {
         progress: &Progress,
         unlabelled: &[Sample],
         tag: &str,
+        from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
         let Progress { judged, selected, .. } = progress;
@@ -397,7 +403,8 @@ impl SeedRun<'_> {
                 "no pseudo-label was kept: the evolved model sees the labels alone".into(),
             ));
         }
-        self.train(&format!("evolved{tag}"), &lessons, &config.evolve.recipe(self.recipe), events)
+        let recipe = config.evolve.recipe(self.recipe);
+        self.train_from(Start { stream: 0, from }, &format!("evolved{tag}"), &lessons, &recipe, events)
     }
 
     /// Trains as [`SeedRun::evolve`] does on labels and what was kept, but on gold answers in the place of
@@ -438,11 +445,13 @@ impl SeedRun<'_> {
         labelled: &[Labeled],
         neighbours: &[Vec<&Labeled>],
         shots: usize,
+        from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
         let labelled: Vec<&Labeled> = labelled.iter().collect();
         let (lessons, max_steps) = self.warm_lessons(&labelled, neighbours, shots);
-        self.train("warm", &lessons, &Recipe { max_steps, ..self.recipe.clone() }, events)
+        let recipe = Recipe { max_steps, ..self.recipe.clone() };
+        self.train_from(Start { stream: 0, from }, "warm", &lessons, &recipe, events)
     }
 
     /// What a warm model learns, and the most steps that it takes. With shots, each label is a lesson with 0, 1, ...

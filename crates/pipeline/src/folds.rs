@@ -2,9 +2,9 @@
 
 use crate::method::Method;
 use crate::round::{Round, class};
-use crate::{Library, OnEvent, PipelineError, SeedRun};
+use crate::{Library, OnEvent, PipelineError, SeedRun, Start};
 use semievol_core::{Labeled, Sample};
-use semievol_model::LanguageModel;
+use semievol_model::{Adapter, LanguageModel};
 use semievol_select::Calibrated;
 use semievol_select::classify::stratified_folds;
 use semievol_train::Recipe;
@@ -77,6 +77,7 @@ impl SeedRun<'_> {
         labelled: &[Labeled],
         neighbours: &[Vec<&Labeled>],
         shots: usize,
+        from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Folds, PipelineError> {
         let classes: Vec<usize> = labelled.iter().map(class).collect();
@@ -97,7 +98,8 @@ impl SeedRun<'_> {
             let (lessons, max_steps) = self.warm_lessons(&learnt, &shown, shots);
             let recipe = Recipe { max_steps, ..self.recipe.clone() };
             let name = format!("fold-{fold}");
-            let trained = self.train_from(1 + fold as u64, &name, &lessons, &recipe, events)?;
+            let trained =
+                self.train_from(Start { stream: 1 + fold as u64, from }, &name, &lessons, &recipe, events)?;
             models.push(self.load(&name, &trained.adapter)?);
         }
         Ok(Folds { fold_of, models })

@@ -81,6 +81,7 @@ mod justify;
 mod library;
 mod method;
 mod plan;
+mod pretrain;
 mod round;
 mod seed_run;
 
@@ -96,5 +97,6 @@ pub use library::{Library, NeighbourRecord, PromptRecord};
 pub use method::{
     CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, RoundsConfig, Targets, WarmConfig,
 };
-pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Trained};
+pub use pretrain::PretrainConfig;
+pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Start, Trained};
 pub use semievol_select::options::OptionScore;

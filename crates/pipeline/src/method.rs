@@ -1,6 +1,6 @@
 //! What is done with the unlabelled prompts: a configuration, and the parts that it becomes.
 
-use crate::{CombineConfig, PipelineError};
+use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
 use semievol_retrieval::RetrievalConfig;
 use semievol_select::{Adjudicator, AdjudicatorConfig, Selector, SelectorConfig};
@@ -18,6 +18,9 @@ pub struct MethodConfig {
     pub neighbours: usize,
     /// What finds them.
     pub retrieval: RetrievalConfig,
+    /// Learns to write the prompts themselves before anything else; every later training goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrain: Option<PretrainConfig>,
     /// How the warm model is trained (Eq. 1).
     pub warm: WarmConfig,
     /// Trains so many further models like the warm one, each on the labels without one fold: collaborators may name
@@ -324,6 +327,9 @@ impl MethodConfig {
                 "method.collaborators: `{}` asks the models of the folds, but method.folds is 0: set it to 2 or more",
                 one.name()
             ));
+        }
+        if let Some(pretrain) = &self.pretrain {
+            pretrain.check()?;
         }
         if let Some(combine) = self.combine {
             combine.check()?;

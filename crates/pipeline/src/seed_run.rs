@@ -89,6 +89,15 @@ pub struct Trained {
     pub steps: usize,
 }
 
+/// Where a training starts. Arms that are compared start alike.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Start<'a> {
+    /// Initial values and an order of the examples of its own for each number.
+    pub stream: u64,
+    /// An adapter to go on from.
+    pub from: Option<&'a Adapter>,
+}
+
 /// An answer to learn, under a prompt with neighbours.
 #[derive(Debug, Clone)]
 pub struct Lesson<'a> {
@@ -210,32 +219,63 @@ impl SeedRun<'_> {
         recipe: &Recipe,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
-        // One stream for all arms: those that are compared start from the same initial values.
-        self.train_from(0, name, lessons, recipe, events)
+        self.train_from(Start::default(), name, lessons, recipe, events)
     }
 
-    /// The same, with initial values and an order of the examples of its own for each `stream`.
-    pub(crate) fn train_from(
+    /// The same from another start.
+    ///
+    /// # Errors
+    /// As [`SeedRun::train`].
+    pub fn train_from(
         &self,
-        stream: u64,
+        start: Start<'_>,
         name: &str,
         lessons: &[Lesson<'_>],
         recipe: &Recipe,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
-        let mut examples =
-            lessons.iter().map(|lesson| self.example(lesson)).collect::<Result<Vec<_>, _>>()?;
+        let examples = lessons.iter().map(|lesson| self.example(lesson)).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<&str> = lessons.iter().map(|lesson| lesson.sample.id.as_str()).collect();
+        let mut lessons = lessons.to_vec();
+        let mut shorten = |index: usize| {
+            let lesson = lessons.get_mut(index).filter(|lesson| !lesson.shots.is_empty());
+            lesson
+                .map(|lesson| {
+                    lesson.shots.pop();
+                    self.example(lesson)
+                })
+                .transpose()
+        };
+        self.train_examples(start, name, examples, &ids, recipe, &mut shorten, events)
+    }
+
+    /// The stage itself. `ids` name the examples in messages; `shorten` makes a shorter one of an example that does not
+    /// fit, if there is one.
+    #[expect(clippy::too_many_arguments, reason = "what is learnt, and what becomes of what does not fit")]
+    pub(crate) fn train_examples(
+        &self,
+        start: Start<'_>,
+        name: &str,
+        mut examples: Vec<Example>,
+        ids: &[&str],
+        recipe: &Recipe,
+        shorten: &mut dyn FnMut(usize) -> Result<Option<Example>, PipelineError>,
+        events: OnEvent<'_>,
+    ) -> Result<Trained, PipelineError> {
         let steps = recipe.total_steps(examples.len());
         // What makes no other adapter makes no other key: steps are steps, however they were counted.
         let recipe = &Recipe { epochs: 1, max_steps: steps, ..recipe.clone() };
         let keyed = Recipe { checkpoint_every: 0, ..recipe.clone() };
-        let seed = self.seed.child("train", stream);
-        let inputs = Inputs::of("train")
+        let seed = self.seed.child("train", start.stream);
+        let mut inputs = Inputs::of("train")
             .with("base", self.base.id())
             .with("trainer", self.parts.trainer.id())
             .with("recipe", keyed)
             .with("seed", seed)
             .with_digest("examples", &examples);
+        if let Some(from) = start.from {
+            inputs = inputs.with("from", &from.digest);
+        }
         let place = Place::new(&self.folder, name, name, inputs);
         let stage = Stage::new(name, Unit::Steps, steps);
         if place.is_finished(self.shelf)? {
@@ -243,10 +283,9 @@ impl SeedRun<'_> {
             return Ok(Trained { adapter: self.adapter(&place.output())?, steps });
         }
         events(&StageEvent::Begin(stage.clone()));
-        let mut lessons = lessons.to_vec();
         let out = place.output();
         loop {
-            let job = TrainJob { examples: &examples, recipe, seed, out: &out };
+            let job = TrainJob { examples: &examples, recipe, seed, out: &out, from: start.from };
             let mut resumed = false;
             let trained = self.parts.trainer.train(&job, &mut |step| {
                 if step.step > 0 && !resumed {
@@ -256,15 +295,17 @@ impl SeedRun<'_> {
                 events(&StageEvent::Step(*step));
                 ControlFlow::Continue(())
             });
-            match trained {
+            let source = match trained {
                 Ok(_) => break,
-                Err(TrainError::TooLong { index, .. })
-                    if lessons.get(index).is_some_and(|lesson| !lesson.shots.is_empty()) =>
-                {
-                    lessons[index].shots.pop();
-                    examples[index] = self.example(&lessons[index])?;
-                }
-                Err(source) => return Err(train_error(name, source, &lessons)),
+                Err(source) => source,
+            };
+            let shorter = match &source {
+                TrainError::TooLong { index, .. } => shorten(*index)?.map(|example| (*index, example)),
+                _ => None,
+            };
+            match shorter {
+                Some((index, example)) => examples[index] = example,
+                None => return Err(train_error(name, source, ids)),
             }
         }
         let files = files_in(&out)?;
@@ -397,12 +438,12 @@ pub(crate) fn broken(stage: &str, model: &ModelId, reason: String) -> PipelineEr
     PipelineError::model(stage)(ModelError::Backend { model: model.clone(), reason, source: None })
 }
 
-fn train_error(stage: &str, source: TrainError, lessons: &[Lesson<'_>]) -> PipelineError {
+fn train_error(stage: &str, source: TrainError, ids: &[&str]) -> PipelineError {
     let index = match &source {
         TrainError::TooLong { index, .. } | TrainError::Weight { index, .. } => Some(*index),
         _ => None,
     };
-    let sample = index.and_then(|index| lessons.get(index)).map(|lesson| &lesson.sample.id);
+    let sample = index.and_then(|index| ids.get(index));
     let about = sample.map(|id| format!(" (sample `{id}`)")).unwrap_or_default();
     PipelineError::Train { stage: stage.to_owned(), source: source.into(), about }
 }

@@ -96,6 +96,7 @@ fn arms(random: &mut Random) -> Vec<ArmRow> {
             p: Some((-(mean.abs() * 60.0)).exp()),
         };
         ArmRow {
+            cost: None,
             arm: arm.into(),
             role,
             n: 485,

@@ -16,7 +16,10 @@ pub enum Arm {
     Classifier,
     /// The base model fine-tuned on the labelled rows.
     Sft,
-    /// The same for as many optimiser steps as the evolved model took, the longest of them where there are several: the
+    /// The same after the language-model loss on the prompts of all rows (task-adaptive pretraining), as
+    /// `method.pretrain` says, or its defaults.
+    SftPretrained,
+    /// [`Arm::Sft`] for as many optimiser steps as the evolved model took, the longest of them where there are several: the
     /// control for training longer.
     SftMatched,
     /// The base model fine-tuned on labelled rows and selected pseudo-labels, as the table `method` says.
@@ -32,12 +35,13 @@ impl Arm {
     /// The arms of an experiment that names none.
     pub const DEFAULT: [Arm; 5] = [Arm::Vanilla, Arm::InContext, Arm::Sft, Arm::SftMatched, Arm::Semievol];
 
-    const NAMED: [Arm; 8] = [
+    const NAMED: [Arm; 9] = [
         Arm::Vanilla,
         Arm::InContext,
         Arm::InContextBm25,
         Arm::Classifier,
         Arm::Sft,
+        Arm::SftPretrained,
         Arm::SftMatched,
         Arm::Semievol,
         Arm::Oracle,
@@ -51,6 +55,7 @@ impl Arm {
             Arm::InContextBm25 => "in_context_bm25",
             Arm::Classifier => "classifier",
             Arm::Sft => "sft",
+            Arm::SftPretrained => "sft_pretrained",
             Arm::SftMatched => "sft_matched",
             Arm::Semievol => "semievol",
             Arm::Variant(name) => name,

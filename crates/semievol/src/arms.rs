@@ -8,7 +8,7 @@ use semievol_eval::EvalError;
 use semievol_model::LanguageModel;
 use semievol_pipeline::{
     Answered, Evolved, Lesson, Library, Method, MethodConfig, OnEvent, PipelineError, SeedRun, StageEvent,
-    Trained, Unit,
+    Start, Trained, Unit,
 };
 use semievol_retrieval::{Bm25Config, RetrievalConfig};
 use semievol_train::Recipe;
@@ -85,6 +85,16 @@ impl Arms<'_> {
                 self.seed.answer_by_classifier(arm.as_str(), FOLDS, &library, &self.sets.test)
             }
             Arm::Sft => self.sft(arm, self.seed.recipe, events),
+            Arm::SftPretrained => {
+                let Sets { labelled, .. } = self.sets;
+                let config = method.pretrain.clone().unwrap_or_default();
+                let first = self.seed.pretrain(&config, labelled, self.unlabelled(method), events)?;
+                let lessons: Vec<Lesson<'_>> = labelled.iter().map(Lesson::label).collect();
+                let start = Start { from: Some(&first.adapter), ..Start::default() };
+                let trained =
+                    self.seed.train_from(start, arm.as_str(), &lessons, self.seed.recipe, events)?;
+                self.answer_trained(self.seed, arm, &trained, events)
+            }
             Arm::SftMatched => {
                 let steps = evolved.iter().map(|(_, evolved)| evolved.evolved.steps).max().unwrap_or(0);
                 self.sft(arm, &Recipe { max_steps: steps, ..self.seed.recipe.clone() }, events)

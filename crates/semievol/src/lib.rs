@@ -53,6 +53,7 @@
 //! | `seed-N/confidence.jsonl` | how sure |
 //! | `seed-N/selection.jsonl` | kept or dropped, and why |
 //! | `seed-N/warm/`, `evolved/`, `sft/`, `sft_matched/` | adapters in PEFT's layout, each with `steps.jsonl` |
+//! | `seed-N/to-label.csv` | the unlabelled rows, the ones that a label would tell most about first |
 //! | `seed-N/METHOD/` | the same files of a method of its own (`methods.METHOD`) |
 //! | `seed-N/predictions-ARM.jsonl` | [`Answered`], one a line |
 //! | `seed-N/stages/` | manifests of finished stages, journals of unfinished ones |
@@ -70,6 +71,7 @@ mod report;
 mod results;
 mod run;
 mod sets;
+mod to_label;
 
 pub use arm::Arm;
 pub use arms::Cost;

@@ -64,7 +64,7 @@ fn role(arm: &Arm) -> page::ArmRole {
         Arm::Vanilla | Arm::InContext | Arm::InContextBm25 => page::ArmRole::Base,
         Arm::Sft | Arm::SftMatched => page::ArmRole::LabelsOnly,
         Arm::Semievol | Arm::Variant(_) => page::ArmRole::SemiSupervised,
-        Arm::Classifier | Arm::Oracle => page::ArmRole::Other,
+        Arm::Classifier | Arm::SftPretrained | Arm::Oracle => page::ArmRole::Other,
     }
 }
 
@@ -114,7 +114,7 @@ fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
     let mut names: Vec<String> = Vec::new();
     for arm in &seed.arms {
         match &arm.arm {
-            Arm::Sft | Arm::SftMatched | Arm::Oracle => names.push(arm.arm.to_string()),
+            Arm::Sft | Arm::SftPretrained | Arm::SftMatched | Arm::Oracle => names.push(arm.arm.to_string()),
             Arm::Semievol => names.extend(["warm".into(), "evolved".into()]),
             Arm::Variant(name) => names.push(format!("{name}/evolved")),
             _ => {}
@@ -233,7 +233,7 @@ fn prompt(pseudo: &PseudoResults, index: usize) -> page::PromptSample {
 }
 
 /// An answer as people write it.
-fn written(sample: &Sample, answer: &Answer) -> String {
+pub(crate) fn written(sample: &Sample, answer: &Answer) -> String {
     match answer {
         Answer::Choice(choice) => sample.options.get(*choice).cloned().unwrap_or_default(),
         Answer::Text(text) | Answer::Number(text) => text.clone(),

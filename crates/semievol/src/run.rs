@@ -5,7 +5,7 @@ use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
-use crate::{Arm, Event, RunError, report};
+use crate::{Arm, Event, RunError, report, to_label};
 use semievol_core::Seed;
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
@@ -262,6 +262,13 @@ impl Run<'_> {
             PseudoResults::new(arm, method, self.task.as_ref(), sets, evolved)
         });
         let pseudo = pseudo.collect::<Result<Vec<_>, _>>().map_err(RunError::eval(seed))?;
+        for one in &pseudo {
+            let folder = match &one.arm {
+                Arm::Variant(name) => run.folder.join(name),
+                _ => run.folder.clone(),
+            };
+            to_label::write(&folder, one)?;
+        }
         let folder = run.folder.clone();
         Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, arms, pseudo, graded, folder })
     }

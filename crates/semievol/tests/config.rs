@@ -126,7 +126,7 @@ fn unknown_keys_and_bad_types_are_named_with_their_line() {
     );
     check_refused(
         &format!("arms = ['sfd']\n{GOOD}"),
-        "x.toml: `arms` is \"sfd\", but must be vanilla, in_context, in_context_bm25, classifier, sft, sft_matched, semievol, oracle or one of `methods`",
+        "x.toml: `arms` is \"sfd\", but must be vanilla, in_context, in_context_bm25, classifier, sft, sft_pretrained, sft_matched, semievol, oracle or one of `methods`",
     );
     let error = parse(&format!("{GOOD}[task]\nform = 'word'"), &[]).unwrap_err().to_string();
     assert!(

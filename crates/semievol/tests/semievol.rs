@@ -63,6 +63,7 @@ fn every_stage_leaves_its_artefact_and_a_second_run_the_same_bytes() {
             "seed-1/prompts.jsonl",
             "seed-1/selection.jsonl",
             "seed-1/stages/evolved.json",
+            "seed-1/to-label.csv",
             "seed-1/warm/adapter_model.safetensors",
             "table.md",
         ];

@@ -21,8 +21,8 @@ fn experiment(arms: &str, methods: &str) -> Result<Experiment, semievol::ConfigE
 
 #[test]
 fn methods_share_the_stages_that_they_have_in_common() {
-    let methods = "[methods.paper]\npreset = 'paper'\n[methods.few]\npreset = 'paper'\nunlabelled_per_label = 1.1\nselect = { kind = 'all' }\n";
-    let arms = "'sft', 'paper', 'few', 'sft_matched', 'oracle', 'classifier', 'in_context_bm25'";
+    let methods = "[methods.paper]\npreset = 'paper'\n[methods.few]\npreset = 'paper'\nunlabelled_per_label = 1.1\nselect = { kind = 'all' }\n[methods.adapted]\npreset = 'paper'\npretrain = { epochs = 1 }\n";
+    let arms = "'sft', 'paper', 'few', 'sft_pretrained', 'adapted', 'sft_matched', 'oracle', 'classifier', 'in_context_bm25'";
     let experiment = experiment(arms, methods).unwrap();
     let out = tempfile::tempdir().unwrap();
     let mut begun: Vec<String> = Vec::new();
@@ -47,9 +47,15 @@ fn methods_share_the_stages_that_they_have_in_common() {
 
     let seed = &results.seeds[0];
     let names: Vec<&str> = seed.arms.iter().map(|arm| arm.arm.as_str()).collect();
-    assert_eq!(names, ["sft", "paper", "few", "sft_matched", "oracle", "classifier", "in_context_bm25"]);
+    assert_eq!(
+        names.join(" "),
+        "sft paper few sft_pretrained adapted sft_matched oracle classifier in_context_bm25"
+    );
+    // Both go on from adapters that learnt to write the prompts, in passes of different number.
+    assert!(["pretrained", "adapted/pretrained"].iter().all(|name| begun.iter().any(|one| one == name)));
+    assert!(begun.contains(&"adapted/warm".to_owned()));
     assert!(seed.arms.iter().all(|arm| arm.n == seed.sizes.test));
-    let [paper, few] = &seed.pseudo[..] else { panic!("{}", seed.pseudo.len()) };
+    let [paper, few, _] = &seed.pseudo[..] else { panic!("{}", seed.pseudo.len()) };
     assert_eq!((paper.n, few.n), (seed.sizes.unlabelled, 10));
     assert_eq!(few.n_kept, 10 - few.n_unanswered);
     for file in
@@ -58,7 +64,7 @@ fn methods_share_the_stages_that_they_have_in_common() {
         assert!(results.folder.join("seed-1").join(file).is_file(), "{file}");
     }
     let headings: Vec<String> = results.pseudo_tables().into_iter().map(|(heading, _)| heading).collect();
-    assert_eq!(headings, ["pseudo-labels of paper", "pseudo-labels of few"]);
+    assert_eq!(headings[..2], ["pseudo-labels of paper", "pseudo-labels of few"]);
     // The control takes the steps of the longest.
     let steps = |name: &str| {
         let file = results.folder.join("seed-1").join(name).join("steps.jsonl");

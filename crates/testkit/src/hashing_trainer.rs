@@ -59,7 +59,7 @@ impl Trainer for HashingTrainer {
         job: &TrainJob<'_>,
         on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Adapter, TrainError> {
-        check(job)?;
+        check(&self.base, job)?;
         fs::create_dir_all(job.out).map_err(|error| file_error(job.out, error))?;
         let name = name_of(&self.base, job)?;
         let total = job.recipe.total_steps(job.examples.len());
@@ -99,8 +99,17 @@ impl Trainer for HashingTrainer {
     }
 }
 
-fn check(job: &TrainJob<'_>) -> Result<(), TrainError> {
+fn check(base: &ModelId, job: &TrainJob<'_>) -> Result<(), TrainError> {
     job.recipe.check()?;
+    if let Some(from) = job.from {
+        let config = fs::read(from.folder.join("adapter_config.json"));
+        let config = config.map_err(|error| file_error(&from.folder, error))?;
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
+        if from.base != *base || config["r"] != job.recipe.rank || config["lora_alpha"] != job.recipe.alpha {
+            let reason = format!("{} of {} is no start for this job on {base}", config, from.base);
+            return Err(TrainError::From { reason });
+        }
+    }
     if job.examples.is_empty() {
         return Err(TrainError::NoExamples);
     }
@@ -118,7 +127,8 @@ fn check(job: &TrainJob<'_>) -> Result<(), TrainError> {
 
 /// A name that differs where jobs differ.
 fn name_of(base: &ModelId, job: &TrainJob<'_>) -> Result<String, TrainError> {
-    Ok(hex(&Sha256::digest(json(&(base, job.examples, job.recipe, job.seed))?)))
+    let from = job.from.map(|adapter| &adapter.digest);
+    Ok(hex(&Sha256::digest(json(&(base, job.examples, job.recipe, job.seed, from))?)))
 }
 
 /// The examples of a step: each pass has an order of its own.

@@ -45,6 +45,8 @@ pub struct TrainJob<'a> {
     pub seed: Seed,
     /// Folder for the adapter and its checkpoints; created. A checkpoint of the same job in it is continued.
     pub out: &'a Path,
+    /// An adapter of the same base, rank and scale to go on from, in place of initial values drawn by the seed.
+    pub from: Option<&'a Adapter>,
 }
 
 /// Progress of training.
@@ -83,6 +85,12 @@ pub enum TrainError {
         tokens: usize,
         /// The model's context.
         limit: usize,
+    },
+    /// The adapter to go on from does not fit the job.
+    #[error("the adapter to go on from: {reason}")]
+    From {
+        /// Which two values disagree.
+        reason: String,
     },
     /// A response of an example has a weight that is negative or not finite.
     #[error("example {index} has weight {weight}: weights are finite and 0 or more")]

@@ -27,6 +27,7 @@ impl JobKey {
         // How often it is saved changes nothing.
         let recipe = semievol_train::Recipe { checkpoint_every: 0, ..job.recipe.clone() };
         hasher.update(json!([VERSION, base.id, recipe, job.seed]).to_string());
+        job.from.iter().for_each(|adapter| hasher.update(&adapter.digest));
         // How many responses each example has decides which are learnt together.
         if sequences.iter().any(|responses| responses.len() > 1) {
             sequences.iter().for_each(|responses| hasher.update((responses.len() as u64).to_le_bytes()));

@@ -11,6 +11,7 @@ use crate::plain::PlainLlama;
 use crate::{EngineError, adapter, tensor_file};
 use batches::{Batches, micro_batches};
 use checkpoint::{Checkpoint, JobKey};
+use semievol_core::Seed;
 use semievol_train::{Adapter, Example, Recipe, Schedule, Step, TrainError, TrainJob, Trainer};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -155,11 +156,12 @@ impl Run {
         key: &JobKey,
     ) -> Result<Self, TrainError> {
         let recipe = job.recipe;
-        let fresh = || {
-            let lora =
-                Lora::init(base.llama.config(), recipe.rank, recipe.alpha, job.seed.child("adapter", 0));
-            Checkpoint { optimizer: AdamW::new(lora.values.len()), lora, steps: Vec::new() }
+        let initial = match job.from {
+            Some(adapter) => go_on_from(base, recipe, adapter)?,
+            None => Lora::init(base.llama.config(), recipe.rank, recipe.alpha, job.seed.child("adapter", 0)),
         };
+        let fresh =
+            || Checkpoint { optimizer: AdamW::new(initial.values.len()), lora: initial, steps: Vec::new() };
         let state = Checkpoint::read(job.out, key, fresh).map_err(file_error)?;
         let passes = match base.plain(Some(&state.lora)).map_err(file_error)? {
             Some(model) => Passes::Plain(model),
@@ -222,6 +224,32 @@ impl Run {
         checkpoint::remove(out)?;
         Ok(written)
     }
+}
+
+/// The parameters of an adapter that fits the job.
+fn go_on_from(base: &BaseModel, recipe: &Recipe, adapter: &Adapter) -> Result<Lora, TrainError> {
+    let refuse = |reason: String| Err(TrainError::From { reason });
+    if adapter.base != base.id {
+        return refuse(format!(
+            "{} was trained from {}, not {}",
+            adapter.folder.display(),
+            adapter.base,
+            base.id
+        ));
+    }
+    let found = adapter::digest(&adapter.folder).map_err(file_error)?;
+    if found != adapter.digest {
+        let folder = adapter.folder.display();
+        return refuse(format!("{folder} has sha256 {found}, but was made with {}", adapter.digest));
+    }
+    let lora = adapter::read(&adapter.folder, base.llama.config()).map_err(file_error)?;
+    let wanted = Lora::init(base.llama.config(), recipe.rank, recipe.alpha, Seed(0));
+    if lora.layout != wanted.layout || lora.scale != wanted.scale {
+        let folder = adapter.folder.display();
+        let (rank, alpha) = (recipe.rank, recipe.alpha);
+        return refuse(format!("{folder} has another rank or scale than rank {rank} with alpha {alpha}"));
+    }
+    Ok(lora)
 }
 
 /// As `torch.nn.utils.clip_grad_norm_` has it.

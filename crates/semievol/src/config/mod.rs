@@ -42,8 +42,8 @@ pub struct ExperimentConfig {
     /// One run per seed: it draws the rows, the adapter's initial values and the order of the examples.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// What is compared, in this order: `vanilla`, `in_context`, `in_context_bm25`, `classifier`, `sft`, `sft_matched`,
-    /// `semievol`, `oracle`, and the names of `methods`. Where none is named: vanilla, in_context, sft, sft_matched,
+    /// What is compared, in this order: `vanilla`, `in_context`, `in_context_bm25`, `classifier`, `sft`,
+    /// `sft_pretrained`, `sft_matched`, `semievol`, `oracle`, and the names of `methods`. Where none is named: vanilla, in_context, sft, sft_matched,
     /// semievol and all `methods` if there are unlabelled rows, else `vanilla` and `sft`.
     #[serde(default)]
     pub arms: Vec<Arm>,
@@ -237,7 +237,7 @@ impl ExperimentConfig {
         {
             let known: Vec<String> = self.methods.keys().map(|name| format!(", `{name}`")).collect();
             let expected = format!(
-                "vanilla, in_context, in_context_bm25, classifier, sft, sft_matched, semievol, oracle or one of `methods`{}",
+                "vanilla, in_context, in_context_bm25, classifier, sft, sft_pretrained, sft_matched, semievol, oracle or one of `methods`{}",
                 known.concat()
             );
             return refuse("arms", format!("\"{unknown}\""), &expected);
@@ -278,7 +278,7 @@ impl ExperimentConfig {
 }
 
 /// Folders and files of a seed that a method of this name would meet.
-const TAKEN: [&str; 4] = ["warm", "evolved", "stages", "embeddings"];
+const TAKEN: [&str; 5] = ["warm", "evolved", "stages", "embeddings", "pretrained"];
 
 fn names(arms: &[Arm]) -> Vec<&str> {
     arms.iter().map(|arm| arm.as_str()).collect()

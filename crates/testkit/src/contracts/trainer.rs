@@ -1,6 +1,7 @@
 use super::{Rule, ensure, hold_to, rule};
 use crate::hex;
 use semievol_core::{Prompt, Seed};
+use semievol_model::ModelId;
 use semievol_train::{Adapter, Example, Recipe, Step, TrainError, TrainJob, Trainer};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -20,8 +21,13 @@ pub fn trainer(trainer: &dyn Trainer, scratch: &Path) {
 }
 
 fn rules<'a>(trainer: &'a dyn Trainer, scratch: &'a Path) -> Vec<Rule<'a>> {
-    let job =
-        move |name: &str| Job { trainer, examples: examples(), recipe: recipe(), out: scratch.join(name) };
+    let job = move |name: &str| Job {
+        trainer,
+        examples: examples(),
+        recipe: recipe(),
+        out: scratch.join(name),
+        from: None,
+    };
     vec![
         rule("the adapter is a folder in PEFT's layout, named with its digest", move || {
             let adapter = job("layout").run()?;
@@ -110,6 +116,19 @@ fn rules<'a>(trainer: &'a dyn Trainer, scratch: &'a Path) -> Vec<Rule<'a>> {
             wrong.examples[1].others = vec![(" good".into(), f32::NAN)];
             refused(wrong.train(&mut |_| ()), |error| matches!(error, TrainError::Weight { index: 1, .. }))
         }),
+        rule("a job may go on from an adapter of its base, rank and scale, and from no other", move || {
+            let first = job("first").run()?;
+            let go_on = |name: &str, from: Adapter| Job { from: Some(from), ..job(name) };
+            let second = go_on("second", first.clone()).run()?;
+            ensure(second.digest != first.digest, || "it made the same adapter as from nothing".into())?;
+            same_bytes(&second, &go_on("second again", first.clone()).run()?, "the second time")?;
+            let foreign = Adapter { base: ModelId::new("another"), ..first.clone() };
+            let is_from = |error: &TrainError| matches!(error, TrainError::From { .. });
+            refused(go_on("foreign", foreign).train(&mut |_| ()), is_from)?;
+            let mut wider = go_on("wider", first);
+            wider.recipe.rank += 1;
+            refused(wider.train(&mut |_| ()), is_from)
+        }),
         rule("a recipe that cannot be followed is `Recipe`", move || {
             let mut wrong = job("recipe");
             wrong.recipe.lr = f64::NAN;
@@ -123,6 +142,7 @@ struct Job<'a> {
     examples: Vec<Example>,
     recipe: Recipe,
     out: PathBuf,
+    from: Option<Adapter>,
 }
 
 impl Job<'_> {
@@ -136,7 +156,13 @@ impl Job<'_> {
 
     /// Breaks when `steps` steps are done.
     fn train_until(&self, steps: usize, on_step: &mut dyn FnMut(&Step)) -> Result<Adapter, TrainError> {
-        let job = TrainJob { examples: &self.examples, recipe: &self.recipe, seed: Seed(3), out: &self.out };
+        let job = TrainJob {
+            examples: &self.examples,
+            recipe: &self.recipe,
+            seed: Seed(3),
+            out: &self.out,
+            from: self.from.as_ref(),
+        };
         self.trainer.train(&job, &mut |step| {
             on_step(step);
             if step.step + 1 >= steps { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -203,7 +229,6 @@ mod tests {
     use super::*;
     use crate::HashingTrainer;
     use crate::contracts::broken;
-    use semievol_model::ModelId;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     fn double() -> HashingTrainer {
@@ -226,6 +251,7 @@ mod tests {
         ContinuesAnything,
         ServesAnything,
         LearnsOneResponse,
+        StartsFromNothing,
     }
 
     struct Broken(Fault, AtomicU64);
@@ -258,6 +284,7 @@ mod tests {
                         examples = super::examples();
                     }
                 }
+                Fault::StartsFromNothing => job.from = None,
                 Fault::LearnsOneResponse => examples.iter_mut().for_each(|example| example.others.clear()),
                 Fault::SkipsAReport => skip = true,
                 _ => {}
@@ -288,6 +315,7 @@ mod tests {
             Fault::ContinuesAnything,
             Fault::ServesAnything,
             Fault::LearnsOneResponse,
+            Fault::StartsFromNothing,
         ] {
             let scratch = tempfile::tempdir().unwrap();
             let faulty = Broken(fault, AtomicU64::new(0));

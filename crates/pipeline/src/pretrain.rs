@@ -1,0 +1,67 @@
+//! Task-adaptive pretraining: the language-model loss on the prompts themselves, before anything is learnt about
+//! answers (Gururangan et al., ACL 2020; Shi et al., Findings of ACL 2023, found it to beat self-training).
+
+use crate::{OnEvent, PipelineError, SeedRun, Start, Trained};
+use semievol_core::{Labeled, Prompt, Sample};
+use semievol_train::{Example, Recipe};
+use serde::{Deserialize, Serialize};
+
+/// How it is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PretrainConfig {
+    /// What asks for a question, so that it stands where answers do; empty asks nothing.
+    pub instruction: String,
+    /// Passes over the questions.
+    pub epochs: usize,
+    /// Largest learning rate.
+    pub lr: f64,
+}
+
+impl Default for PretrainConfig {
+    fn default() -> Self {
+        PretrainConfig { instruction: String::new(), epochs: 2, lr: 2e-4 }
+    }
+}
+
+impl PretrainConfig {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.epochs == 0 {
+            return Err("method.pretrain.epochs is 0, but must be at least 1".into());
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return Err(format!("method.pretrain.lr is {}, but must be a positive number", self.lr));
+        }
+        Ok(())
+    }
+}
+
+impl SeedRun<'_> {
+    /// Learns to write the questions of all samples; answers have no part in it.
+    ///
+    /// # Errors
+    /// What the trainer says.
+    pub fn pretrain(
+        &self,
+        config: &PretrainConfig,
+        labelled: &[Labeled],
+        unlabelled: &[Sample],
+        events: OnEvent<'_>,
+    ) -> Result<Trained, PipelineError> {
+        let samples: Vec<&Sample> =
+            labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled).collect();
+        let ids: Vec<&str> = samples.iter().map(|sample| sample.id.as_str()).collect();
+        let example = |sample: &&Sample| Example::new(Prompt::user(&config.instruction), &sample.question);
+        let examples: Vec<Example> = samples.iter().map(example).collect();
+        let recipe = Recipe { epochs: config.epochs, lr: config.lr, max_steps: 0, ..self.recipe.clone() };
+        self.train_examples(
+            Start::default(),
+            "pretrained",
+            examples,
+            &ids,
+            &recipe,
+            &mut |_| Ok(None),
+            events,
+        )
+    }
+}
