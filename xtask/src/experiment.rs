@@ -123,6 +123,9 @@ fn measure(experiment: &Experiment, hub: &Hub, out: &Path, screen: &mut Screen) 
 /// Prints the results and keeps the times beside them.
 fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
     println!("\n{}\n\n{}", results.verdict(), results.table());
+    if let Some(table) = results.paraphrase_table() {
+        println!("in other words\n{table}");
+    }
     for (heading, table) in results.pseudo_tables() {
         println!("{heading}\n{table}");
     }

@@ -45,20 +45,39 @@ impl Cost {
     }
 }
 
+/// What an arm answered to the test rows.
+pub(crate) struct ArmDone {
+    pub arm: Arm,
+    pub answered: Vec<Answered>,
+    /// The same under each paraphrase of the instruction; empty for an arm that is not trained.
+    pub paraphrased: Vec<Vec<Answered>>,
+    pub cost: Cost,
+}
+
 /// What the arms of one seed gave.
 pub(crate) struct Done {
     /// In the configuration's order.
-    pub answered: Vec<(Arm, Vec<Answered>, Cost)>,
+    pub arms: Vec<ArmDone>,
     /// Of the arms that learn from unlabelled rows.
     pub evolved: Vec<(Arm, Evolved)>,
 }
 
-type Answers = Result<Vec<Answered>, PipelineError>;
+/// To the test rows, in the experiment's words and in others.
+struct Answers {
+    test: Vec<Answered>,
+    paraphrased: Vec<Vec<Answered>>,
+}
+
+impl From<Vec<Answered>> for Answers {
+    fn from(test: Vec<Answered>) -> Self {
+        Answers { test, paraphrased: Vec::new() }
+    }
+}
 
 impl Arms<'_> {
     pub fn run_all(&self, events: OnEvent<'_>) -> Result<Done, PipelineError> {
         let arms = &self.run.config.arms;
-        let mut done = Done { answered: Vec::new(), evolved: Vec::new() };
+        let mut done = Done { arms: Vec::new(), evolved: Vec::new() };
         // Tables follow the configuration; the matched control can only be trained when the steps are known.
         let (last, first): (Vec<_>, Vec<_>) = arms.iter().partition(|arm| **arm == Arm::SftMatched);
         for arm in first.into_iter().chain(last) {
@@ -67,22 +86,28 @@ impl Arms<'_> {
                 cost.count(event);
                 events(event);
             };
-            let answers = self.run_one(arm, &mut done.evolved, &mut counted)?;
-            done.answered.push((arm.clone(), answers, cost));
+            let Answers { test: answered, paraphrased } =
+                self.run_one(arm, &mut done.evolved, &mut counted)?;
+            done.arms.push(ArmDone { arm: arm.clone(), answered, paraphrased, cost });
         }
-        done.answered.sort_by_key(|(arm, ..)| arms.iter().position(|known| known == arm));
+        done.arms.sort_by_key(|done| arms.iter().position(|known| *known == done.arm));
         Ok(done)
     }
 
-    fn run_one(&self, arm: &Arm, evolved: &mut Vec<(Arm, Evolved)>, events: OnEvent<'_>) -> Answers {
+    fn run_one(
+        &self,
+        arm: &Arm,
+        evolved: &mut Vec<(Arm, Evolved)>,
+        events: OnEvent<'_>,
+    ) -> Result<Answers, PipelineError> {
         let method = &self.run.method.config;
         match arm {
-            Arm::Vanilla => self.answer(self.seed, arm, self.seed.base.as_ref(), &[], events),
+            Arm::Vanilla => Ok(self.answer(arm, self.seed.base.as_ref(), &[], events)?.into()),
             Arm::InContext => self.in_context(arm, &method.retrieval, events),
             Arm::InContextBm25 => self.in_context(arm, &RetrievalConfig::Bm25(Bm25Config::default()), events),
             Arm::Classifier => {
                 let library = self.library(self.seed, None, true, events)?;
-                self.seed.answer_by_classifier(arm.as_str(), FOLDS, &library, &self.sets.test)
+                Ok(self.seed.answer_by_classifier(arm.as_str(), FOLDS, &library, &self.sets.test)?.into())
             }
             Arm::Sft => self.sft(arm, self.seed.recipe, events),
             Arm::SftPretrained => {
@@ -121,16 +146,21 @@ impl Arms<'_> {
         }
     }
 
-    fn in_context(&self, arm: &Arm, retrieval: &RetrievalConfig, events: OnEvent<'_>) -> Answers {
+    fn in_context(
+        &self,
+        arm: &Arm,
+        retrieval: &RetrievalConfig,
+        events: OnEvent<'_>,
+    ) -> Result<Answers, PipelineError> {
         let neighbours = self.run.method.config.neighbours;
         let library = self.library(self.seed, Some(retrieval), retrieval.needs_embedder(), events)?;
         let hits = library.nearest(&self.sets.test, neighbours)?;
         let shots: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
-        self.answer(self.seed, arm, self.seed.base.as_ref(), &shots, events)
+        Ok(self.answer(arm, self.seed.base.as_ref(), &shots, events)?.into())
     }
 
     /// Fine-tunes on the labels alone.
-    fn sft(&self, arm: &Arm, recipe: &Recipe, events: OnEvent<'_>) -> Answers {
+    fn sft(&self, arm: &Arm, recipe: &Recipe, events: OnEvent<'_>) -> Result<Answers, PipelineError> {
         let lessons: Vec<Lesson<'_>> = self.sets.labelled.iter().map(Lesson::label).collect();
         let trained = self.seed.train(arm.as_str(), &lessons, recipe, events)?;
         self.answer_trained(self.seed, arm, &trained, events)
@@ -143,7 +173,7 @@ impl Arms<'_> {
         method: &Method,
         evolved: &mut Vec<(Arm, Evolved)>,
         events: OnEvent<'_>,
-    ) -> Answers {
+    ) -> Result<Answers, PipelineError> {
         let Sets { labelled, test, .. } = self.sets;
         let unlabelled = self.unlabelled(&method.config);
         let rest = &self.sets.unlabelled[unlabelled.len()..];
@@ -176,19 +206,25 @@ impl Arms<'_> {
         arm: &Arm,
         trained: &Trained,
         events: OnEvent<'_>,
-    ) -> Answers {
+    ) -> Result<Answers, PipelineError> {
         let model = seed.load(arm.as_str(), &trained.adapter)?;
-        self.answer(seed, arm, model.as_ref(), &[], events)
+        let test = seed.answer(arm.as_str(), model.as_ref(), &self.sets.test, &[], events)?;
+        let mut paraphrased = Vec::with_capacity(self.run.paraphrases.len());
+        for (number, words) in self.run.paraphrases.iter().enumerate() {
+            let seed = SeedRun { task: words.task.as_ref(), task_id: &words.id, ..seed.clone() };
+            let name = format!("{arm}-paraphrase-{}", number + 1);
+            paraphrased.push(seed.answer(&name, model.as_ref(), &self.sets.test, &[], events)?);
+        }
+        Ok(Answers { test, paraphrased })
     }
 
     fn answer(
         &self,
-        seed: &SeedRun<'_>,
         arm: &Arm,
         model: &dyn LanguageModel,
         shots: &[Vec<&Labeled>],
         events: OnEvent<'_>,
-    ) -> Answers {
-        seed.answer(arm.as_str(), model, &self.sets.test, shots, events)
+    ) -> Result<Vec<Answered>, PipelineError> {
+        self.seed.answer(arm.as_str(), model, &self.sets.test, shots, events)
     }
 }

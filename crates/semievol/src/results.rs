@@ -79,6 +79,9 @@ pub struct ArmResults {
     /// vanilla model where there is none; absent for that arm itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
+    /// Accuracy under each paraphrase of the instruction; empty without any, and for arms that are not trained.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paraphrased: Vec<f64>,
     /// Precision, recall and F1 of each class; empty for open answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub per_class: Vec<ClassMetrics>,
@@ -192,6 +195,7 @@ impl ArmResults {
             Ok(ArmResults {
                 arm: arm.clone(),
                 cost: Cost::default(),
+                paraphrased: Vec::new(),
                 n,
                 n_correct,
                 n_unparsed: graded.n_unparsed(),

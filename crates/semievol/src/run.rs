@@ -103,6 +103,13 @@ impl Experiment {
         let variants = self.config.methods.iter().map(|(name, method)| Ok((name.clone(), method.build()?)));
         let variants = variants.collect::<Result<BTreeMap<_, _>, RunError>>()?;
         let task = self.config.task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
+        let paraphrase = |words: &String| {
+            let config = self.config.task.clone().with_instruction(words);
+            let task = config.build().map_err(|error| RunError::Assembly(error.to_string()))?;
+            Ok(Words { task, id: id(&config) })
+        };
+        let paraphrases = self.config.paraphrases.iter().map(paraphrase);
+        let paraphrases = paraphrases.collect::<Result<Vec<_>, RunError>>()?;
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
         let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
         events(&Event::Loaded { model: base.id().clone() });
@@ -116,7 +123,8 @@ impl Experiment {
             parts,
             variants,
             task,
-            task_id: serde_json::to_string(&self.config.task).unwrap_or_default(),
+            task_id: id(&self.config.task),
+            paraphrases,
             base,
             folder,
             shelf: Shelf::of(out),
@@ -218,6 +226,17 @@ impl Drop for Lock {
     }
 }
 
+/// The task in other words.
+pub(crate) struct Words {
+    pub task: Box<dyn Task>,
+    pub id: String,
+}
+
+/// Names a task with every setting of it.
+fn id(task: &TaskConfig) -> String {
+    serde_json::to_string(task).unwrap_or_default()
+}
+
 /// What the seeds of one experiment share.
 pub(crate) struct Run<'a> {
     pub config: &'a ExperimentConfig,
@@ -227,6 +246,7 @@ pub(crate) struct Run<'a> {
     parts: Parts<'a>,
     task: Box<dyn Task>,
     task_id: String,
+    pub paraphrases: Vec<Words>,
     base: Arc<dyn LanguageModel>,
     folder: PathBuf,
     shelf: Shelf,
@@ -252,11 +272,18 @@ impl Run<'_> {
         let arms = Arms { run: self, seed: &run, sets };
         let done = arms.run_all(&mut on_stage).map_err(RunError::stage(seed))?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
-        for (arm, answered, _) in &done.answered {
-            graded.push((arm.clone(), self.grade(seed, arm, sets, answered, events)?));
+        let mut paraphrased = Vec::new();
+        for done in &done.arms {
+            graded.push((done.arm.clone(), self.grade(seed, &done.arm, sets, &done.answered, events)?));
+            let accuracy = |answered: &Vec<Answered>| {
+                Ok(self.grade(seed, &done.arm, sets, answered, events)?.accuracy())
+            };
+            paraphrased.push(done.paraphrased.iter().map(accuracy).collect::<Result<Vec<f64>, RunError>>()?);
         }
         let mut arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
-        arms.iter_mut().zip(&done.answered).for_each(|(arm, (_, _, cost))| arm.cost = *cost);
+        for ((arm, done), paraphrased) in arms.iter_mut().zip(&done.arms).zip(paraphrased) {
+            (arm.cost, arm.paraphrased) = (done.cost, paraphrased);
+        }
         let pseudo = done.evolved.into_iter().map(|(arm, evolved)| {
             let method = self.method_of(&arm).unwrap_or(self.method);
             PseudoResults::new(arm, method, self.task.as_ref(), sets, evolved)

@@ -92,6 +92,25 @@ fn without_arms_every_method_is_one() {
 }
 
 #[test]
+fn trained_arms_are_asked_in_other_words_too() {
+    let mut config = experiment("'vanilla', 'sft'", "").unwrap().config().clone();
+    config.paraphrases = vec!["Pick one.".into(), "Which is it?".into()];
+    let experiment = config.clone().check(Path::new("words.toml")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let results = experiment.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap();
+    let [vanilla, sft] = &results.seeds[0].arms[..] else { panic!("two arms") };
+    assert!(vanilla.paraphrased.is_empty() && sft.paraphrased.len() == 2);
+    let read = |file: &str| std::fs::read_to_string(results.folder.join("seed-1").join(file)).unwrap();
+    let answers =
+        ["sft", "sft-paraphrase-1", "sft-paraphrase-2"].map(|arm| read(&format!("predictions-{arm}.jsonl")));
+    assert!(answers[0] != answers[1] && answers[1] != answers[2]);
+    assert!(read("../table.md").contains("## in other words"));
+    config.paraphrases = vec!["Pick one.".into(); 2];
+    let error = config.check(Path::new("words.toml")).unwrap_err().to_string();
+    assert!(error.contains("\"Pick one.\" occurs twice"), "{error}");
+}
+
+#[test]
 fn an_oracle_needs_gold_answers() {
     let experiment = experiment("'sft', 'oracle'", "").unwrap();
     let folder = tempfile::tempdir().unwrap();

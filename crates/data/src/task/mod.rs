@@ -100,6 +100,19 @@ impl TaskConfig {
     }
 }
 
+impl TaskConfig {
+    /// The same task asked in other words.
+    pub fn with_instruction(mut self, instruction: impl Into<String>) -> Self {
+        let instruction = instruction.into();
+        match &mut self {
+            TaskConfig::ClosedSet(task) => task.instruction = Some(instruction),
+            TaskConfig::FreeText(task) => task.instruction = instruction,
+            TaskConfig::Numeric(task) => task.instruction = instruction,
+        }
+        self
+    }
+}
+
 /// Settings that make no task.
 #[derive(Debug, Error)]
 #[non_exhaustive]

@@ -59,6 +59,10 @@ pub struct ExperimentConfig {
     /// option's text.
     #[serde(default = "default_task", deserialize_with = "task::deserialize")]
     pub task: TaskConfig,
+    /// Other words for the task's instruction: trained arms answer the test rows under each of them too, which shows how
+    /// much they depend on the words that they learnt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paraphrases: Vec<String>,
     /// How adapters are trained: on the labels, and but for what `method.evolve` says, on labels and
     /// pseudo-labels.
     #[serde(default)]
@@ -264,6 +268,10 @@ impl ExperimentConfig {
         let wrong = |source| ConfigError::Part { file: file.to_owned(), source };
         self.train.check().map_err(|error| wrong(Box::new(error)))?;
         self.task.build().map_err(|error| wrong(Box::new(error)))?;
+        if let Some(twice) = repeated(&self.paraphrases) {
+            let expected = format!("different instructions, but {twice:?} occurs twice");
+            return refuse("paraphrases", format!("{:?}", self.paraphrases), &expected);
+        }
         self.method.build().map_err(|error| wrong(Box::new(error)))?;
         for method in self.methods.values() {
             method.build().map_err(|error| wrong(Box::new(error)))?;

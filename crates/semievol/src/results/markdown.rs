@@ -62,6 +62,32 @@ impl Results {
         notes
     }
 
+    /// Each arm's accuracy under other words of the instruction, a row per arm and seed; `None` without paraphrases.
+    pub fn paraphrase_table(&self) -> Option<Table> {
+        let n = self.seeds.iter().flat_map(|seed| &seed.arms).map(|arm| arm.paraphrased.len()).max()?;
+        if n == 0 {
+            return None;
+        }
+        let numbers = (1..=n).map(|number| format!("paraphrase {number}"));
+        let (left, right) = (Align::Left, Align::Right);
+        let columns: Vec<(String, Align)> = [("seed".to_owned(), left), ("arm".to_owned(), left)]
+            .into_iter()
+            .chain(["as trained".to_owned()].into_iter().chain(numbers).map(|name| (name, right)))
+            .chain([("mean".to_owned(), right), ("worst".to_owned(), right)])
+            .collect();
+        let mut table = Table::new(columns.iter().map(|(name, align)| (name.as_str(), *align)));
+        for (seed, arm) in self.seeds.iter().flat_map(|seed| seed.arms.iter().map(|arm| (seed.seed, arm))) {
+            if arm.paraphrased.len() == n {
+                let mean = arm.paraphrased.iter().sum::<f64>() / n as f64;
+                let worst = arm.paraphrased.iter().copied().fold(f64::INFINITY, f64::min);
+                let shares =
+                    [arm.accuracy].into_iter().chain(arm.paraphrased.iter().copied()).chain([mean, worst]);
+                table.row([seed.to_string(), arm.arm.to_string()].into_iter().chain(shares.map(percent)));
+            }
+        }
+        Some(table)
+    }
+
     /// The sizes of the sets and what stands in two of them, one line each.
     pub fn sizes(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -98,8 +124,11 @@ impl Results {
         let pseudo = self.pseudo_tables().into_iter();
         let pseudo: String =
             pseudo.map(|(heading, table)| format!("\n## {heading}\n\n{}", table.to_markdown())).collect();
+        let words = self.paraphrase_table();
+        let words =
+            words.map(|table| format!("\n## in other words\n\n{}", table.to_markdown())).unwrap_or_default();
         format!(
-            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}\n{}{pseudo}",
+            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}\n{}{words}{pseudo}",
             self.name,
             self.verdict(),
             self.model,
