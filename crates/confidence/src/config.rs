@@ -36,6 +36,16 @@ impl Default for ConfidenceConfig {
 }
 
 impl ConfidenceConfig {
+    /// Every estimator, the paper's first.
+    pub const ALL: [ConfidenceConfig; 6] = [
+        ConfidenceConfig::MeanNll {},
+        ConfidenceConfig::OptionEntropy {},
+        ConfidenceConfig::Margin {},
+        ConfidenceConfig::Agreement {},
+        ConfidenceConfig::AgreementLikelihood {},
+        ConfidenceConfig::Mixture {},
+    ];
+
     /// The estimator.
     pub fn build(&self) -> Box<dyn ConfidenceEstimator> {
         match self {

@@ -9,9 +9,10 @@ use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, SeedRun};
 use semievol_confidence::{ConfidenceEstimator, Evidence};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};
+use semievol_data::Task;
 use semievol_model::{LanguageModel, Scores};
 use semievol_select::agrees;
-use semievol_select::options::option_scores;
+use semievol_select::options::{OptionScore, option_scores};
 use serde::{Deserialize, Serialize};
 
 /// How sure one final answer is: a line of `confidence.jsonl`.
@@ -39,6 +40,16 @@ struct View {
 }
 
 impl View {
+    /// Of an option of a closed set, if it is one.
+    fn closed(scores: &[Vec<TokenLogprob>], options: &[OptionScore], answer: &Answer) -> Option<Self> {
+        let Answer::Choice(choice) = *answer else { return None };
+        Some(View {
+            logprobs: scores.get(choice)?.clone(),
+            distribution: options.iter().map(|option| option.probability).collect(),
+            choice: Some(choice),
+        })
+    }
+
     /// Of an open answer: its only continuation was scored.
     fn open(mut scores: Scores) -> Self {
         View { logprobs: scores.pop().unwrap_or_default(), ..View::default() }
@@ -185,17 +196,8 @@ impl SeedRun<'_> {
         answer: &Answer,
     ) -> Result<View, PipelineError> {
         let options = option_scores(sample, scores).map_err(|reason| broken(NAME, warm.id(), reason))?;
-        let choice = match answer {
-            Answer::Choice(choice) if *choice < scores.len() => *choice,
-            other => {
-                let reason = format!("sample `{}`: {other:?} is none of its options", sample.id);
-                return Err(PipelineError::Assembly(reason));
-            }
-        };
-        Ok(View {
-            logprobs: scores[choice].clone(),
-            distribution: options.iter().map(|option| option.probability).collect(),
-            choice: Some(choice),
+        View::closed(scores, &options, answer).ok_or_else(|| {
+            PipelineError::Assembly(format!("sample `{}`: {answer:?} is none of its options", sample.id))
         })
     }
 
@@ -203,6 +205,39 @@ impl SeedRun<'_> {
     fn target(&self, sample: &Sample, last: &Justified) -> Option<String> {
         last.last.answer.as_ref().map(|answer| self.task.target(sample, answer))
     }
+}
+
+/// What an estimator makes of the final answers, from what the run has kept of closed sets: one entry per sample, absent
+/// where it has no answer or its prompt did not fit. `None` if the estimator needs what was not kept.
+pub fn judged_again(
+    estimator: &dyn ConfidenceEstimator,
+    task: &dyn Task,
+    samples: &[Sample],
+    answers: &[Answers],
+    finals: &[Justified],
+) -> Option<Vec<Option<Confidence>>> {
+    let view = |(sample, (answers, last)): (&Sample, (&Answers, &Justified))| {
+        let scores = answers.warm.as_ref()?;
+        View::closed(scores, &option_scores(sample, scores).ok()?, last.last.answer.as_ref()?)
+    };
+    let views: Vec<Option<View>> = samples.iter().zip(answers.iter().zip(finals)).map(view).collect();
+    let agreement: Vec<Vec<bool>> = (answers.iter().zip(finals))
+        .map(|(answers, last)| {
+            last.last
+                .answer
+                .as_ref()
+                .map(|answer| agrees(task, &answers.candidates, answer))
+                .unwrap_or_default()
+        })
+        .collect();
+    let evidence: Vec<Evidence<'_>> = (answers.iter().zip(&views).zip(&agreement))
+        .filter_map(|((answers, view), agrees)| {
+            Some(evidence(&answers.id, view.as_ref()?, &answers.candidates, agrees))
+        })
+        .collect();
+    let mut confidences =
+        estimator.estimate(&evidence).ok().filter(|all| all.len() == evidence.len())?.into_iter();
+    Some(views.iter().map(|view| view.as_ref().and_then(|_| confidences.next())).collect())
 }
 
 /// A confidence for each piece of evidence. An estimator that says less would shift every number behind.

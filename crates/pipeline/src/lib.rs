@@ -88,7 +88,7 @@ mod seed_run;
 pub use collaborate::Answers;
 pub use combine::CombineConfig;
 pub use error::PipelineError;
-pub use estimate::Estimate;
+pub use estimate::{Estimate, judged_again};
 pub use event::{OnEvent, Stage, StageEvent, Unit};
 pub use evolve::{Evolved, RoundResult, Selected};
 pub use folder::{Inputs, Shelf};

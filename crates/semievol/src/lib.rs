@@ -78,7 +78,7 @@ pub use arms::Cost;
 pub use config::{ConfigError, DataConfig, Draw, EngineConfig, ExperimentConfig, Override, Quick, preset};
 pub use error::RunError;
 pub use event::Event;
-pub use pseudo::{CollaboratorResults, PseudoResults, RightOf};
+pub use pseudo::{CollaboratorResults, ConfidenceResults, PseudoResults, RightOf};
 pub use results::{Against, ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
 pub use run::Experiment;
 pub use semievol_pipeline::{Answered, Method, OptionScore, Parts, Stage, StageEvent, Unit};

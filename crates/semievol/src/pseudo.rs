@@ -2,10 +2,11 @@
 
 use crate::Arm;
 use crate::sets::{ClassCount, Sets};
-use semievol_core::Answer;
+use semievol_confidence::ConfidenceConfig;
+use semievol_core::{Answer, Confidence};
 use semievol_data::Task;
-use semievol_eval::{EvalError, Prediction, auroc};
-use semievol_pipeline::{Evolved, Method, RoundResult, Verdict};
+use semievol_eval::{EvalError, Prediction, aurc, auroc, risk_coverage};
+use semievol_pipeline::{Evolved, Method, RoundResult, Verdict, judged_again};
 use serde::Serialize;
 
 /// What became of the unlabelled rows of one seed. Shares of right answers are over the rows whose gold answer
@@ -43,6 +44,10 @@ pub struct PseudoResults {
     /// Chance that a right answer is surer than a wrong one; absent if all are right or all wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auroc: Option<f64>,
+    /// How well each estimator tells right answers from wrong ones, whichever was used; empty for open answers and where
+    /// no gold answer is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confidences: Vec<ConfidenceResults>,
     /// Pseudo-labels of each class before selection, in the options' order; empty for open answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes_before: Vec<ClassCount>,
@@ -65,6 +70,19 @@ pub struct PseudoResults {
     pub(crate) samples: Vec<semievol_core::Sample>,
     #[serde(skip)]
     pub(crate) labelled: Vec<semievol_core::Labeled>,
+}
+
+/// How well an estimator tells right answers from wrong ones.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfidenceResults {
+    /// The estimator.
+    pub name: String,
+    /// Chance that a right answer is surer than a wrong one.
+    pub auroc: f64,
+    /// The mean share of wrong answers among the surest, over all numbers of them.
+    pub aurc: f64,
+    /// Right answers among the surer half.
+    pub surer_half: RightOf,
 }
 
 /// So many right of so many.
@@ -147,6 +165,7 @@ impl PseudoResults {
             agreed: of(Verdict::Agreement),
             adjudicated: of(Verdict::Adjudicated),
             auroc: auroc(&confidence, &right).ok().flatten(),
+            confidences: confidences(method, task, sets, &evolved, &correct),
             classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
             classes_kept: classes(kept().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
             collaborators,
@@ -161,6 +180,53 @@ impl PseudoResults {
     /// Agreed answers among all rows.
     pub fn agreement_rate(&self) -> f64 {
         self.n_agreed as f64 / self.n.max(1) as f64
+    }
+}
+
+/// Every estimator on the final answers, the run's own first.
+fn confidences(
+    method: &Method,
+    task: &dyn Task,
+    sets: &Sets,
+    evolved: &Evolved,
+    correct: &[Option<bool>],
+) -> Vec<ConfidenceResults> {
+    let samples = &sets.unlabelled[..evolved.finals.len()];
+    let own = if method.config.combine.is_some() { "combined".to_owned() } else { method.estimator.id() };
+    let used = evolved.selected.iter().map(|row| row.confidence).collect();
+    let others = ConfidenceConfig::ALL.into_iter().map(|kind| kind.build()).filter_map(|estimator| {
+        let again = judged_again(estimator.as_ref(), task, samples, &evolved.answers, &evolved.finals)?;
+        Some((estimator.id(), again))
+    });
+    let own = std::iter::once((own, used));
+    let mut met: Vec<String> = Vec::new();
+    let mut results = Vec::new();
+    for (name, confidences) in own.chain(others) {
+        if !met.contains(&name) {
+            results.extend(ConfidenceResults::new(&name, &confidences, correct));
+            met.push(name);
+        }
+    }
+    results
+}
+
+impl ConfidenceResults {
+    fn new(name: &str, confidences: &[Option<Confidence>], correct: &[Option<bool>]) -> Option<Self> {
+        let judged = confidences
+            .iter()
+            .zip(correct)
+            .filter_map(|(sure, right)| Some((sure.as_ref()?.value(), (*right)?)));
+        let (sure, right): (Vec<f64>, Vec<bool>) = judged.unzip();
+        let mut order: Vec<usize> = (0..sure.len()).collect();
+        order.sort_by(|one, other| sure[*other].total_cmp(&sure[*one]).then(one.cmp(other)));
+        order.truncate(sure.len() / 2);
+        let n_right = order.iter().filter(|row| right[**row]).count();
+        Some(ConfidenceResults {
+            name: name.to_owned(),
+            auroc: auroc(&sure, &right).ok().flatten()?,
+            aurc: aurc(&risk_coverage(&sure, &right).ok()?),
+            surer_half: RightOf { right: n_right, of: order.len() },
+        })
     }
 }
 

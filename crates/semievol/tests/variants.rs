@@ -61,7 +61,10 @@ fn methods_share_the_stages_that_they_have_in_common() {
         assert!(results.folder.join("seed-1").join(file).is_file(), "{file}");
     }
     let headings: Vec<String> = results.pseudo_tables().into_iter().map(|(heading, _)| heading).collect();
-    assert_eq!(headings[..2], ["pseudo-labels of paper", "pseudo-labels of few"]);
+    assert_eq!(
+        headings[..4],
+        ["pseudo-labels of paper", "confidence of paper", "pseudo-labels of few", "confidence of few"]
+    );
     // The control takes the steps of the longest.
     let steps = |name: &str| {
         let file = results.folder.join("seed-1").join(name).join("steps.jsonl");

@@ -107,7 +107,7 @@ impl Results {
         lines
     }
 
-    /// What became of the unlabelled rows: a table with its heading for each seed and each arm that learns from them.
+    /// What became of the unlabelled rows: tables with their headings for each seed and each arm that learns from them.
     pub fn pseudo_tables(&self) -> Vec<(String, Table)> {
         let all = self.seeds.iter().flat_map(|seed| seed.pseudo.iter().map(|pseudo| (seed.seed, pseudo)));
         let heading = |seed: u64, arm: &Arm| {
@@ -115,7 +115,14 @@ impl Results {
             let of_seed = if self.seeds.len() == 1 { String::new() } else { format!(", seed {seed}") };
             format!("pseudo-labels{of_arm}{of_seed}")
         };
-        all.map(|(seed, pseudo)| (heading(seed, &pseudo.arm), pseudo.table())).collect()
+        all.flat_map(|(seed, pseudo)| {
+            let heading = heading(seed, &pseudo.arm);
+            let sure = pseudo
+                .confidence_table()
+                .map(|table| (heading.replacen("pseudo-labels", "confidence", 1), table));
+            [(heading, pseudo.table())].into_iter().chain(sure)
+        })
+        .collect()
     }
 
     /// What `table.md` holds.
@@ -194,6 +201,25 @@ impl PseudoResults {
             table.row(cells(&name, collaborator.n_answered, collaborator.right, &[]));
         }
         table
+    }
+}
+
+impl PseudoResults {
+    /// How well each estimator tells right answers from wrong ones.
+    fn confidence_table(&self) -> Option<Table> {
+        let (left, right) = (Align::Left, Align::Right);
+        let columns = [
+            ("how sure, by", left),
+            ("AUROC", right),
+            ("AURC", right),
+            ("right in the surer half, %", right),
+        ];
+        let mut table = Table::new(columns);
+        for one in &self.confidences {
+            let half = one.surer_half.share().map(percent).unwrap_or_default();
+            table.row([one.name.clone(), format!("{:.3}", one.auroc), format!("{:.3}", one.aurc), half]);
+        }
+        (!self.confidences.is_empty()).then_some(table)
     }
 }
 
