@@ -109,7 +109,8 @@ impl SeedRun<'_> {
             plan.asked.push(asked);
         }
         for (index, sample) in samples.iter().enumerate() {
-            let closed = !self.task.candidates(sample).is_empty();
+            // Pooled distributions have a confidence of their own.
+            let closed = method.combine.is_none() && !self.task.candidates(sample).is_empty();
             let shots = &neighbours[index][..method.confidence_shots.min(neighbours[index].len())];
             let question =
                 closed.then(|| plan.add(index, shots.len(), self.question(0, sample, shots, 0.0, Seed(0))));

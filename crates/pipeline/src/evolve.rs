@@ -34,6 +34,9 @@ pub struct Evolved {
     pub estimates: Vec<Estimate>,
     /// Kept or dropped, and why (Eq. 7-8).
     pub selected: Vec<Selected>,
+    /// Labels answered and judged as the samples were, by models that had not learnt them; empty without folds, or where
+    /// nothing asked for it.
+    pub calibration: Vec<Calibrated>,
     /// What the selector says of all of them: a wish that could not be granted.
     pub note: Option<String>,
     /// One entry for each round that trained a model.
@@ -89,6 +92,7 @@ struct Progress {
     hits: Vec<Vec<Hit>>,
     judged: Judged,
     selected: Vec<Selected>,
+    calibration: Vec<Calibrated>,
     note: Option<String>,
     /// The samples that are not kept yet.
     open: Vec<usize>,
@@ -101,7 +105,10 @@ impl Progress {
 
     /// Takes over what a round made of the open samples; the number that it kept.
     fn take(&mut self, unlabelled: &[Sample], outcome: Outcome) -> usize {
-        let Outcome { hits, judged, selected, note } = outcome;
+        let Outcome { hits, judged, selected, calibration, note } = outcome;
+        if self.selected.is_empty() {
+            self.calibration = calibration;
+        }
         let rows = hits.into_iter().zip(judged.answers).zip(judged.finals.into_iter().zip(judged.estimates));
         let open = std::mem::take(&mut self.open);
         let before = open.len();
@@ -136,6 +143,7 @@ struct Outcome {
     hits: Vec<Vec<Hit>>,
     judged: Judged,
     selected: Vec<Selected>,
+    calibration: Vec<Calibrated>,
     note: Option<String>,
 }
 
@@ -171,6 +179,7 @@ impl SeedRun<'_> {
             hits: Vec::new(),
             judged: Judged::default(),
             selected: Vec::new(),
+            calibration: Vec::new(),
             note: None,
             open: (0..unlabelled.len()).collect(),
         };
@@ -251,7 +260,7 @@ impl SeedRun<'_> {
             }
             stand = Stand { trained, model, right };
         }
-        let Progress { taught, hits, judged, selected, note, .. } = progress;
+        let Progress { taught, hits, judged, selected, calibration, note, .. } = progress;
         let Judged { answers, finals, estimates } = judged;
         Ok(Evolved {
             warm: first,
@@ -261,6 +270,7 @@ impl SeedRun<'_> {
             finals,
             estimates,
             selected,
+            calibration,
             note,
             rounds,
             evolved: stand.trained,
@@ -378,7 +388,7 @@ impl SeedRun<'_> {
         }
         let (selected, note) =
             self.select(method, &judged.finals, &judged.estimates, &reference, &calibration)?;
-        Ok(Outcome { hits, judged, selected, note })
+        Ok(Outcome { hits, judged, selected, calibration, note })
     }
 
     /// Trains from the base on the labels and all that was kept so far.

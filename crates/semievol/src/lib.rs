@@ -62,6 +62,7 @@
 
 mod arm;
 mod arms;
+mod certified;
 mod config;
 pub mod engine;
 mod error;
@@ -75,6 +76,7 @@ mod to_label;
 
 pub use arm::Arm;
 pub use arms::Cost;
+pub use certified::CertifiedResults;
 pub use config::{ConfigError, DataConfig, Draw, EngineConfig, ExperimentConfig, Override, Quick, preset};
 pub use error::RunError;
 pub use event::Event;

@@ -1,6 +1,7 @@
 //! How good the pseudo-labels are: the only place where gold answers of unlabelled rows are looked at.
 
 use crate::Arm;
+use crate::certified::CertifiedResults;
 use crate::sets::{ClassCount, Sets};
 use semievol_confidence::ConfidenceConfig;
 use semievol_core::{Answer, Confidence};
@@ -48,6 +49,9 @@ pub struct PseudoResults {
     /// no gold answer is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confidences: Vec<ConfidenceResults>,
+    /// What promises on the share of wrong ones would have kept; empty without folds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certified: Vec<CertifiedResults>,
     /// Pseudo-labels of each class before selection, in the options' order; empty for open answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes_before: Vec<ClassCount>,
@@ -165,6 +169,7 @@ impl PseudoResults {
             agreed: of(Verdict::Agreement),
             adjudicated: of(Verdict::Adjudicated),
             auroc: auroc(&confidence, &right).ok().flatten(),
+            certified: CertifiedResults::all(&evolved, &correct),
             confidences: confidences(method, task, sets, &evolved, &correct),
             classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
             classes_kept: classes(kept().map(|((last, _), _)| last.last.answer.as_ref()).collect()),

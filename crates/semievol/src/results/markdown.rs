@@ -5,6 +5,7 @@ use crate::Arm;
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::sets::ClassCount;
 use semievol_eval::{Align, Interval, SeedSummary, Table};
+use semievol_select::Rule;
 
 impl Results {
     /// One row per arm and seed, and with several seeds one per arm over them. Shares are in percent.
@@ -120,7 +121,10 @@ impl Results {
             let sure = pseudo
                 .confidence_table()
                 .map(|table| (heading.replacen("pseudo-labels", "confidence", 1), table));
-            [(heading, pseudo.table())].into_iter().chain(sure)
+            let promised = pseudo
+                .certified_table()
+                .map(|table| (heading.replacen("pseudo-labels", "promises", 1), table));
+            [(heading, pseudo.table())].into_iter().chain(sure).chain(promised)
         })
         .collect()
     }
@@ -220,6 +224,35 @@ impl PseudoResults {
             table.row([one.name.clone(), format!("{:.3}", one.auroc), format!("{:.3}", one.aurc), half]);
         }
         (!self.confidences.is_empty()).then_some(table)
+    }
+}
+
+impl PseudoResults {
+    /// What each promise on the share of wrong pseudo-labels would have kept.
+    fn certified_table(&self) -> Option<Table> {
+        let right = Align::Right;
+        let columns = [
+            ("at most wrong, %", right),
+            ("rule", Align::Left),
+            ("kept", right),
+            ("wrong of them, %", right),
+            ("an oracle keeps", right),
+        ];
+        let mut table = Table::new(columns);
+        for one in &self.certified {
+            let rule = match one.rule {
+                Rule::Conformal => "conformal",
+                Rule::Lec => "lec",
+            };
+            table.row([
+                format!("{:.0}", 100.0 * one.alpha),
+                rule.to_owned(),
+                if one.kept.of == 0 { "cannot certify".to_owned() } else { one.kept.of.to_string() },
+                one.error().map(percent).unwrap_or_default(),
+                one.oracle.to_string(),
+            ]);
+        }
+        (!self.certified.is_empty()).then_some(table)
     }
 }
 
