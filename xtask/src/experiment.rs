@@ -34,7 +34,7 @@ pub struct Args {
     /// Fewer rows and steps, as the file's table `quick` says: every stage is real, the numbers are rough.
     #[arg(long)]
     quick: bool,
-    /// The method's preset: `default` or `paper`. Put before what the file changes of it; named in the results.
+    /// The method's preset: `default`, `paper` or `best`. Put before what the file changes of it; named in the results.
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Compares what a study names (see --list) in place of the experiment's own arms; named in the results.

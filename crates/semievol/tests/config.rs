@@ -262,7 +262,7 @@ fn a_method_is_a_preset_and_what_is_changed_of_it() {
 fn a_method_that_makes_no_sense_is_refused() {
     check_refused(
         &format!("{GOOD}[method]\npreset = 'papre'"),
-        "x.toml: TOML parse error at line 6, column 1\n  |\n6 | [method]\n  | ^^^^^^^^\nthere is no preset `papre`; there are `default` and `paper`",
+        "x.toml: TOML parse error at line 6, column 1\n  |\n6 | [method]\n  | ^^^^^^^^\nthere is no preset `papre`; there are `default`, `paper`, `best`",
     );
     check_refused(
         &format!("{GOOD}[method]\nneighbours = 0"),

@@ -5,9 +5,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
-const PRESETS: [(&str, &str); 2] = [
+const PRESETS: [(&str, &str); 3] = [
     ("default", include_str!("../../presets/default.toml")),
     ("paper", include_str!("../../presets/paper.toml")),
+    ("best", include_str!("../../presets/best.toml")),
 ];
 
 /// The preset of this name, such as `paper`.
@@ -47,7 +48,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     };
     let mut method = table(&name).ok_or_else(|| {
         let known: Vec<String> = PRESETS.iter().map(|(name, _)| format!("`{name}`")).collect();
-        D::Error::custom(format!("there is no preset `{name}`; there are {}", known.join(" and ")))
+        D::Error::custom(format!("there is no preset `{name}`; there are {}", known.join(", ")))
     })?;
     overlay(&mut method, changes);
     method.try_into().map_err(D::Error::custom)
