@@ -9,7 +9,7 @@ use crate::seed_run::broken;
 use crate::{Answered, OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
-use semievol_select::classify::fit_by_cross_validation;
+use semievol_select::classify::{fit_by_cross_validation, vote_of_neighbours};
 use semievol_select::options::{OptionScore, draw, mean, most_probable, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -158,7 +158,11 @@ impl SeedRun<'_> {
                 }
                 CollaboratorConfig::Classifier { name, folds } => {
                     let seed = self.seed.child("classifier", 0).child(name, 0);
-                    classify(name, *folds, seed, library, &round.taught, samples)?
+                    let by = By::Regression { folds: *folds, seed };
+                    classify(name, by, library, &round.taught, samples)?
+                }
+                CollaboratorConfig::Neighbours { name, k } => {
+                    classify(name, By::Neighbours { k: *k }, library, &round.taught, samples)?
                 }
             });
         }
@@ -239,7 +243,8 @@ impl SeedRun<'_> {
         crate::plan::check_classifier(name, folds, labelled, samples)?;
         let seed = self.seed.child("classifier", 0).child(name, 0);
         let taught: Vec<&Labeled> = labelled.iter().collect();
-        let candidates = classify(name, folds, seed, library, &taught, samples)?;
+        let by = By::Regression { folds, seed };
+        let candidates = classify(name, by, library, &taught, samples)?;
         let answered: Vec<Answered> = samples
             .iter()
             .zip(candidates)
@@ -250,11 +255,16 @@ impl SeedRun<'_> {
     }
 }
 
-/// The answers of a logistic regression over the embeddings.
+/// What classifies embeddings.
+enum By {
+    Regression { folds: usize, seed: Seed },
+    Neighbours { k: usize },
+}
+
+/// The answers of a classifier over the embeddings.
 fn classify(
     name: &str,
-    folds: usize,
-    seed: Seed,
+    by: By,
     library: &Library<'_>,
     taught: &[&Labeled],
     samples: &[Sample],
@@ -265,13 +275,19 @@ fn classify(
     let labelled: Vec<&Sample> = taught.iter().map(|labeled| &labeled.sample).collect();
     let features = library.features(NAME, &labelled)?;
     let select = |source| PipelineError::Select { stage: NAME.to_owned(), source };
-    let fitted = fit_by_cross_validation(&features, &classes, n_classes, folds, seed).map_err(select)?;
     let unlabelled = library.features(NAME, &samples.iter().collect::<Vec<_>>())?;
     let candidate = |distribution: Vec<f64>| {
         let answer = most_probable(&distribution).map(Answer::Choice);
         Candidate::new(name, answer).with_distribution(distribution)
     };
-    Ok(fitted.model.probabilities(&unlabelled).map_err(select)?.into_iter().map(candidate).collect())
+    let distributions = match by {
+        By::Neighbours { k } => vote_of_neighbours(&features, &classes, n_classes, k, &unlabelled),
+        By::Regression { folds, seed } => {
+            let fitted = fit_by_cross_validation(&features, &classes, n_classes, folds, seed);
+            fitted.and_then(|fitted| fitted.model.probabilities(&unlabelled))
+        }
+    };
+    Ok(distributions.map_err(select)?.into_iter().map(candidate).collect())
 }
 
 /// Replaces probabilities by the mean of what all models say. One whose prompt did not fit says nothing.

@@ -7,7 +7,7 @@ use crate::evolve::Judged;
 use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
 use crate::method::MethodConfig;
-use crate::round::{Round, class};
+use crate::round::{Round, class, shares};
 use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
 use semievol_core::{Answer, Candidate, Confidence, Labeled};
 use semievol_select::Calibrated;
@@ -128,15 +128,6 @@ fn fit(
     }
     let failed = |source| PipelineError::Select { stage: "combine".into(), source };
     LogPool::fit(&rows, &right).map_err(failed)
-}
-
-/// The classes' shares among the labels, with one more of each: few labels say little.
-fn shares(labels: &[Labeled]) -> Vec<f64> {
-    let n_classes = labels.iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
-    let mut counts = vec![1.0; n_classes];
-    labels.iter().for_each(|labeled| counts[class(labeled)] += 1.0);
-    let total: f64 = counts.iter().sum();
-    counts.into_iter().map(|count| count / total).collect()
 }
 
 /// The most probable option, and how probable it is.

@@ -5,7 +5,7 @@ use crate::estimate::Estimate;
 use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
 use crate::method::{EvolveConfig, EvolveOn, Method, MethodConfig, Targets};
-use crate::round::{Round, class, nearest, tag};
+use crate::round::{Round, class, nearest, shares, tag};
 use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
@@ -386,8 +386,14 @@ impl SeedRun<'_> {
         {
             calibration = self.calibrate(method, folds, labels, library, &own, events)?;
         }
-        let (selected, note) =
-            self.select(method, &judged.finals, &judged.estimates, &reference, &calibration)?;
+        let (selected, note) = self.select(
+            method,
+            &judged.finals,
+            &judged.estimates,
+            &reference,
+            &calibration,
+            &shares(labels),
+        )?;
         Ok(Outcome { hits, judged, selected, calibration, note })
     }
 
@@ -493,6 +499,7 @@ impl SeedRun<'_> {
         estimates: &[Estimate],
         labelled: &[Confidence],
         calibration: &[Calibrated],
+        prior: &[f64],
     ) -> Result<(Vec<Selected>, Option<String>), PipelineError> {
         let pool: Vec<PseudoLabel> = finals
             .iter()
@@ -505,7 +512,7 @@ impl SeedRun<'_> {
             })
             .collect();
         let drawn = Pool::new(&pool, self.seed.child("select", 0));
-        let selection = method.selector.select(Pool { labelled, calibration, ..drawn });
+        let selection = method.selector.select(Pool { labelled, calibration, prior, ..drawn });
         let selection =
             selection.map_err(|source| PipelineError::Select { stage: "selection".into(), source })?;
         let unfit = |what: String| PipelineError::Assembly(format!("{}: {what}", method.selector.id()));

@@ -109,6 +109,14 @@ pub enum CollaboratorConfig {
         #[serde(default = "five")]
         folds: usize,
     },
+    /// A vote of the nearest labelled prompts, by their embeddings.
+    Neighbours {
+        /// Names it in files and tables.
+        name: String,
+        /// How many vote.
+        #[serde(default = "five")]
+        k: usize,
+    },
 }
 
 /// The evolved model, trained from the base.
@@ -201,9 +209,9 @@ impl CollaboratorConfig {
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
-            CollaboratorConfig::LanguageModel { name, .. } | CollaboratorConfig::Classifier { name, .. } => {
-                name
-            }
+            CollaboratorConfig::LanguageModel { name, .. }
+            | CollaboratorConfig::Classifier { name, .. }
+            | CollaboratorConfig::Neighbours { name, .. } => name,
         }
     }
 
@@ -213,7 +221,8 @@ impl CollaboratorConfig {
             let mut one = one.clone();
             match &mut one {
                 CollaboratorConfig::LanguageModel { name, .. }
-                | CollaboratorConfig::Classifier { name, .. } => name.clear(),
+                | CollaboratorConfig::Classifier { name, .. }
+                | CollaboratorConfig::Neighbours { name, .. } => name.clear(),
             }
             one
         };
@@ -224,7 +233,7 @@ impl CollaboratorConfig {
     pub fn shots(&self) -> usize {
         match self {
             CollaboratorConfig::LanguageModel { shots, .. } => *shots,
-            CollaboratorConfig::Classifier { .. } => 0,
+            CollaboratorConfig::Classifier { .. } | CollaboratorConfig::Neighbours { .. } => 0,
         }
     }
 }
@@ -305,6 +314,13 @@ impl MethodConfig {
                         ));
                     }
                 }
+                CollaboratorConfig::Neighbours { k, .. } => {
+                    if *k == 0 {
+                        return Err(format!(
+                            "method.collaborators: `{name}` has k = 0, but somebody has to vote"
+                        ));
+                    }
+                }
             }
         }
         for (setting, shots) in [("warm.shots", self.warm.shots), ("confidence_shots", self.confidence_shots)]
@@ -366,7 +382,7 @@ impl MethodConfig {
 
     /// Whether embeddings are needed: by retrieval or by a classifier.
     pub fn needs_embedder(&self) -> bool {
-        let classifies = |one: &CollaboratorConfig| matches!(one, CollaboratorConfig::Classifier { .. });
+        let classifies = |one: &CollaboratorConfig| !matches!(one, CollaboratorConfig::LanguageModel { .. });
         self.collaborators.iter().any(classifies)
             || (self.retrieval.needs_embedder() && self.most_shots() > 0)
     }

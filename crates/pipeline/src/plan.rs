@@ -30,6 +30,9 @@ impl Method {
                 CollaboratorConfig::Classifier { name, folds } => {
                     check_classifier(name, *folds, labelled, unlabelled)?;
                 }
+                CollaboratorConfig::Neighbours { name, .. } => {
+                    check_classifier(name, 1, labelled, unlabelled)?;
+                }
             }
         }
         Ok(())

@@ -43,6 +43,19 @@ pub(crate) fn class(labeled: &Labeled) -> usize {
     }
 }
 
+/// The classes' shares among the labels, with one more of each: few labels say little. Empty
+/// for open answers.
+pub(crate) fn shares(labels: &[Labeled]) -> Vec<f64> {
+    let n_classes = labels.iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
+    if n_classes == 0 {
+        return Vec::new();
+    }
+    let mut counts = vec![1.0; n_classes];
+    labels.iter().for_each(|labeled| counts[class(labeled)] += 1.0);
+    let total: f64 = counts.iter().sum();
+    counts.into_iter().map(|count| count / total).collect()
+}
+
 /// The nearest `n` of each.
 pub(crate) fn nearest<'l>(neighbours: &[Vec<&'l Labeled>], n: usize) -> Vec<Vec<&'l Labeled>> {
     neighbours.iter().map(|shots| shots.iter().copied().take(n).collect()).collect()

@@ -62,6 +62,9 @@ pub struct Pool<'a> {
     /// Labelled samples answered and judged as the unlabelled ones are, by models that were not trained on them;
     /// empty unless the selector [wants them](Selector::wants_calibration).
     pub calibration: &'a [Calibrated],
+    /// The classes' shares among the labelled samples, in the options' order; empty for open answers, or where nobody
+    /// knows.
+    pub prior: &'a [f64],
     /// Source of whatever is drawn.
     pub seed: Seed,
 }
@@ -69,7 +72,7 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     /// A pool of unlabelled samples alone.
     pub fn new(unlabelled: &'a [PseudoLabel], seed: Seed) -> Self {
-        Pool { unlabelled, labelled: &[], calibration: &[], seed }
+        Pool { unlabelled, labelled: &[], calibration: &[], prior: &[], seed }
     }
 }
 

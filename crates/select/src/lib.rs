@@ -3,8 +3,9 @@
 //!
 //! - Who decides: [`SelfJustify`] asks the warm model again, [`Majority`] counts, [`Mixture`] averages
 //!   probabilities. [`agreed`] says whether there is anything to decide.
-//! - What is kept: [`Percentile`] the surest, [`PerClass`] the surest of each class, [`All`], or as the control as
-//!   many at [`Random`].
+//! - What is kept: [`Percentile`] the surest, [`PerClass`] the surest of each class, [`Balanced`] the same in the
+//!   classes' shares among the labels, [`ErrorControlled`] as many as a promise on their errors allows, [`All`],
+//!   [`Weighted`] by how sure they are, or as the control as many at [`Random`].
 //! - [`classify`] makes a cheap collaborator out of embeddings.
 //!
 //! The decision that shaped it: a selector sees the whole pool at once and returns a [`Decision`] for everything
@@ -58,4 +59,6 @@ pub use adjudicate::{AdjudicatorConfig, Majority, Mixture, SelfJustify, mean_dis
 pub use agreement::{agreed, agrees};
 pub use contract::{Adjudicator, Calibrated, Decision, Dispute, Pool, PseudoLabel, Selection, Selector};
 pub use error::SelectError;
-pub use selector::{All, ErrorControlled, Over, PerClass, Percentile, Random, Rule, SelectorConfig};
+pub use selector::{
+    All, Balanced, ErrorControlled, Over, PerClass, Percentile, Random, Rule, SelectorConfig, Weighted,
+};

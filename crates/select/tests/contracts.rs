@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
-use semievol_select::{All, Majority, Mixture, Over, PerClass, Percentile, Random, SelfJustify};
+use semievol_select::{
+    All, Balanced, Majority, Mixture, Over, PerClass, Percentile, Random, SelfJustify, Weighted,
+};
 use semievol_testkit::contracts;
 
 #[test]
@@ -34,6 +36,18 @@ fn per_class() {
     for theta in [0.1, 50.0, 100.0] {
         contracts::selector(&PerClass::new(theta).unwrap());
     }
+}
+
+#[test]
+fn balanced() {
+    for theta in [0.1, 50.0, 100.0] {
+        contracts::selector(&Balanced::new(theta).unwrap());
+    }
+}
+
+#[test]
+fn weighted() {
+    contracts::selector(&Weighted);
 }
 
 #[test]

@@ -49,6 +49,29 @@ confidence -0.613 is below the 50% threshold -0.402
 }
 
 #[test]
+fn classes_are_kept_in_their_shares_among_the_labels() {
+    // Eight are called 0 and two 1, though the labels say half and half.
+    let labels: Vec<PseudoLabel> = (0..10)
+        .map(|at| label(&at.to_string(), Some(usize::from(at >= 8)), Some(f64::from(at) / 10.0)))
+        .collect();
+    let balanced = selector("kind = 'balanced'\ntheta = 60");
+    let kept =
+        |prior: &[f64]| accepted(&balanced.select(Pool { prior, ..Pool::new(&labels, Seed(1)) }).unwrap());
+    let positions = |kept: Vec<bool>| (0..10).filter(|at| kept[*at]).collect::<Vec<_>>();
+    assert_eq!(positions(kept(&[0.5, 0.5])), [5, 6, 7, 8, 9]);
+    assert_eq!(positions(kept(&[0.8, 0.2])), [3, 4, 5, 6, 7, 9]);
+    assert_eq!(positions(kept(&[1.0, 0.0])), [2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn weights_are_probabilities() {
+    let labels = pool(&[0.25, 1.5, -0.5, 0.0]);
+    let weights: Vec<f32> =
+        select("kind = 'weighted'", &labels).decisions.iter().map(|one| one.weight).collect();
+    assert_eq!(weights, [0.25, 1.0, (-0.5_f64).exp() as f32, 0.0]);
+}
+
+#[test]
 fn what_equals_the_threshold_is_kept_wherever_it_stands() {
     let labels = pool(&[-0.2, -0.1, -0.2, -0.2, -0.3]);
     let selection = select("kind = 'percentile'\ntheta = 40", &labels);

@@ -336,7 +336,7 @@ impl Run<'_> {
         }
         let asked = methods().flat_map(|method| &method.config.collaborators).filter_map(|one| match one {
             CollaboratorConfig::LanguageModel { model, .. } => self.parts.models.get(model),
-            CollaboratorConfig::Classifier { .. } => None,
+            _ => None,
         });
         let mut models = [&self.base].into_iter().chain(asked);
         match models.find(|model| !model.capabilities().scores) {

@@ -25,6 +25,7 @@ collaborators = [
     { kind = 'language_model', name = 'warm', shots = 1, temperature = 0.0 },
     { kind = 'language_model', name = 'crowd', model = 'folds', temperature = 0.0 },
     { kind = 'classifier', name = 'embeddings', folds = 2 },
+    { kind = 'neighbours', name = 'vote', k = 3 },
 ]
 select = { kind = 'error_controlled', alpha = 0.01, otherwise = 50.0 }
 ";

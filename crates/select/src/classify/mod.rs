@@ -2,11 +2,13 @@
 
 mod cross_validation;
 mod logistic;
+mod neighbours;
 mod pool;
 mod solver;
 
 pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation, stratified_folds};
 pub use logistic::LogisticRegression;
+pub use neighbours::vote_of_neighbours;
 pub use pool::{Alignment, LogPool};
 
 use crate::SelectError;

@@ -1,20 +1,24 @@
 //! Which pseudo-labels are trained on (Eq. 7-8).
 
 mod all;
+mod balanced;
 mod error_controlled;
 mod per_class;
 mod percentile;
 mod random;
 mod share;
+mod weighted;
 
 pub use all::All;
+pub use balanced::Balanced;
 pub use error_controlled::{ErrorControlled, Rule};
 pub use per_class::PerClass;
 pub use percentile::{Over, Percentile};
 pub use random::Random;
+pub use weighted::Weighted;
 
 use crate::{Decision, PseudoLabel, SelectError, Selector};
-use semievol_core::Confidence;
+use semievol_core::{Answer, Confidence};
 use serde::{Deserialize, Serialize};
 
 /// Which selector, as a configuration says it.
@@ -45,8 +49,16 @@ pub enum SelectorConfig {
         #[serde(default = "default_theta")]
         theta: f64,
     },
+    /// [`Balanced`].
+    Balanced {
+        /// Percent that is kept in all, above 0 and at most 100; 50 by default.
+        #[serde(default = "default_theta")]
+        theta: f64,
+    },
     /// [`All`].
     All {},
+    /// [`Weighted`].
+    Weighted {},
     /// [`Random`].
     Random {
         /// Percent that is kept, above 0 and at most 100; 50 by default.
@@ -85,7 +97,9 @@ impl SelectorConfig {
         Ok(match self {
             SelectorConfig::Percentile { theta, over } => Box::new(Percentile::new(*theta, *over)?),
             SelectorConfig::PerClass { theta } => Box::new(PerClass::new(*theta)?),
+            SelectorConfig::Balanced { theta } => Box::new(Balanced::new(*theta)?),
             SelectorConfig::All {} => Box::new(All),
+            SelectorConfig::Weighted {} => Box::new(Weighted),
             SelectorConfig::Random { theta } => Box::new(Random::new(*theta)?),
             SelectorConfig::ErrorControlled { alpha, rule, otherwise } => {
                 let selector = ErrorControlled::new(*alpha, *rule)?;
@@ -101,6 +115,14 @@ fn eligible(label: &PseudoLabel) -> Result<Confidence, Decision> {
         (Some(_), Some(confidence)) => Ok(confidence),
         (None, _) => Err(Decision::reject("no answer could be read")),
         (Some(_), None) => Err(Decision::reject("its answer has no confidence")),
+    }
+}
+
+/// The position of an answer among the options; all open answers together are one class.
+fn class(answer: Option<&Answer>) -> Option<usize> {
+    match answer {
+        Some(Answer::Choice(option)) => Some(*option),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 use super::share::Share;
-use super::{against, eligible};
+use super::{against, class, eligible};
 use crate::{Pool, SelectError, Selection, Selector};
-use semievol_core::{Answer, Confidence};
+use semievol_core::Confidence;
 use std::collections::BTreeMap;
 
 /// Keeps the surest `theta` percent of every predicted class, by the rule of
@@ -53,12 +53,5 @@ impl Selector for PerClass {
             Err(rejected) => rejected,
         });
         Ok(decisions.collect::<Vec<_>>().into())
-    }
-}
-
-fn class(answer: Option<&Answer>) -> Option<usize> {
-    match answer {
-        Some(Answer::Choice(option)) => Some(*option),
-        _ => None,
     }
 }
