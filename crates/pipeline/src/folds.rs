@@ -37,7 +37,8 @@ pub(crate) struct HeldOutFold<'f> {
     pub fold: usize,
     /// Which labels.
     pub rows: Vec<usize>,
-    model: &'f dyn LanguageModel,
+    /// Has not learnt them.
+    pub model: &'f dyn LanguageModel,
     of: &'f Folds,
 }
 

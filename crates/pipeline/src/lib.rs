@@ -84,6 +84,7 @@ mod plan;
 mod pretrain;
 mod round;
 mod seed_run;
+mod tune;
 
 pub use collaborate::Answers;
 pub use combine::CombineConfig;
@@ -100,3 +101,4 @@ pub use method::{
 pub use pretrain::PretrainConfig;
 pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Start, Trained};
 pub use semievol_select::options::OptionScore;
+pub use tune::{Tried, TuneConfig};

@@ -12,6 +12,7 @@ use semievol_eval::{
     compare_over_seeds, over_seeds, wilson,
 };
 use semievol_model::ModelId;
+use semievol_pipeline::Tried;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +45,9 @@ pub struct SeedResults {
     pub sizes: SetSizes,
     /// Rows that stand in two sets, or twice in one.
     pub overlap: OverlapReport,
+    /// The recipes that were tried on folds of the labels; empty where none was chosen so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tuned: Vec<Tried>,
     /// One entry per arm.
     pub arms: Vec<ArmResults>,
     /// What became of the unlabelled rows, for each arm that learns from them.

@@ -256,7 +256,7 @@ impl Run<'_> {
     fn seed(&self, seed: u64, sets: &Sets, events: &mut dyn FnMut(&Event)) -> Result<SeedResults, RunError> {
         let overlap = sets.overlap();
         events(&Event::Overlap { seed, report: overlap.clone() });
-        let run = SeedRun {
+        let mut run = SeedRun {
             parts: self.parts,
             task: self.task.as_ref(),
             task_id: &self.task_id,
@@ -269,6 +269,11 @@ impl Run<'_> {
         };
         files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
         let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
+        let (recipe, tuned) = match &self.config.tune {
+            None => (run.recipe.clone(), Vec::new()),
+            Some(tune) => run.tune(tune, &sets.labelled, &mut on_stage).map_err(RunError::stage(seed))?,
+        };
+        run.recipe = &recipe;
         let arms = Arms { run: self, seed: &run, sets };
         let done = arms.run_all(&mut on_stage).map_err(RunError::stage(seed))?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
@@ -297,7 +302,7 @@ impl Run<'_> {
             to_label::write(&folder, one)?;
         }
         let folder = run.folder.clone();
-        Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, arms, pseudo, graded, folder })
+        Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, tuned, arms, pseudo, graded, folder })
     }
 
     /// The method that an arm runs, if it is one.

@@ -114,6 +114,40 @@ fn trained_arms_are_asked_in_other_words_too() {
 }
 
 #[test]
+fn a_recipe_is_chosen_on_the_labels_alone() {
+    let methods = "[tune]\nfolds = 3\nepochs = [1, 2]\n[methods.crowd]\npreset = 'best'\nfolds = 3\n";
+    let mut config = experiment("'sft', 'crowd'", methods).unwrap().config().clone();
+    (config.train.max_steps, config.train.batch_size) = (0, 4);
+    let experiment = config.check(Path::new("tune.toml")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut begun: Vec<String> = Vec::new();
+    let run = |begun: &mut Vec<String>| {
+        let mut on = |event: &Event| {
+            if let Event::Stage { event: StageEvent::Begin(stage), .. } = event {
+                begun.push(stage.name.clone());
+            }
+        };
+        experiment.run(&hub(), engine().parts(), &mut on, out.path()).unwrap()
+    };
+    let results = run(&mut begun);
+    let tuned = &results.seeds[0].tuned;
+    assert_eq!(tuned.iter().map(|one| (one.epochs, one.of)).collect::<Vec<_>>(), [(1, 9), (2, 9)]);
+    assert_eq!(tuned.iter().filter(|one| one.chosen).count(), 1);
+    let chosen = tuned.iter().find(|one| one.chosen).unwrap();
+    assert!(tuned.iter().all(|one| one.right <= chosen.right));
+    // The method's folds are those that the choice was made with.
+    assert!(begun.iter().any(|name| name == "tune-epochs-2-lr-0.0005/fold-0"), "{begun:?}");
+    assert!(!begun.iter().any(|name| name == "crowd/fold-0"), "{begun:?}");
+    let steps =
+        std::fs::read_to_string(results.folder.join("seed-1/sft/steps.jsonl")).unwrap().lines().count();
+    assert_eq!(steps, 3 * chosen.epochs);
+    assert!(results.to_markdown().contains("held-out labels right"));
+    begun.clear();
+    run(&mut begun);
+    assert!(begun.is_empty(), "{begun:?}");
+}
+
+#[test]
 fn an_oracle_needs_gold_answers() {
     let experiment = experiment("'sft', 'oracle'", "").unwrap();
     let folder = tempfile::tempdir().unwrap();

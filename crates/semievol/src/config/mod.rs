@@ -16,7 +16,7 @@ use crate::Arm;
 use semievol_candle::{Accelerator, Precision};
 use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
 use semievol_hub::Source;
-use semievol_pipeline::MethodConfig;
+use semievol_pipeline::{MethodConfig, PipelineError, TuneConfig};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +67,10 @@ pub struct ExperimentConfig {
     /// pseudo-labels.
     #[serde(default)]
     pub train: Recipe,
+    /// Chooses epochs and learning rate for each seed by cross-validation on its labels alone, for all arms; absent, the
+    /// recipe is taken as it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<TuneConfig>,
     /// What is done with the unlabelled rows: a preset by its name, and what is changed of it.
     #[serde(default = "method::default_method", deserialize_with = "method::deserialize")]
     pub method: MethodConfig,
@@ -271,6 +275,10 @@ impl ExperimentConfig {
         if let Some(twice) = repeated(&self.paraphrases) {
             let expected = format!("different instructions, but {twice:?} occurs twice");
             return refuse("paraphrases", format!("{:?}", self.paraphrases), &expected);
+        }
+        if let Some(tune) = &self.tune {
+            let wrong = |reason| wrong(Box::new(PipelineError::Assembly(reason)));
+            tune.check(&self.train).map_err(wrong)?;
         }
         self.method.build().map_err(|error| wrong(Box::new(error)))?;
         for method in self.methods.values() {

@@ -5,6 +5,7 @@ use crate::Arm;
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::sets::ClassCount;
 use semievol_eval::{Align, Interval, SeedSummary, Table};
+use semievol_pipeline::Tried;
 use semievol_select::Rule;
 
 impl Results {
@@ -103,6 +104,11 @@ impl Results {
                 sizes.test,
                 mix(&sizes.test_classes)
             ));
+            lines.extend(seed.tuned.iter().map(|Tried { epochs, lr, right, of: labels, nll, chosen }| {
+                let nll = nll.map(|nll| format!(", -ln P {nll:.3}")).unwrap_or_default();
+                let chosen = if *chosen { "; chosen" } else { "" };
+                format!("{of}tried {epochs} epochs at {lr}: {right} of {labels} held-out labels right{nll}{chosen}")
+            }));
             lines.extend(format!("overlap: {}", seed.overlap).lines().map(|line| format!("{of}{line}")));
         }
         lines
