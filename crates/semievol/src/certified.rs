@@ -61,7 +61,7 @@ impl CertifiedResults {
 fn most(pool: &[PseudoLabel], right: &[bool], alpha: f64) -> usize {
     let mut rows: Vec<(Confidence, bool)> =
         pool.iter().zip(right).filter_map(|(label, right)| Some((label.confidence?, *right))).collect();
-    rows.sort_by(|one, other| other.0.cmp(&one.0));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.0));
     let (mut wrong, mut most) = (0, 0);
     for (index, (sure, right)) in rows.iter().enumerate() {
         wrong += usize::from(!right);
