@@ -5,6 +5,7 @@ use crate::estimate::Estimate;
 use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
 use crate::method::{EvolveConfig, EvolveOn, Method, MethodConfig, Targets};
+use crate::probe::{self, features};
 use crate::round::{Round, class, nearest, shares, tag};
 use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
@@ -333,7 +334,8 @@ impl SeedRun<'_> {
         n_labels: usize,
     ) -> Result<Vec<Vec<&'l Labeled>>, PipelineError> {
         let config = &method.config;
-        let shown = match method.selector.wants_calibration() || config.combine.is_some() {
+        let asked = config.probe || config.combine.is_some();
+        let shown = match asked || method.selector.wants_calibration() {
             true => config.most_shots(),
             false => config.warm.shots.max(config.confidence_shots),
         };
@@ -371,7 +373,7 @@ impl SeedRun<'_> {
             neighbours: hits.iter().map(|hits| library.shots(hits)).collect(),
             taught: labels.iter().collect(),
         };
-        let (judged, mut calibration) = match config.combine {
+        let (mut judged, mut calibration) = match config.combine {
             Some(combine) => self.combine(config, combine, &round, folds, labels, &own, library, events)?,
             None => (self.judge(method, &round, library, events)?, Vec::new()),
         };
@@ -382,9 +384,24 @@ impl SeedRun<'_> {
             }
             false => Vec::new(),
         };
-        if let Some(folds) = folds.filter(|_| config.combine.is_none() && method.selector.wants_calibration())
-        {
-            calibration = self.calibrate(method, folds, labels, library, &own, events)?;
+        let wanted = config.combine.is_none() && (config.probe || method.selector.wants_calibration());
+        if let Some(folds) = folds.filter(|_| wanted) {
+            let held_out = self.calibrate(method, folds, labels, library, &own, events)?;
+            if config.probe {
+                let features = features(self.task, samples, &judged);
+                let seed = self.seed.child("probe", 0);
+                match probe::apply(&held_out, &features, &mut judged.estimates, seed) {
+                    Some(calibrated) => calibration = calibrated,
+                    None => events(&StageEvent::Note(
+                        "the folds' answers to the labels teach the probe nothing; confidence stays as it was".into(),
+                    )),
+                }
+                let file = format!("confidence-probe{tag}.jsonl");
+                files::write_jsonl(&self.folder.join(file), &judged.estimates)?;
+            }
+            if calibration.is_empty() {
+                calibration = held_out.iter().map(|one| one.calibrated).collect();
+            }
         }
         let (selected, note) = self.select(
             method,

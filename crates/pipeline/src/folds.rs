@@ -1,6 +1,7 @@
 //! Cross-fitting: models that have not learnt a fold of the labels, and so can be asked about it.
 
 use crate::method::Method;
+use crate::probe::{HeldOutAnswer, features};
 use crate::round::{Round, class};
 use crate::{Library, OnEvent, PipelineError, SeedRun, Start};
 use semievol_core::{Labeled, Sample};
@@ -116,18 +117,21 @@ impl SeedRun<'_> {
         library: &Library<'_>,
         neighbours: &[Vec<&Labeled>],
         events: OnEvent<'_>,
-    ) -> Result<Vec<Calibrated>, PipelineError> {
-        let mut calibrated = Vec::with_capacity(labels.len());
+    ) -> Result<Vec<HeldOutAnswer>, PipelineError> {
+        let mut answers = Vec::with_capacity(labels.len());
         for fold in folds.held_out() {
             let samples = fold.samples(labels);
             let judged = self.judge(method, &fold.round(&samples, labels, neighbours), library, events)?;
-            for ((row, last), estimate) in fold.rows.iter().zip(&judged.finals).zip(&judged.estimates) {
+            let features = features(self.task, &samples, &judged);
+            let rows = fold.rows.iter().zip(&judged.finals).zip(&judged.estimates).zip(features);
+            for (((row, last), estimate), features) in rows {
                 if let (Some(answer), Some(confidence)) = (&last.last.answer, estimate.confidence) {
                     let correct = self.task.is_correct(answer, &labels[*row].answer);
-                    calibrated.push(Calibrated { confidence, correct });
+                    let calibrated = Calibrated { confidence, correct };
+                    answers.push(HeldOutAnswer { fold: fold.fold, features, calibrated });
                 }
             }
         }
-        Ok(calibrated)
+        Ok(answers)
     }
 }

@@ -82,6 +82,7 @@ mod library;
 mod method;
 mod plan;
 mod pretrain;
+mod probe;
 mod round;
 mod seed_run;
 mod tune;

@@ -37,6 +37,10 @@ pub struct MethodConfig {
     pub justify: AdjudicatorConfig,
     /// How sure a pseudo-label is (Eq. 6).
     pub confidence: ConfidenceConfig,
+    /// Puts a calibrated number in the place of `confidence`'s: the chance that the answer is right, by a logistic
+    /// regression over all estimators' numbers, learnt from the labels that each fold's model has not. For closed sets.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub probe: bool,
     /// Neighbours in the prompt under which the warm model judges its confidence.
     #[serde(default)]
     pub confidence_shots: usize,
@@ -180,6 +184,11 @@ impl EvolveConfig {
     pub(crate) fn recipe(&self, recipe: &Recipe) -> Recipe {
         Recipe { epochs: self.epochs.unwrap_or(recipe.epochs), ..recipe.clone() }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(on: &bool) -> bool {
+    !on
 }
 
 fn is_zero(n: &usize) -> bool {
@@ -343,6 +352,14 @@ impl MethodConfig {
                 "method.collaborators: `{}` asks the models of the folds, but method.folds is 0: set it to 2 or more",
                 one.name()
             ));
+        }
+        if self.probe && self.folds == 0 {
+            return Err("method.probe learns from labels that models have not, but method.folds is 0: set it to 2 or more, 5 is usual".into());
+        }
+        if self.probe && self.combine.is_some() {
+            return Err(
+                "method.probe and method.combine both say how sure an answer is: take one of them".into()
+            );
         }
         if let Some(pretrain) = &self.pretrain {
             pretrain.check()?;

@@ -39,6 +39,9 @@ impl Method {
     }
 
     fn check_labelled_confidence(&self) -> Result<(), PipelineError> {
+        if self.config.probe && self.selector.wants_labelled() {
+            return refuse("method.select compares with the warm model's own confidence in the labels, and method.probe puts another number in its place: take over = \"unlabelled\"".into());
+        }
         if !(self.selector.wants_labelled() && self.estimator.needs_candidates()) {
             return Ok(());
         }
@@ -116,6 +119,12 @@ impl Method {
         if self.config.combine.is_some() {
             return refuse(format!(
                 "method.combine makes one distribution over options out of many, but sample `{}` has an open answer: leave it out",
+                open.id
+            ));
+        }
+        if self.config.probe {
+            return refuse(format!(
+                "method.probe judges closed sets of options, but sample `{}` has an open answer: leave it out",
                 open.id
             ));
         }

@@ -197,7 +197,11 @@ fn confidences(
     correct: &[Option<bool>],
 ) -> Vec<ConfidenceResults> {
     let samples = &sets.unlabelled[..evolved.finals.len()];
-    let own = if method.config.combine.is_some() { "combined".to_owned() } else { method.estimator.id() };
+    let own = match (method.config.combine, method.config.probe) {
+        (Some(_), _) => "combined".to_owned(),
+        (None, true) => "probe".to_owned(),
+        (None, false) => method.estimator.id(),
+    };
     let used = evolved.selected.iter().map(|row| row.confidence).collect();
     let others = ConfidenceConfig::ALL.into_iter().map(|kind| kind.build()).filter_map(|estimator| {
         let again = judged_again(estimator.as_ref(), task, samples, &evolved.answers, &evolved.finals)?;

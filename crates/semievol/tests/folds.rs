@@ -83,6 +83,20 @@ fn every_label_is_asked_once_of_a_model_that_has_not_learnt_it() {
 }
 
 #[test]
+fn a_probe_puts_one_calibrated_number_in_the_place_of_another() {
+    let out = tempfile::tempdir().unwrap();
+    let method = format!("probe = true\n{METHOD}").replace("otherwise = 50.0", "otherwise = 40.0");
+    let results = run(&with_method(&method), out.path(), &mut |_| ());
+    let judged: Vec<Estimate> = rows(&results, "confidence-probe.jsonl");
+    assert_eq!(judged.len(), 30);
+    let confidences = &results.seeds[0].pseudo[0].confidences;
+    assert!(confidences.first().is_some_and(|one| one.name == "probe"), "{confidences:?}");
+    let certified = &results.seeds[0].pseudo[0].certified;
+    assert_eq!(certified.len(), 6, "three promises by two rules");
+    assert!(certified.iter().all(|one| one.oracle <= 30 && one.kept.of <= 30));
+}
+
+#[test]
 fn collaborators_are_weighed_by_labels_that_they_have_not_learnt() {
     let method = format!(
         "combine = {{ kind = 'log_pool', align = 0.5 }}\nevolve = {{ on = 'labels_and_selected', targets = 'soft' }}\n{METHOD}"
@@ -137,6 +151,7 @@ fn folds_that_make_no_sense_are_refused() {
             "but method.folds is 0",
         ),
         ("folds = 1000", "labelled rows: take fewer folds"),
+        ("probe = true", "method.probe learns from labels that models have not, but method.folds is 0"),
         ("combine = { kind = 'log_pool', align = 2.0 }", "method.combine.align is 2, but must be in [0, 1]"),
         (
             "combine = { kind = 'log_pool' }\nconfidence = { kind = 'mean_nll' }\nselect = { kind = 'percentile', over = 'labelled' }",
