@@ -15,6 +15,7 @@ use semievol_select::classify::stratified_folds;
 use semievol_select::{Calibrated, Pool, PseudoLabel, mean_distribution};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What became of the unlabelled samples, each in the last round that asked about it, and the two models.
@@ -425,7 +426,16 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
         let Progress { judged, selected, .. } = progress;
-        let lessons = lessons(&config.evolve, progress.labels(), unlabelled, judged, selected);
+        let mut lessons = lessons(&config.evolve, progress.labels(), unlabelled, judged, selected);
+        if config.evolve.paraphrase {
+            let labels: HashSet<&str> = progress.labels().iter().map(|one| one.sample.id.as_str()).collect();
+            for lesson in lessons.iter_mut().filter(|lesson| !labels.contains(lesson.sample.id.as_str())) {
+                // 0 is the task's own words.
+                let drawn = self.seed.child("paraphrase", 0).child(&lesson.sample.id, 0).uniform();
+                let drawn = (drawn * (self.paraphrases.len() + 1) as f64) as usize;
+                lesson.paraphrase = drawn.min(self.paraphrases.len()).checked_sub(1);
+            }
+        }
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
                 "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),

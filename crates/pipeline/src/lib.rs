@@ -53,6 +53,7 @@
 //!     parts: Parts::new(&doubles, &trainer),
 //!     task: &ClosedSet::default(),
 //!     task_id: "letters",
+//!     paraphrases: &[],
 //!     base: doubles.load(None)?,
 //!     recipe: &Recipe::default(),
 //!     max_answer_tokens: 16,

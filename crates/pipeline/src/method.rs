@@ -137,6 +137,10 @@ pub struct EvolveConfig {
     /// What it learns of a pseudo-label.
     #[serde(skip_serializing_if = "Targets::is_hard")]
     pub targets: Targets,
+    /// Asks pseudo-labels in the experiment's paraphrases too, each in one that is drawn for it: the answer shall not
+    /// depend on the words of the instruction (consistency training).
+    #[serde(skip_serializing_if = "is_false")]
+    pub paraphrase: bool,
 }
 
 /// What the evolved model learns of a pseudo-label.
@@ -175,6 +179,7 @@ impl Default for EvolveConfig {
             label_share: 0.0,
             epochs: None,
             targets: Targets::Hard,
+            paraphrase: false,
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct SeedRun<'a> {
     pub task: &'a dyn Task,
     /// Names the task with every setting that changes how responses are read.
     pub task_id: &'a str,
+    /// The same task in other words, for whoever is taught in several.
+    pub paraphrases: &'a [Box<dyn Task>],
     /// The base model.
     pub base: Arc<dyn LanguageModel>,
     /// How adapters are trained.
@@ -111,6 +113,8 @@ pub struct Lesson<'a> {
     pub weight: f32,
     /// Further answers with weights of their own: with probabilities for weights, a soft target.
     pub others: Vec<(Answer, f32)>,
+    /// Asked in these of the run's paraphrases instead of the task's own words.
+    pub paraphrase: Option<usize>,
 }
 
 impl<'a> Lesson<'a> {
@@ -121,7 +125,7 @@ impl<'a> Lesson<'a> {
 
     /// An answer to learn, without neighbours.
     pub fn new(sample: &'a Sample, answer: &'a Answer) -> Self {
-        Lesson { sample, answer, shots: Vec::new(), weight: 1.0, others: Vec::new() }
+        Lesson { sample, answer, shots: Vec::new(), weight: 1.0, others: Vec::new(), paraphrase: None }
     }
 }
 
@@ -315,7 +319,8 @@ impl SeedRun<'_> {
     }
 
     fn example(&self, lesson: &Lesson<'_>) -> Result<Example, PipelineError> {
-        let Lesson { sample, answer, shots, weight, others } = lesson;
+        let Lesson { sample, answer, shots, weight, others, paraphrase } = lesson;
+        let task = paraphrase.map_or(self.task, |words| self.paraphrases[words].as_ref());
         let written = |answer: &Answer| {
             let response = self.task.target(sample, answer);
             if response.is_empty() {
@@ -328,7 +333,7 @@ impl SeedRun<'_> {
         };
         let others = others.iter().map(|(answer, weight)| Ok((written(answer)?, *weight)));
         Ok(Example {
-            prompt: self.task.prompt(sample, shots),
+            prompt: task.prompt(sample, shots),
             response: written(answer)?,
             weight: *weight,
             others: others.collect::<Result<_, PipelineError>>()?,

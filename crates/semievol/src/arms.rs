@@ -210,8 +210,9 @@ impl Arms<'_> {
         let model = seed.load(arm.as_str(), &trained.adapter)?;
         let test = seed.answer(arm.as_str(), model.as_ref(), &self.sets.test, &[], events)?;
         let mut paraphrased = Vec::with_capacity(self.run.paraphrases.len());
-        for (number, words) in self.run.paraphrases.iter().enumerate() {
-            let seed = SeedRun { task: words.task.as_ref(), task_id: &words.id, ..seed.clone() };
+        let words = self.run.paraphrases.iter().zip(&self.run.paraphrase_ids);
+        for (number, (task, task_id)) in words.enumerate() {
+            let seed = SeedRun { task: task.as_ref(), task_id, ..seed.clone() };
             let name = format!("{arm}-paraphrase-{}", number + 1);
             paraphrased.push(seed.answer(&name, model.as_ref(), &self.sets.test, &[], events)?);
         }

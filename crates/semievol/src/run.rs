@@ -106,10 +106,11 @@ impl Experiment {
         let paraphrase = |words: &String| {
             let config = self.config.task.clone().with_instruction(words);
             let task = config.build().map_err(|error| RunError::Assembly(error.to_string()))?;
-            Ok(Words { task, id: id(&config) })
+            Ok((task, id(&config)))
         };
         let paraphrases = self.config.paraphrases.iter().map(paraphrase);
         let paraphrases = paraphrases.collect::<Result<Vec<_>, RunError>>()?;
+        let (paraphrases, paraphrase_ids) = paraphrases.into_iter().unzip();
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
         let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
         events(&Event::Loaded { model: base.id().clone() });
@@ -125,6 +126,7 @@ impl Experiment {
             task,
             task_id: id(&self.config.task),
             paraphrases,
+            paraphrase_ids,
             base,
             folder,
             shelf: Shelf::of(out),
@@ -226,12 +228,6 @@ impl Drop for Lock {
     }
 }
 
-/// The task in other words.
-pub(crate) struct Words {
-    pub task: Box<dyn Task>,
-    pub id: String,
-}
-
 /// Names a task with every setting of it.
 fn id(task: &TaskConfig) -> String {
     serde_json::to_string(task).unwrap_or_default()
@@ -246,7 +242,9 @@ pub(crate) struct Run<'a> {
     parts: Parts<'a>,
     task: Box<dyn Task>,
     task_id: String,
-    pub paraphrases: Vec<Words>,
+    /// The task in other words.
+    pub paraphrases: Vec<Box<dyn Task>>,
+    pub paraphrase_ids: Vec<String>,
     base: Arc<dyn LanguageModel>,
     folder: PathBuf,
     shelf: Shelf,
@@ -260,6 +258,7 @@ impl Run<'_> {
             parts: self.parts,
             task: self.task.as_ref(),
             task_id: &self.task_id,
+            paraphrases: &self.paraphrases,
             base: self.base.clone(),
             recipe: &self.config.train,
             max_answer_tokens: self.config.max_answer_tokens,

@@ -108,6 +108,17 @@ fn trained_arms_are_asked_in_other_words_too() {
         ["sft", "sft-paraphrase-1", "sft-paraphrase-2"].map(|arm| read(&format!("predictions-{arm}.jsonl")));
     assert!(answers[0] != answers[1] && answers[1] != answers[2]);
     assert!(read("../table.md").contains("## in other words"));
+    let mut consistent = config.clone();
+    (consistent.arms, consistent.method.evolve.paraphrase) = (vec![Arm::Semievol], true);
+    consistent.method.select = semievol::select::SelectorConfig::All {};
+    let file = Path::new("words.toml");
+    let out = tempfile::tempdir().unwrap();
+    let results =
+        consistent.clone().check(file).unwrap().run(&hub(), engine().parts(), &mut |_| (), out.path());
+    assert_eq!(results.unwrap().seeds[0].arms[0].paraphrased.len(), 2);
+    consistent.paraphrases.clear();
+    let error = consistent.check(file).unwrap_err().to_string();
+    assert!(error.contains("`paraphrases` is []"), "{error}");
     config.paraphrases = vec!["Pick one.".into(); 2];
     let error = config.check(Path::new("words.toml")).unwrap_err().to_string();
     assert!(error.contains("\"Pick one.\" occurs twice"), "{error}");

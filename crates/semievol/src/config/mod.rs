@@ -276,6 +276,12 @@ impl ExperimentConfig {
             let expected = format!("different instructions, but {twice:?} occurs twice");
             return refuse("paraphrases", format!("{:?}", self.paraphrases), &expected);
         }
+        let consistent =
+            [&self.method].into_iter().chain(self.methods.values()).any(|one| one.evolve.paraphrase);
+        if consistent && self.paraphrases.is_empty() {
+            let expected = "some other instructions where method.evolve.paraphrase is true";
+            return refuse("paraphrases", "[]".into(), expected);
+        }
         if let Some(tune) = &self.tune {
             let wrong = |reason| wrong(Box::new(PipelineError::Assembly(reason)));
             tune.check(&self.train).map_err(wrong)?;
