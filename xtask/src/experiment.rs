@@ -2,7 +2,7 @@
 
 use crate::files;
 use crate::progress::Screen;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use semievol::engine::Engine;
 use semievol::hub::{Hub, HubConfig};
 use semievol::{Experiment, ExperimentConfig, Override, Results};
@@ -91,6 +91,15 @@ fn read(args: &Args) -> anyhow::Result<Experiment> {
     })?;
     let preset = args.preset.iter().map(|name| format!("method.preset={name}").parse::<Override>());
     let study = args.study.as_deref().map(files::study).transpose()?;
+    if let (Some(preset), Some(study)) = (&args.preset, &study) {
+        let arms = study.get("arms").and_then(|arms| arms.as_array());
+        let uses = arms.is_some_and(|arms| arms.iter().any(|arm| arm.as_str() == Some("semievol")));
+        if study.contains_key("method") || !uses {
+            bail!(
+                "--preset {preset} would change nothing: every method of this study has a preset of its own"
+            );
+        }
+    }
     let study = study.into_iter().flat_map(Override::all).map(Ok);
     let changes =
         preset.chain(study).chain(args.set.iter().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;

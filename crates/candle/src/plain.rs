@@ -186,16 +186,16 @@ impl PlainLlama {
         let logits = self.head(&self.at(&self.hidden(&forest)?, &rows)?)?;
         let weights: Vec<f32> = targets.iter().map(|target| target.weight).collect();
         let weights = self.frozen.tensor(&weights, &[weights.len()])?;
-        let loss = (self.logprobs(&logits, &targets)?.neg()? * weights)?.sum_all()?.affine(scale, 0.0)?;
-        let grads = loss.backward()?;
+        let loss = (self.logprobs(&logits, &targets)?.neg()? * weights)?.sum_all()?;
+        let grads = loss.affine(scale, 0.0)?.backward()?;
         let mut flat = vec![0.0; self.lora.iter().map(|(t, _)| t.at.end).max().unwrap_or(0)];
         for (tensor, var) in &self.lora {
             if let Some(grad) = grads.get(var) {
-                let values = grad.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+                let values = on_cpu(grad)?.flatten_all()?.to_vec1::<f64>()?;
                 flat[tensor.at.clone()].copy_from_slice(&values);
             }
         }
-        Ok((loss.to_dtype(DType::F64)?.to_scalar::<f64>()? / scale, flat))
+        Ok((on_cpu(&loss)?.to_scalar::<f64>()?, flat))
     }
 
     /// An empty cache.
@@ -311,6 +311,11 @@ impl PlainLlama {
         }
         self.frozen.tensor(&mask, &[rows, keys])
     }
+}
+
+/// Not every device has f64.
+fn on_cpu(x: &Tensor) -> Result<Tensor> {
+    x.to_device(&Device::Cpu)?.to_dtype(DType::F64)
 }
 
 /// The keys that a row of the block sees.

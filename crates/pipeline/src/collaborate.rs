@@ -54,7 +54,7 @@ impl SeedRun<'_> {
         let samples = round.samples;
         let plan = self.plan(method, round)?;
         let ids: Vec<&ModelId> = plan.models.iter().map(|model| model.id()).collect();
-        let inputs = Inputs::of("collaborate")
+        let mut inputs = Inputs::of("collaborate")
             .with("models", ids)
             .with("task", self.task_id)
             .with("collaborators", &method.collaborators)
@@ -64,6 +64,10 @@ impl SeedRun<'_> {
             .with_digest("labelled", &round.taught)
             .with_digest("samples", &samples)
             .with_digest("questions", &plan.questions);
+        if method.combine.is_some() {
+            // The answers then lack the warm model's scores, though the questions may be the same.
+            inputs = inputs.with("combine", true);
+        }
         let name = round.stage(NAME);
         let (place, stage) = self.prompts_stage(&name, inputs, plan.questions.len());
         self.rows(&place, stage, events, |events| {

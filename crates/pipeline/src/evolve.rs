@@ -6,16 +6,16 @@ use crate::folds::Folds;
 use crate::justify::{Justified, Verdict};
 use crate::method::{EvolveConfig, EvolveOn, Method, MethodConfig, Targets};
 use crate::probe::{self, features};
-use crate::round::{Round, class, nearest, shares, tag};
+use crate::round::{Round, class, held_out, nearest, shares, tag};
 use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
 use semievol_retrieval::Hit;
-use semievol_select::classify::stratified_folds;
+use semievol_select::classify::stratified_order;
 use semievol_select::{Calibrated, Pool, PseudoLabel, mean_distribution};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What became of the unlabelled samples, each in the last round that asked about it, and the two models.
@@ -98,6 +98,8 @@ struct Progress {
     note: Option<String>,
     /// The samples that are not kept yet.
     open: Vec<usize>,
+    /// Those that the last round kept.
+    newest: Vec<usize>,
 }
 
 impl Progress {
@@ -113,12 +115,13 @@ impl Progress {
         }
         let rows = hits.into_iter().zip(judged.answers).zip(judged.finals.into_iter().zip(judged.estimates));
         let open = std::mem::take(&mut self.open);
-        let before = open.len();
+        self.newest.clear();
         for ((index, ((hits, answers), (last, estimate))), selected) in
             open.into_iter().zip(rows).zip(selected)
         {
             match (&selected.answer, selected.accepted) {
                 (Some(answer), true) => {
+                    self.newest.push(index);
                     self.taught.push(Labeled { sample: unlabelled[index].clone(), answer: answer.clone() });
                 }
                 _ => self.open.push(index),
@@ -130,7 +133,17 @@ impl Progress {
             put(&mut self.selected, index, selected);
         }
         self.note = note.or(self.note.take());
-        before - self.open.len()
+        self.newest.len()
+    }
+
+    /// Gives up what the last round kept.
+    fn undo(&mut self) {
+        self.taught.truncate(self.taught.len() - self.newest.len());
+        for index in self.newest.drain(..) {
+            self.selected[index].accepted = false;
+            self.selected[index].weight = 0.0;
+            self.selected[index].reason.push_str("; the round was undone");
+        }
     }
 }
 
@@ -184,6 +197,7 @@ impl SeedRun<'_> {
             calibration: Vec::new(),
             note: None,
             open: (0..unlabelled.len()).collect(),
+            newest: Vec::new(),
         };
         let pretrained = match &config.pretrain {
             Some(pretrain) => Some(self.pretrain(pretrain, labelled, unlabelled, events)?),
@@ -251,6 +265,7 @@ impl SeedRun<'_> {
             let rolled_back = right < stand.right;
             rounds.push(RoundResult { kept, right, rolled_back });
             if rolled_back {
+                progress.undo();
                 let shown = |right: Option<usize>| right.unwrap_or_default();
                 events(&StageEvent::Note(format!(
                     "round {number} answers {} of {} held-out labels right, the model before {}: that one stays",
@@ -284,13 +299,24 @@ impl SeedRun<'_> {
         if share <= 0.0 {
             return (labelled.to_vec(), Vec::new());
         }
+        // As many folds as rows deal every class out evenly; the last row of a class is learnt.
+        let n = held_out(share, labelled.len());
         let classes: Vec<usize> = labelled.iter().map(class).collect();
-        let folds = ((1.0 / share).round() as usize).clamp(2, labelled.len().max(2));
-        let fold_of = stratified_folds(&classes, folds, self.seed.child("hold out", 0));
-        let (held, learnt): (Vec<_>, Vec<_>) =
-            labelled.iter().cloned().zip(fold_of).partition(|(_, fold)| *fold == 0);
-        let rows = |pairs: Vec<(Labeled, usize)>| pairs.into_iter().map(|(labeled, _)| labeled).collect();
-        (rows(learnt), rows(held))
+        let order = stratified_order(&classes, self.seed.child("hold out", 0));
+        let mut left: HashMap<usize, usize> = HashMap::new();
+        classes.iter().for_each(|class| *left.entry(*class).or_default() += 1);
+        let mut held = HashSet::new();
+        for row in order {
+            let of_class = left.entry(classes[row]).or_default();
+            if held.len() < n && *of_class > 1 {
+                *of_class -= 1;
+                held.insert(row);
+            }
+        }
+        let (held_out, learnt): (Vec<_>, Vec<_>) =
+            labelled.iter().cloned().enumerate().partition(|(row, _)| held.contains(row));
+        let rows = |pairs: Vec<(usize, Labeled)>| pairs.into_iter().map(|(_, labeled)| labeled).collect();
+        (rows(learnt), rows(held_out))
     }
 
     /// Held-out labels that a model answers right.
@@ -426,16 +452,8 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
         let Progress { judged, selected, .. } = progress;
-        let mut lessons = lessons(&config.evolve, progress.labels(), unlabelled, judged, selected);
-        if config.evolve.paraphrase {
-            let labels: HashSet<&str> = progress.labels().iter().map(|one| one.sample.id.as_str()).collect();
-            for lesson in lessons.iter_mut().filter(|lesson| !labels.contains(lesson.sample.id.as_str())) {
-                // 0 is the task's own words.
-                let drawn = self.seed.child("paraphrase", 0).child(&lesson.sample.id, 0).uniform();
-                let drawn = (drawn * (self.paraphrases.len() + 1) as f64) as usize;
-                lesson.paraphrase = drawn.min(self.paraphrases.len()).checked_sub(1);
-            }
-        }
+        let kept = kept(&config.evolve, unlabelled, judged, selected);
+        let lessons = self.beside_labels(&config.evolve, progress.labels(), kept);
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
                 "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),
@@ -458,13 +476,43 @@ impl SeedRun<'_> {
     pub fn train_on_gold(
         &self,
         name: &str,
-        config: &EvolveConfig,
+        config: &MethodConfig,
         labelled: &[Labeled],
         gold: &[Labeled],
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
-        let lessons = with_labels(config, labelled, gold.iter().map(Lesson::label).collect());
-        self.train(name, &lessons, &config.recipe(self.recipe), events)
+        let samples: Vec<Sample> = gold.iter().map(|labeled| labeled.sample.clone()).collect();
+        let pretrained = match &config.pretrain {
+            Some(pretrain) => Some(self.pretrain(pretrain, labelled, &samples, events)?),
+            None => None,
+        };
+        let from = pretrained.as_ref().map(|trained| &trained.adapter);
+        let lessons = self.beside_labels(&config.evolve, labelled, gold.iter().map(Lesson::label).collect());
+        let recipe = config.evolve.recipe(self.recipe);
+        self.train_from(Start { stream: 0, from }, name, &lessons, &recipe, events)
+    }
+
+    /// The labels, as often as configured, and the other lessons, in other words where that is configured.
+    fn beside_labels<'s>(
+        &self,
+        config: &EvolveConfig,
+        labelled: &'s [Labeled],
+        mut kept: Vec<Lesson<'s>>,
+    ) -> Vec<Lesson<'s>> {
+        if config.paraphrase {
+            for lesson in &mut kept {
+                // 0 is the task's own words.
+                let drawn = self.seed.child("paraphrase", 0).child(&lesson.sample.id, 0).uniform();
+                let drawn = (drawn * (self.paraphrases.len() + 1) as f64) as usize;
+                lesson.paraphrase = drawn.min(self.paraphrases.len()).checked_sub(1);
+            }
+        }
+        let repeats = match config.on {
+            EvolveOn::Selected => 0,
+            EvolveOn::LabelsAndSelected => repeats(labelled.len(), kept.len(), config.label_share),
+        };
+        let labels = (0..repeats).flat_map(|_| labelled.iter().map(Lesson::label));
+        labels.chain(kept).collect()
     }
 
     /// Collaborate, justify, estimate.
@@ -570,10 +618,9 @@ impl SeedRun<'_> {
     }
 }
 
-/// What the evolved model is taught.
-fn lessons<'s>(
+/// What was kept, as the evolved model is taught it.
+fn kept<'s>(
     config: &EvolveConfig,
-    labelled: &'s [Labeled],
     unlabelled: &'s [Sample],
     judged: &Judged,
     selected: &'s [Selected],
@@ -583,27 +630,15 @@ fn lessons<'s>(
         pooled => pooled.to_vec(),
     };
     let rows = unlabelled.iter().zip(selected).enumerate().filter(|(_, (_, selected))| selected.accepted);
-    let kept: Vec<Lesson<'s>> = rows
-        .filter_map(|(row, (sample, selected))| {
-            let lesson = Lesson::new(sample, selected.answer.as_ref()?);
-            let hard = Lesson { weight: selected.weight, ..lesson };
-            Some(match config.targets {
-                Targets::Hard => hard,
-                Targets::Soft => soften(hard, &distribution(row)),
-            })
+    rows.filter_map(|(row, (sample, selected))| {
+        let lesson = Lesson::new(sample, selected.answer.as_ref()?);
+        let hard = Lesson { weight: selected.weight, ..lesson };
+        Some(match config.targets {
+            Targets::Hard => hard,
+            Targets::Soft => soften(hard, &distribution(row)),
         })
-        .collect();
-    with_labels(config, labelled, kept)
-}
-
-/// The labels, as often as configured, and the other lessons.
-fn with_labels<'s>(config: &EvolveConfig, labelled: &'s [Labeled], kept: Vec<Lesson<'s>>) -> Vec<Lesson<'s>> {
-    let repeats = match config.on {
-        EvolveOn::Selected => 0,
-        EvolveOn::LabelsAndSelected => repeats(labelled.len(), kept.len(), config.label_share),
-    };
-    let labels = (0..repeats).flat_map(|_| labelled.iter().map(Lesson::label));
-    labels.chain(kept).collect()
+    })
+    .collect()
 }
 
 /// The lesson's weight shared out among all options that have a probability worth a pass through the model.

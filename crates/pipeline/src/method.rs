@@ -137,8 +137,8 @@ pub struct EvolveConfig {
     /// What it learns of a pseudo-label.
     #[serde(skip_serializing_if = "Targets::is_hard")]
     pub targets: Targets,
-    /// Asks pseudo-labels in the experiment's paraphrases too, each in one that is drawn for it: the answer shall not
-    /// depend on the words of the instruction (consistency training).
+    /// Teaches each pseudo-label in words that are drawn for it, of the task's own and the experiment's
+    /// `taught_paraphrases`: the answer shall not depend on the words of the instruction (consistency training).
     #[serde(skip_serializing_if = "is_false")]
     pub paraphrase: bool,
 }
@@ -375,6 +375,11 @@ impl MethodConfig {
         let RoundsConfig { n, validation } = self.rounds;
         if n == 0 {
             return Err("method.rounds.n is 0, but must be at least 1".into());
+        }
+        if n > 1 && (self.probe || (self.combine.is_some() && self.folds > 0)) {
+            return Err(format!(
+                "method.rounds.n is {n}, but method.folds measures models of the first round alone: take one round, or neither method.probe nor method.combine with folds"
+            ));
         }
         if !(0.0..=0.5).contains(&validation) {
             return Err(format!("method.rounds.validation is {validation}, but must be in [0, 0.5]"));

@@ -1,6 +1,7 @@
 //! What would fail in the middle of a run is found before it.
 
 use crate::method::{BASE, CollaboratorConfig, FOLDS, Method, WARM};
+use crate::round::held_out;
 use crate::{Parts, PipelineError};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_data::Task;
@@ -28,6 +29,13 @@ impl Method {
             match collaborator {
                 CollaboratorConfig::LanguageModel { name, model, .. } => check_model(parts, name, model)?,
                 CollaboratorConfig::Classifier { name, folds } => {
+                    let left = self.least_learnt(labelled.len());
+                    if *folds > left {
+                        return refuse(format!(
+                            "`{name}` has {folds} folds and learns from no more than {left} of the {} labelled rows, for some are held out: take fewer folds, or more labels",
+                            labelled.len()
+                        ));
+                    }
                     check_classifier(name, *folds, labelled, unlabelled)?;
                 }
                 CollaboratorConfig::Neighbours { name, .. } => {
@@ -38,7 +46,22 @@ impl Method {
         Ok(())
     }
 
+    /// Labels that no part of the method learns from fewer of.
+    fn least_learnt(&self, labelled: usize) -> usize {
+        let learnt = labelled - held_out(self.config.rounds.validation, labelled);
+        match self.config.folds {
+            0 => learnt,
+            folds => learnt - learnt.div_ceil(folds).min(learnt),
+        }
+    }
+
     fn check_labelled_confidence(&self) -> Result<(), PipelineError> {
+        if self.selector.id() == "weighted"
+            && self.estimator.id() == "margin"
+            && self.config.combine.is_none()
+        {
+            return refuse("method.select (weighted) takes confidence for a probability, and a margin is none: take another confidence".into());
+        }
         if self.config.probe && self.selector.wants_labelled() {
             return refuse("method.select compares with the warm model's own confidence in the labels, and method.probe puts another number in its place: take over = \"unlabelled\"".into());
         }
@@ -61,16 +84,14 @@ impl Method {
                 rounds.n
             ));
         }
-        let labelled =
-            &labelled[..labelled.len() - (rounds.validation * labelled.len() as f64).ceil() as usize];
         if folds == 0 && self.selector.wants_calibration() {
             return refuse(format!(
                 "method.select ({}) compares with labels that models have not learnt, but method.folds is 0: set it to 2 or more, 5 is usual",
                 self.selector.id()
             ));
         }
-        if folds > labelled.len() {
-            let rows = labelled.len();
+        let rows = labelled.len() - held_out(rounds.validation, labelled.len());
+        if folds > rows {
             return refuse(format!(
                 "method.folds is {folds}, but there are {rows} labelled rows: take fewer folds"
             ));

@@ -85,10 +85,13 @@ pub(crate) fn apply(
 ) -> Option<Vec<Calibrated>> {
     let probe = Probe::fit(held_out.iter(), seed)?;
     let mut calibrated = Vec::with_capacity(held_out.len());
-    for one in held_out {
-        let others = held_out.iter().filter(|other| other.fold != one.fold);
-        let chance = Probe::fit(others, seed)?.chance(one.features.as_deref()?)?;
-        calibrated.push(Calibrated { confidence: chance, ..one.calibrated });
+    for of_fold in held_out.chunk_by(|one, other| one.fold == other.fold) {
+        let others = held_out.iter().filter(|other| other.fold != of_fold[0].fold);
+        let others = Probe::fit(others, seed)?;
+        for one in of_fold {
+            let confidence = others.chance(one.features.as_deref()?)?;
+            calibrated.push(Calibrated { confidence, ..one.calibrated });
+        }
     }
     for (estimate, features) in estimates.iter_mut().zip(features) {
         estimate.confidence =

@@ -30,6 +30,11 @@ impl Round<'_> {
     }
 }
 
+/// How many labels are kept out of training; some are always learnt.
+pub(crate) fn held_out(share: f64, labels: usize) -> usize {
+    ((share * labels as f64).round() as usize).min(labels.saturating_sub(1))
+}
+
 /// Ends the names of a round's stages; nothing for the first.
 pub(crate) fn tag(number: usize) -> String {
     if number == 1 { String::new() } else { format!("-round-{number}") }

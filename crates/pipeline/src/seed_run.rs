@@ -320,7 +320,12 @@ impl SeedRun<'_> {
 
     fn example(&self, lesson: &Lesson<'_>) -> Result<Example, PipelineError> {
         let Lesson { sample, answer, shots, weight, others, paraphrase } = lesson;
-        let task = paraphrase.map_or(self.task, |words| self.paraphrases[words].as_ref());
+        let task = match paraphrase {
+            None => self.task,
+            Some(words) => self.paraphrases.get(*words).map(AsRef::as_ref).ok_or_else(|| {
+                PipelineError::Assembly(format!("there is no paraphrase {words} to teach `{}` in", sample.id))
+            })?,
+        };
         let written = |answer: &Answer| {
             let response = self.task.target(sample, answer);
             if response.is_empty() {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TuneConfig {
-    /// Folds of the cross-validation. A method with as many folds takes the models of the chosen recipe from here.
+    /// Folds of the cross-validation. A method with as many folds, whose warm model learns no shots and goes on from
+    /// nothing, takes the models of the chosen recipe from here.
     pub folds: usize,
     /// Passes over the labels; those of the recipe where none is named.
     pub epochs: Vec<usize>,
@@ -52,6 +53,12 @@ impl TuneConfig {
         }
         if self.epochs.is_empty() && self.lr.is_empty() {
             return Err("tune names neither epochs nor lr, so there is nothing to choose from".into());
+        }
+        if recipe.max_steps > 0 && !self.epochs.is_empty() {
+            return Err(format!(
+                "tune.epochs changes nothing, for train.max_steps = {} decides how long to train: leave one of them out",
+                recipe.max_steps
+            ));
         }
         self.recipes(recipe)
             .iter()

@@ -34,6 +34,27 @@ fn close(found: &[f64], expected: &[f64], tolerance: f64) -> bool {
 }
 
 #[test]
+fn every_beginning_of_a_stratified_order_has_its_share_of_each_class() {
+    let classes: Vec<usize> =
+        (0..60).map(|row| usize::from(row % 5 == 0) + usize::from(row % 20 == 0)).collect();
+    let order = semievol_select::classify::stratified_order(&classes, Seed(4));
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..60).collect::<Vec<_>>());
+    for class in 0..3 {
+        let of_class = classes.iter().filter(|one| **one == class).count() as f64;
+        for n in 1..=60 {
+            let found = order[..n].iter().filter(|row| classes[**row] == class).count() as f64;
+            assert!(
+                (found - of_class * n as f64 / 60.0).abs() <= 1.5,
+                "class {class} of the first {n}: {found}"
+            );
+        }
+    }
+    assert_ne!(order, semievol_select::classify::stratified_order(&classes, Seed(5)));
+}
+
+#[test]
 fn two_opposite_points_have_the_weight_of_the_equation() {
     // Class 0 at +1, class 1 at -1. By symmetry W = (w, -w) and b = 0: the objective is
     // ln(1 + exp(-2w)) + l2 w^2, least where l2 w = q with q = 1 / (1 + exp(2w)), the other class's probability.

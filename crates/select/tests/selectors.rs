@@ -68,7 +68,7 @@ fn weights_are_probabilities() {
     let labels = pool(&[0.25, 1.5, -0.5, 0.0]);
     let weights: Vec<f32> =
         select("kind = 'weighted'", &labels).decisions.iter().map(|one| one.weight).collect();
-    assert_eq!(weights, [0.25, 1.0, (-0.5_f64).exp() as f32, 0.0]);
+    assert_eq!(weights, [0.25, 1.0, (-0.5_f64).exp() as f32, 1.0]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Arm {
     /// The base model as it is.
     Vanilla,
-    /// The base model, shown the nearest labelled rows in its prompt.
+    /// The base model, shown the nearest labelled rows in its prompt: `method.neighbours`, or 3 where that is 0.
     InContext,
     /// The same, the nearest by words (BM25) instead of by embeddings.
     InContextBm25,

@@ -17,6 +17,9 @@ use serde::Serialize;
 /// Folds of the classifier's cross-validation, where it is an arm.
 const FOLDS: usize = 5;
 
+/// Neighbours in the prompts of arms that show some, where the method shows none; the paper's number.
+const NEIGHBOURS: usize = 3;
+
 /// What the arms of a seed are run with.
 pub(crate) struct Arms<'a> {
     pub run: &'a Run<'a>,
@@ -138,9 +141,8 @@ impl Arms<'_> {
             Arm::Oracle => {
                 let failed = |error: EvalError| PipelineError::Assembly(error.to_string());
                 let gold = self.sets.unlabelled_key.oracle(&self.sets.unlabelled).map_err(failed)?;
-                let config = &method.evolve;
                 let trained =
-                    self.seed.train_on_gold(arm.as_str(), config, &self.sets.labelled, &gold, events)?;
+                    self.seed.train_on_gold(arm.as_str(), method, &self.sets.labelled, &gold, events)?;
                 self.answer_trained(self.seed, arm, &trained, events)
             }
         }
@@ -152,7 +154,10 @@ impl Arms<'_> {
         retrieval: &RetrievalConfig,
         events: OnEvent<'_>,
     ) -> Result<Answers, PipelineError> {
-        let neighbours = self.run.method.config.neighbours;
+        let neighbours = match self.run.method.config.neighbours {
+            0 => NEIGHBOURS,
+            shown => shown,
+        };
         let library = self.library(self.seed, Some(retrieval), retrieval.needs_embedder(), events)?;
         let hits = library.nearest(&self.sets.test, neighbours)?;
         let shots: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
@@ -176,6 +181,13 @@ impl Arms<'_> {
     ) -> Result<Answers, PipelineError> {
         let Sets { labelled, test, .. } = self.sets;
         let unlabelled = self.unlabelled(&method.config);
+        let wanted = method.config.unlabelled_per_label.unwrap_or(0.0) * labelled.len() as f64;
+        if wanted > unlabelled.len() as f64 {
+            events(&StageEvent::Note(format!(
+                "{wanted:.0} unlabelled rows are wanted, but there are {}: all of them are used",
+                unlabelled.len()
+            )));
+        }
         let rest = &self.sets.unlabelled[unlabelled.len()..];
         let done = seed.evolve(method, labelled, unlabelled, &[rest, test], events)?;
         let answers = self.answer_trained(seed, arm, &done.evolved, events)?;
@@ -210,8 +222,7 @@ impl Arms<'_> {
         let model = seed.load(arm.as_str(), &trained.adapter)?;
         let test = seed.answer(arm.as_str(), model.as_ref(), &self.sets.test, &[], events)?;
         let mut paraphrased = Vec::with_capacity(self.run.paraphrases.len());
-        let words = self.run.paraphrases.iter().zip(&self.run.paraphrase_ids);
-        for (number, (task, task_id)) in words.enumerate() {
+        for (number, (task, task_id)) in self.run.paraphrases.iter().enumerate() {
             let seed = SeedRun { task: task.as_ref(), task_id, ..seed.clone() };
             let name = format!("{arm}-paraphrase-{}", number + 1);
             paraphrased.push(seed.answer(&name, model.as_ref(), &self.sets.test, &[], events)?);

@@ -40,7 +40,8 @@ impl CertifiedResults {
             Some((label, (*right)?))
         });
         let (pool, right): (Vec<PseudoLabel>, Vec<bool>) = rows.unzip();
-        if evolved.calibration.is_empty() || pool.is_empty() {
+        // Later rounds ask models that no fold measures.
+        if evolved.calibration.is_empty() || pool.is_empty() || evolved.rounds.len() > 1 {
             return Vec::new();
         }
         let each =

@@ -49,7 +49,8 @@ pub struct PseudoResults {
     /// no gold answer is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confidences: Vec<ConfidenceResults>,
-    /// What promises on the share of wrong ones would have kept; empty without folds.
+    /// What promises on the share of wrong ones would have kept; empty where no folds measured the confidence, and with
+    /// several rounds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certified: Vec<CertifiedResults>,
     /// Pseudo-labels of each class before selection, in the options' order; empty for open answers.
@@ -174,7 +175,7 @@ impl PseudoResults {
             classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
             classes_kept: classes(kept().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
             collaborators,
-            confidence: method.estimator.id(),
+            confidence: own_confidence(method),
             samples: sets.unlabelled[..evolved.finals.len()].to_vec(),
             labelled: evolved.taught.clone(),
             correct,
@@ -197,11 +198,7 @@ fn confidences(
     correct: &[Option<bool>],
 ) -> Vec<ConfidenceResults> {
     let samples = &sets.unlabelled[..evolved.finals.len()];
-    let own = match (method.config.combine, method.config.probe) {
-        (Some(_), _) => "combined".to_owned(),
-        (None, true) => "probe".to_owned(),
-        (None, false) => method.estimator.id(),
-    };
+    let own = own_confidence(method);
     let used = evolved.selected.iter().map(|row| row.confidence).collect();
     let others = ConfidenceConfig::ALL.into_iter().map(|kind| kind.build()).filter_map(|estimator| {
         let again = judged_again(estimator.as_ref(), task, samples, &evolved.answers, &evolved.finals)?;
@@ -217,6 +214,15 @@ fn confidences(
         }
     }
     results
+}
+
+/// What the run's own confidence is.
+fn own_confidence(method: &Method) -> String {
+    match (method.config.combine, method.config.probe) {
+        (Some(_), _) => "combined".to_owned(),
+        (None, true) => "probe".to_owned(),
+        (None, false) => method.estimator.id(),
+    }
 }
 
 impl ConfidenceResults {

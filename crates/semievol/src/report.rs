@@ -109,14 +109,23 @@ fn summary(arm: &ArmSummary) -> page::ArmOverSeeds {
     }
 }
 
+/// The folder of the last model that a semi-supervised arm trained.
+fn last_round(seed: &SeedResults, arm: &Arm) -> String {
+    let pseudo = seed.pseudo.iter().find(|pseudo| pseudo.arm == *arm);
+    match pseudo.map_or(1, |pseudo| pseudo.rounds.len()) {
+        0 | 1 => "evolved".to_owned(),
+        rounds => format!("evolved-round-{rounds}"),
+    }
+}
+
 /// The losses that trainers left beside their adapters.
 fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
     let mut names: Vec<String> = Vec::new();
     for arm in &seed.arms {
         match &arm.arm {
             Arm::Sft | Arm::SftPretrained | Arm::SftMatched | Arm::Oracle => names.push(arm.arm.to_string()),
-            Arm::Semievol => names.extend(["warm".into(), "evolved".into()]),
-            Arm::Variant(name) => names.push(format!("{name}/evolved")),
+            Arm::Semievol => names.extend(["warm".into(), last_round(seed, &arm.arm)]),
+            Arm::Variant(name) => names.push(format!("{name}/{}", last_round(seed, &arm.arm))),
             _ => {}
         }
     }

@@ -61,7 +61,7 @@ impl Experiment {
     pub fn embedder(&self) -> Option<&Source> {
         let method = &self.config.method;
         let needs = |arm: &Arm| match arm {
-            Arm::InContext => method.neighbours > 0 && method.retrieval.needs_embedder(),
+            Arm::InContext => method.retrieval.needs_embedder(),
             Arm::Classifier => true,
             Arm::Semievol => method.needs_embedder(),
             Arm::Variant(name) => self.config.methods.get(name).is_some_and(MethodConfig::needs_embedder),
@@ -108,9 +108,9 @@ impl Experiment {
             let task = config.build().map_err(|error| RunError::Assembly(error.to_string()))?;
             Ok((task, id(&config)))
         };
-        let paraphrases = self.config.paraphrases.iter().map(paraphrase);
-        let paraphrases = paraphrases.collect::<Result<Vec<_>, RunError>>()?;
-        let (paraphrases, paraphrase_ids) = paraphrases.into_iter().unzip();
+        let all = |words: &[String]| words.iter().map(paraphrase).collect::<Result<Vec<_>, RunError>>();
+        let paraphrases = all(&self.config.paraphrases)?;
+        let taught = all(&self.config.taught_paraphrases)?.into_iter().map(|(task, _)| task).collect();
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
         let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
         events(&Event::Loaded { model: base.id().clone() });
@@ -126,7 +126,7 @@ impl Experiment {
             task,
             task_id: id(&self.config.task),
             paraphrases,
-            paraphrase_ids,
+            taught,
             base,
             folder,
             shelf: Shelf::of(out),
@@ -242,9 +242,10 @@ pub(crate) struct Run<'a> {
     parts: Parts<'a>,
     task: Box<dyn Task>,
     task_id: String,
-    /// The task in other words.
-    pub paraphrases: Vec<Box<dyn Task>>,
-    pub paraphrase_ids: Vec<String>,
+    /// The task in other words that measure, with their ids.
+    pub paraphrases: Vec<(Box<dyn Task>, String)>,
+    /// The task in other words that are taught.
+    taught: Vec<Box<dyn Task>>,
     base: Arc<dyn LanguageModel>,
     folder: PathBuf,
     shelf: Shelf,
@@ -258,7 +259,7 @@ impl Run<'_> {
             parts: self.parts,
             task: self.task.as_ref(),
             task_id: &self.task_id,
-            paraphrases: &self.paraphrases,
+            paraphrases: &self.taught,
             base: self.base.clone(),
             recipe: &self.config.train,
             max_answer_tokens: self.config.max_answer_tokens,

@@ -112,6 +112,9 @@ fn a_round_that_harms_is_undone() {
     let rounds = &results.seeds[0].pseudo[0].rounds;
     assert!(rounds.len() == 1 && rounds[0].rolled_back, "{rounds:?} {notes:?}");
     assert!(notes.iter().any(|note| note.contains("that one stays")), "{notes:?}");
+    // Nothing of it counts as kept.
+    let pseudo = &results.seeds[0].pseudo[0];
+    assert_eq!((pseudo.n_kept, pseudo.rounds[0].kept > 0), (0, true));
     // The warm model answers the test rows.
     let predictions =
         std::fs::read_to_string(results.folder.join("seed-1/predictions-semievol.jsonl")).unwrap();
@@ -122,9 +125,11 @@ fn a_round_that_harms_is_undone() {
 
 #[test]
 fn rounds_that_make_no_sense_are_refused() {
-    for (rounds, expected) in
-        [("{ n = 0 }", "method.rounds.n is 0"), ("{ validation = 0.9 }", "method.rounds.validation is 0.9")]
-    {
+    for (rounds, expected) in [
+        ("{ n = 0 }", "method.rounds.n is 0"),
+        ("{ validation = 0.9 }", "method.rounds.validation is 0.9"),
+        ("{ n = 2 }\nfolds = 3\nprobe = true", "measures models of the first round alone"),
+    ] {
         let text = minitask("").config().to_toml();
         let (before, _) = text.split_once("[method]").unwrap();
         let text = format!("{before}[method]\nrounds = {rounds}");

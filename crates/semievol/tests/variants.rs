@@ -82,6 +82,8 @@ fn arms_and_methods_have_to_fit_each_other() {
     assert!(taken.contains("\"sft\"") && taken.contains("nothing else"), "{taken}");
     let folder = refused("'sft'", "[methods.'a/b']\npreset = 'paper'\n");
     assert!(folder.contains("folder"), "{folder}");
+    let prefixed = refused("'sft'", "[methods.tune-1]\npreset = 'paper'\n");
+    assert!(prefixed.contains("\"tune-1\""), "{prefixed}");
     let lonely = refused("'sft', 'sft_matched'", "");
     assert!(lonely.contains("sft_matched"), "{lonely}");
     let wrong = refused("'sft', 'mine'", "[methods.mine]\nneighbours = 0\n");
@@ -92,6 +94,36 @@ fn arms_and_methods_have_to_fit_each_other() {
 fn without_arms_every_method_is_one() {
     let experiment = experiment("", "[methods.paper]\npreset = 'paper'\n").unwrap();
     assert_eq!(experiment.config().arms.last(), Some(&Arm::Variant("paper".into())));
+}
+
+#[test]
+fn answers_without_the_warm_models_scores_are_not_taken_for_answers_with_them() {
+    let warm = "collaborators = [{ kind = 'language_model', name = 'warm', temperature = 0.0 }]";
+    let methods = format!(
+        "[methods.pooled]\npreset = 'paper'\ncombine = {{ kind = 'log_pool' }}\n{warm}\n[methods.alone]\npreset = 'paper'\n{warm}\n"
+    );
+    let experiment = experiment("'pooled', 'alone'", &methods).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let results = experiment.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap();
+    let kept: Vec<usize> = results.seeds[0].pseudo.iter().map(|pseudo| pseudo.n_kept).collect();
+    assert!(kept.iter().all(|kept| *kept > 0), "{kept:?}");
+}
+
+#[test]
+fn neighbours_are_shown_where_the_method_shows_none() {
+    let mut config = experiment("'vanilla', 'in_context'", "").unwrap().config().clone();
+    config.method = semievol::preset("best").unwrap();
+    let experiment = config.check(Path::new("best.toml")).unwrap();
+    assert!(experiment.embedder().is_some());
+    let out = tempfile::tempdir().unwrap();
+    let results = experiment.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap();
+    // The tiny model's context holds none of them, but they were looked up and asked with.
+    let stage = |arm: &str| {
+        let file = results.folder.join(format!("seed-1/stages/predictions-{arm}.json"));
+        let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        manifest["inputs"]["questions"].clone()
+    };
+    assert_ne!(stage("in_context"), stage("vanilla"));
 }
 
 #[test]
@@ -110,15 +142,20 @@ fn trained_arms_are_asked_in_other_words_too() {
     assert!(read("../table.md").contains("## in other words"));
     let mut consistent = config.clone();
     (consistent.arms, consistent.method.evolve.paraphrase) = (vec![Arm::Semievol], true);
+    consistent.taught_paraphrases = vec!["Say which.".into(), "Decide.".into()];
     consistent.method.select = semievol::select::SelectorConfig::All {};
     let file = Path::new("words.toml");
     let out = tempfile::tempdir().unwrap();
     let results =
         consistent.clone().check(file).unwrap().run(&hub(), engine().parts(), &mut |_| (), out.path());
     assert_eq!(results.unwrap().seeds[0].arms[0].paraphrased.len(), 2);
-    consistent.paraphrases.clear();
-    let error = consistent.check(file).unwrap_err().to_string();
-    assert!(error.contains("`paraphrases` is []"), "{error}");
+    let refused = |taught: Vec<String>| {
+        let config = ExperimentConfig { taught_paraphrases: taught, ..consistent.clone() };
+        config.check(file).unwrap_err().to_string()
+    };
+    let (none, measured) = (refused(Vec::new()), refused(vec!["Pick one.".into()]));
+    assert!(none.contains("`taught_paraphrases` is []"), "{none}");
+    assert!(measured.contains("other instructions than those"), "{measured}");
     config.paraphrases = vec!["Pick one.".into(); 2];
     let error = config.check(Path::new("words.toml")).unwrap_err().to_string();
     assert!(error.contains("\"Pick one.\" occurs twice"), "{error}");
@@ -126,8 +163,12 @@ fn trained_arms_are_asked_in_other_words_too() {
 
 #[test]
 fn a_recipe_is_chosen_on_the_labels_alone() {
-    let methods = "[tune]\nfolds = 3\nepochs = [1, 2]\n[methods.crowd]\npreset = 'best'\nfolds = 3\n";
+    let methods = "[methods.crowd]\npreset = 'best'\nfolds = 3\n";
     let mut config = experiment("'sft', 'crowd'", methods).unwrap().config().clone();
+    let tune = semievol::pipeline::TuneConfig { folds: 3, epochs: vec![1, 2], lr: Vec::new() };
+    config.tune = Some(tune);
+    let error = config.clone().check(Path::new("tune.toml")).unwrap_err().to_string();
+    assert!(error.contains("tune.epochs changes nothing, for train.max_steps = 3"), "{error}");
     (config.train.max_steps, config.train.batch_size) = (0, 4);
     let experiment = config.check(Path::new("tune.toml")).unwrap();
     let out = tempfile::tempdir().unwrap();

@@ -85,6 +85,25 @@ pub fn stratified_folds(classes: &[usize], folds: usize, seed: Seed) -> Vec<usiz
     fold_of
 }
 
+/// All rows, each class's in an order of its own, the classes dealt out evenly: every beginning of it is as stratified as
+/// its length allows.
+pub fn stratified_order(classes: &[usize], seed: Seed) -> Vec<usize> {
+    let mut rows: Vec<(f64, usize)> = Vec::with_capacity(classes.len());
+    let mut present = classes.to_vec();
+    present.sort_unstable();
+    present.dedup();
+    for class in present {
+        let own: Vec<usize> = (0..classes.len()).filter(|row| classes[*row] == class).collect();
+        for (rank, at) in
+            seed.child("stratified order", class as u64).permutation(own.len()).into_iter().enumerate()
+        {
+            rows.push(((rank as f64 + 0.5) / own.len() as f64, own[at]));
+        }
+    }
+    rows.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
 fn held_out(
     features: &Array2<f64>,
     classes: &[usize],

@@ -6,7 +6,9 @@ mod neighbours;
 mod pool;
 mod solver;
 
-pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation, stratified_folds};
+pub use cross_validation::{
+    CrossValidated, L2_GRID, fit_by_cross_validation, stratified_folds, stratified_order,
+};
 pub use logistic::LogisticRegression;
 pub use neighbours::vote_of_neighbours;
 pub use pool::{Alignment, LogPool};

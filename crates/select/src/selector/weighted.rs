@@ -4,8 +4,8 @@ use crate::{Decision, Pool, SelectError, Selection, Selector};
 /// Keeps every pseudo-label that has an answer, with its confidence for a weight in the loss: nothing is dropped, and
 /// what is unsure teaches little.
 ///
-/// A confidence of 0 or more counts as a probability, at most 1; one below is a log-probability (Eq. 6), so its
-/// exponential counts.
+/// A confidence above 0 counts as a probability, at most 1; one of 0 or below is a log-probability (Eq. 6) or a negative
+/// entropy, so its exponential counts. Margins are neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Weighted;
 
@@ -18,7 +18,7 @@ impl Selector for Weighted {
         let decide = |label| match eligible(label) {
             Ok(confidence) => {
                 let value = confidence.value();
-                let weight = if value < 0.0 { value.exp() } else { value.min(1.0) };
+                let weight = if value <= 0.0 { value.exp() } else { value.min(1.0) };
                 let reason = format!("confidence {value:.3}; every answer is kept, with weight {weight:.3}");
                 Decision { weight: weight as f32, ..Decision::accept(reason) }
             }

@@ -63,12 +63,16 @@ pub struct ExperimentConfig {
     /// much they depend on the words that they learnt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paraphrases: Vec<String>,
+    /// Further words for it, which methods with `evolve.paraphrase` teach pseudo-labels in. Others than those of
+    /// `paraphrases`, so that what is measured there was not learnt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taught_paraphrases: Vec<String>,
     /// How adapters are trained: on the labels, and but for what `method.evolve` says, on labels and
     /// pseudo-labels.
     #[serde(default)]
     pub train: Recipe,
-    /// Chooses epochs and learning rate for each seed by cross-validation on its labels alone, for all arms; absent, the
-    /// recipe is taken as it stands.
+    /// Chooses epochs and learning rate for each seed by cross-validation on its labels alone, for whatever learns the
+    /// labels alone (an evolved model has `method.evolve.epochs`, if that is set); absent, the recipe is taken as it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<TuneConfig>,
     /// What is done with the unlabelled rows: a preset by its name, and what is changed of it.
@@ -190,6 +194,8 @@ impl ExperimentConfig {
         self.data.limit(labelled, unlabelled, test);
         let own = if self.train.max_steps > 0 { self.train.max_steps } else { usize::MAX };
         self.train.max_steps = max_steps.min(own);
+        // Steps are given, and few.
+        self.tune = None;
         self
     }
 
@@ -232,6 +238,11 @@ impl ExperimentConfig {
             self.arms.extend(self.methods.keys().cloned().map(Arm::Variant).filter(|_| unlabelled));
         }
         for name in self.methods.keys() {
+            let prefixed =
+                ["fold-", "evolved-", "tune-", "embeddings-"].iter().any(|start| name.starts_with(start));
+            if prefixed {
+                return refuse("methods", format!("{name:?}"), "a name that no stage's folder begins with");
+            }
             if name.is_empty() || !name.chars().all(|c| in_name(c) || c == '_') || name.starts_with('.') {
                 let expected = "letters, digits, `-`, `_` and `.`: the name of a method is that of a folder";
                 return refuse("methods", format!("{name:?}"), expected);
@@ -278,9 +289,13 @@ impl ExperimentConfig {
         }
         let consistent =
             [&self.method].into_iter().chain(self.methods.values()).any(|one| one.evolve.paraphrase);
-        if consistent && self.paraphrases.is_empty() {
+        if consistent && self.taught_paraphrases.is_empty() {
             let expected = "some other instructions where method.evolve.paraphrase is true";
-            return refuse("paraphrases", "[]".into(), expected);
+            return refuse("taught_paraphrases", "[]".into(), expected);
+        }
+        if let Some(both) = self.taught_paraphrases.iter().find(|words| self.paraphrases.contains(words)) {
+            let expected = "other instructions than those of `paraphrases`, which measure";
+            return refuse("taught_paraphrases", format!("{both:?}"), expected);
         }
         if let Some(tune) = &self.tune {
             let wrong = |reason| wrong(Box::new(PipelineError::Assembly(reason)));
