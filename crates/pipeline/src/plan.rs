@@ -30,7 +30,7 @@ impl Method {
                 CollaboratorConfig::LanguageModel { name, model, .. } => check_model(parts, name, model)?,
                 CollaboratorConfig::Classifier { name, folds } => {
                     let left = self.least_learnt(labelled.len());
-                    if *folds > left {
+                    if *folds > left && left < labelled.len() {
                         return refuse(format!(
                             "`{name}` has {folds} folds and learns from no more than {left} of the {} labelled rows, for some are held out: take fewer folds, or more labels",
                             labelled.len()
