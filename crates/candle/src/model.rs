@@ -84,6 +84,23 @@ impl BaseModel {
         CandleModel { base: self.clone(), id, lora: lora.map(Arc::new) }
     }
 
+    /// The parameters of an adapter of this base, if they are those that it was made with.
+    pub(crate) fn read_adapter(&self, adapter: &Adapter) -> Result<Lora, Unfit> {
+        let folder = adapter.folder.display();
+        if adapter.base != self.id {
+            return Err(Unfit::Foreign(format!("the adapter in {folder} was trained from {}", adapter.base)));
+        }
+        let lora = adapter::read(&adapter.folder, self.llama.config()).map_err(Unfit::Broken)?;
+        let found = adapter::digest(&adapter.folder).map_err(Unfit::Broken)?;
+        if found != adapter.digest {
+            return Err(Unfit::Foreign(format!(
+                "the weights in {folder} have sha256 {found}, but the adapter was made with {}: train again",
+                adapter.digest
+            )));
+        }
+        Ok(lora)
+    }
+
     /// Tokens of a prompt with the response's beginning: everything before the first token to be answered.
     pub(crate) fn encode_open(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
         let mut tokens = self.tokenizer.encode_prompt(prompt)?;
@@ -99,26 +116,21 @@ impl ModelLoader for BaseModel {
         let Some(adapter) = adapter else {
             return Ok(Arc::new(self.with_lora(self.id.clone(), None)));
         };
-        if adapter.base != self.id {
-            return Err(backend(
-                &self.id,
-                format!("the adapter in {} was trained from {}", adapter.folder.display(), adapter.base),
-            ));
-        }
-        let lora = adapter::read(&adapter.folder, self.llama.config())
-            .map_err(|error| backend_source(&self.id, error))?;
-        let found = adapter::digest(&adapter.folder).map_err(|error| backend_source(&self.id, error))?;
-        if found != adapter.digest {
-            let reason = format!(
-                "the weights in {} have sha256 {found}, but the adapter was made with {}: train again",
-                adapter.folder.display(),
-                adapter.digest
-            );
-            return Err(backend(&self.id, reason));
-        }
+        let lora = self.read_adapter(adapter).map_err(|unfit| match unfit {
+            Unfit::Foreign(reason) => backend(&self.id, reason),
+            Unfit::Broken(error) => backend_source(&self.id, error),
+        })?;
         let short = &adapter.digest[..adapter.digest.len().min(12)];
         Ok(Arc::new(self.with_lora(ModelId::new(format!("{}+{short}", self.id)), Some(lora))))
     }
+}
+
+/// Why an adapter cannot be used.
+pub(crate) enum Unfit {
+    /// It is of another base, or its weights were replaced.
+    Foreign(String),
+    /// Its files cannot be read.
+    Broken(EngineError),
 }
 
 /// A base model with or without an adapter, ready to answer.

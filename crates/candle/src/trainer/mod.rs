@@ -5,7 +5,7 @@ mod checkpoint;
 
 use crate::backward::{Pass, Sequence};
 use crate::lora::Lora;
-use crate::model::BaseModel;
+use crate::model::{BaseModel, Unfit};
 use crate::optim::{AdamW, norm};
 use crate::plain::PlainLlama;
 use crate::{EngineError, adapter, tensor_file};
@@ -228,26 +228,16 @@ impl Run {
 
 /// The parameters of an adapter that fits the job.
 fn go_on_from(base: &BaseModel, recipe: &Recipe, adapter: &Adapter) -> Result<Lora, TrainError> {
-    let refuse = |reason: String| Err(TrainError::From { reason });
-    if adapter.base != base.id {
-        return refuse(format!(
-            "{} was trained from {}, not {}",
-            adapter.folder.display(),
-            adapter.base,
-            base.id
-        ));
-    }
-    let found = adapter::digest(&adapter.folder).map_err(file_error)?;
-    if found != adapter.digest {
-        let folder = adapter.folder.display();
-        return refuse(format!("{folder} has sha256 {found}, but was made with {}", adapter.digest));
-    }
-    let lora = adapter::read(&adapter.folder, base.llama.config()).map_err(file_error)?;
+    let lora = base.read_adapter(adapter).map_err(|unfit| match unfit {
+        Unfit::Foreign(reason) => TrainError::From { reason },
+        Unfit::Broken(error) => file_error(error),
+    })?;
     let wanted = Lora::init(base.llama.config(), recipe.rank, recipe.alpha, Seed(0));
     if lora.layout != wanted.layout || lora.scale != wanted.scale {
         let folder = adapter.folder.display();
         let (rank, alpha) = (recipe.rank, recipe.alpha);
-        return refuse(format!("{folder} has another rank or scale than rank {rank} with alpha {alpha}"));
+        let reason = format!("{folder} has another rank or scale than rank {rank} with alpha {alpha}");
+        return Err(TrainError::From { reason });
     }
     Ok(lora)
 }

@@ -4,6 +4,7 @@ use crate::SelectError;
 use ndarray::{Array2, Axis};
 use semievol_core::Seed;
 use semievol_model::Embeddings;
+use std::collections::BTreeMap;
 
 /// The penalties that are tried, strongest first, by steps of the square root of 10. With unit vectors the first
 /// leaves little more than the classes' shares, the last separates whatever can be separated.
@@ -70,18 +71,9 @@ pub fn fit_by_cross_validation(
 /// The fold of each row, stratified. Each class goes on dealing where the one before stopped, so that folds differ by one
 /// row at most.
 pub fn stratified_folds(classes: &[usize], folds: usize, seed: Seed) -> Vec<usize> {
-    let mut present = classes.to_vec();
-    present.sort_unstable();
-    present.dedup();
     let mut fold_of = vec![0; classes.len()];
-    let mut dealt = 0;
-    for class in present {
-        let rows: Vec<usize> = (0..classes.len()).filter(|row| classes[*row] == class).collect();
-        for at in seed.child("stratified folds", class as u64).permutation(rows.len()) {
-            fold_of[rows[at]] = dealt % folds;
-            dealt += 1;
-        }
-    }
+    let dealt = shuffled_classes(classes, seed, "stratified folds").into_iter().flatten();
+    dealt.enumerate().for_each(|(dealt, row)| fold_of[row] = dealt % folds);
     fold_of
 }
 
@@ -89,19 +81,23 @@ pub fn stratified_folds(classes: &[usize], folds: usize, seed: Seed) -> Vec<usiz
 /// its length allows.
 pub fn stratified_order(classes: &[usize], seed: Seed) -> Vec<usize> {
     let mut rows: Vec<(f64, usize)> = Vec::with_capacity(classes.len());
-    let mut present = classes.to_vec();
-    present.sort_unstable();
-    present.dedup();
-    for class in present {
-        let own: Vec<usize> = (0..classes.len()).filter(|row| classes[*row] == class).collect();
-        for (rank, at) in
-            seed.child("stratified order", class as u64).permutation(own.len()).into_iter().enumerate()
-        {
-            rows.push(((rank as f64 + 0.5) / own.len() as f64, own[at]));
-        }
+    for own in shuffled_classes(classes, seed, "stratified order") {
+        let place = |rank: usize| (rank as f64 + 0.5) / own.len() as f64;
+        rows.extend(own.iter().enumerate().map(|(rank, row)| (place(rank), *row)));
     }
     rows.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
     rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The rows of each class that occurs, in an order drawn from the seed's children of this name.
+fn shuffled_classes(classes: &[usize], seed: Seed, name: &str) -> Vec<Vec<usize>> {
+    let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    classes.iter().enumerate().for_each(|(row, class)| rows.entry(*class).or_default().push(row));
+    let shuffle = |(class, rows): (usize, Vec<usize>)| {
+        let order = seed.child(name, class as u64).permutation(rows.len());
+        order.into_iter().map(|at| rows[at]).collect()
+    };
+    rows.into_iter().map(shuffle).collect()
 }
 
 fn held_out(

@@ -1,3 +1,4 @@
+use super::logistic::check;
 use super::unfit;
 use crate::SelectError;
 use semievol_model::Embeddings;
@@ -17,12 +18,7 @@ pub fn vote_of_neighbours(
     k: usize,
     queries: &Embeddings,
 ) -> Result<Vec<Vec<f64>>, SelectError> {
-    if rows.is_empty() || rows.len() != classes.len() {
-        return Err(unfit(format!("{} rows have {} classes; it needs one each", rows.len(), classes.len())));
-    }
-    if let Some(class) = classes.iter().find(|class| **class >= n_classes) {
-        return Err(unfit(format!("class {class} is none of {n_classes}")));
-    }
+    check(rows, classes, n_classes)?;
     if k == 0 || queries.dim() != rows.dim() {
         let (k, width, asked) = (k, rows.dim(), queries.dim());
         return Err(unfit(format!("k is {k}, embeddings have width {width}, queries {asked}")));

@@ -1,8 +1,7 @@
+use super::by_class::{self, ByClass};
 use super::share::Share;
-use super::{against, class, eligible};
 use crate::{Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
-use std::collections::BTreeMap;
 
 /// Keeps the surest of each predicted class, as many as make `theta` percent in all with the classes' shares among the
 /// labels ([`Pool::prior`]): a model that overrates a class cannot teach that it is frequent. A class of which fewer were
@@ -30,12 +29,7 @@ impl Selector for Balanced {
     }
 
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
-        let mut classes: BTreeMap<Option<usize>, Vec<Confidence>> = BTreeMap::new();
-        for label in pool.unlabelled {
-            if let Ok(confidence) = eligible(label) {
-                classes.entry(class(label.answer.as_ref())).or_default().push(confidence);
-            }
-        }
+        let classes = by_class::confidences(pool);
         let wanted = self.theta.of(classes.values().map(Vec::len).sum()) as f64;
         let equal = 1.0 / classes.len().max(1) as f64;
         let share = |class: Option<usize>| match class {
@@ -48,19 +42,7 @@ impl Selector for Balanced {
             let last = quota.min(confidences.len()).checked_sub(1)?;
             Some((class, confidences[last]))
         };
-        let thresholds: BTreeMap<_, _> = classes.into_iter().filter_map(threshold).collect();
-        let decisions = pool.unlabelled.iter().map(|label| match eligible(label) {
-            Ok(confidence) => {
-                let class = class(label.answer.as_ref());
-                let name =
-                    class.map_or_else(|| "the".to_owned(), |option| format!("option {}'s", option + 1));
-                match thresholds.get(&class) {
-                    Some(threshold) => against(confidence, *threshold, &name),
-                    None => crate::Decision::reject(format!("{name} share among the labels leaves no place")),
-                }
-            }
-            Err(rejected) => rejected,
-        });
-        Ok(decisions.collect::<Vec<_>>().into())
+        let thresholds: ByClass<_> = classes.into_iter().filter_map(threshold).collect();
+        Ok(by_class::decide(pool, &thresholds, ""))
     }
 }

@@ -2,6 +2,7 @@
 
 mod all;
 mod balanced;
+mod by_class;
 mod error_controlled;
 mod per_class;
 mod percentile;
@@ -18,7 +19,7 @@ pub use random::Random;
 pub use weighted::Weighted;
 
 use crate::{Decision, PseudoLabel, SelectError, Selector};
-use semievol_core::{Answer, Confidence};
+use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
 
 /// Which selector, as a configuration says it.
@@ -115,14 +116,6 @@ fn eligible(label: &PseudoLabel) -> Result<Confidence, Decision> {
         (Some(_), Some(confidence)) => Ok(confidence),
         (None, _) => Err(Decision::reject("no answer could be read")),
         (Some(_), None) => Err(Decision::reject("its answer has no confidence")),
-    }
-}
-
-/// The position of an answer among the options; all open answers together are one class.
-fn class(answer: Option<&Answer>) -> Option<usize> {
-    match answer {
-        Some(Answer::Choice(option)) => Some(*option),
-        _ => None,
     }
 }
 

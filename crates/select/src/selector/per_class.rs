@@ -1,8 +1,6 @@
+use super::by_class;
 use super::share::Share;
-use super::{against, class, eligible};
 use crate::{Pool, SelectError, Selection, Selector};
-use semievol_core::Confidence;
-use std::collections::BTreeMap;
 
 /// Keeps the surest `theta` percent of every predicted class, by the rule of
 /// [`Percentile`](crate::Percentile) inside the class: at least one of each class that was predicted, so that
@@ -30,28 +28,8 @@ impl Selector for PerClass {
     }
 
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
-        let mut classes: BTreeMap<Option<usize>, Vec<Confidence>> = BTreeMap::new();
-        for label in pool.unlabelled {
-            if let Ok(confidence) = eligible(label) {
-                classes.entry(class(label.answer.as_ref())).or_default().push(confidence);
-            }
-        }
-        let thresholds: BTreeMap<_, _> = classes
-            .into_iter()
-            .filter_map(|(class, confidences)| Some((class, self.theta.threshold(confidences)?)))
-            .collect();
-        let decisions = pool.unlabelled.iter().map(|label| match eligible(label) {
-            Ok(confidence) => {
-                let class = class(label.answer.as_ref());
-                let name = match class {
-                    Some(option) => format!("option {}'s {}", option + 1, self.theta),
-                    None => format!("the {}", self.theta),
-                };
-                // Every eligible pseudo-label stands in a class with a threshold.
-                against(confidence, thresholds.get(&class).copied().unwrap_or(confidence), &name)
-            }
-            Err(rejected) => rejected,
-        });
-        Ok(decisions.collect::<Vec<_>>().into())
+        let classes = by_class::confidences(pool).into_iter();
+        let threshold = |(class, confidences)| Some((class, self.theta.threshold(confidences)?));
+        Ok(by_class::decide(pool, &classes.filter_map(threshold).collect(), &format!(" {}", self.theta)))
     }
 }
