@@ -81,9 +81,9 @@ impl SeedRun<'_> {
 
         // A label's own answer may not have a say in how the collaborators on it are weighed.
         let mut calibration = Vec::with_capacity(held_out.len());
-        for fold in 0..folds.map_or(0, |folds| folds.held_out().len()) {
-            let pool = fit(&held_out, |one| one.fold != fold, method.collaborators.len())?;
-            for one in held_out.iter().filter(|one| one.fold == fold) {
+        for of_fold in held_out.chunk_by(|one, other| one.fold == other.fold) {
+            let pool = fit(&held_out, |one| one.fold != of_fold[0].fold, method.collaborators.len())?;
+            for one in of_fold {
                 let mut distribution = pool.combine(&one.said);
                 alignment.apply(&mut distribution);
                 let answer = most_probable(&distribution);

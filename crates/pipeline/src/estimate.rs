@@ -7,7 +7,7 @@ use crate::justify::Justified;
 use crate::round::Round;
 use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, SeedRun};
-use semievol_confidence::{ConfidenceEstimator, Evidence};
+use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator, Evidence};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};
 use semievol_data::Task;
 use semievol_model::{LanguageModel, Scores};
@@ -109,7 +109,7 @@ impl SeedRun<'_> {
                     views[*index] = Some(View::open(scores));
                 }
             }
-            self.estimates(estimator, answers, finals, &views)
+            self.estimates(estimator, answers, finals, views)
         })
     }
 
@@ -118,30 +118,18 @@ impl SeedRun<'_> {
         estimator: &dyn ConfidenceEstimator,
         answers: &[Answers],
         finals: &[Justified],
-        views: &[Option<View>],
+        views: Vec<Option<View>>,
     ) -> Result<Vec<Estimate>, PipelineError> {
-        let agreement: Vec<Vec<bool>> = answers
-            .iter()
-            .zip(finals)
-            .map(|(answers, last)| match &last.last.answer {
-                Some(answer) => agrees(self.task, &answers.candidates, answer),
-                None => vec![false; answers.candidates.len()],
-            })
-            .collect();
-        let rows = answers.iter().zip(views).zip(&agreement);
-        let evidence: Vec<Evidence<'_>> = rows
-            .filter_map(|((answers, view), agrees)| {
-                Some(evidence(&answers.id, view.as_ref()?, &answers.candidates, agrees))
-            })
-            .collect();
-        let mut confidences = judge(NAME, estimator, &evidence)?.into_iter();
+        let known = Known::new(self.task, answers, finals, views);
+        let evidence = known.evidence();
+        let mut confidences = known.spread(judge(NAME, estimator, &evidence)?).into_iter();
         let row = |(answers, view): (&Answers, &Option<View>)| Estimate {
             id: answers.id.clone(),
-            confidence: view.as_ref().and_then(|_| confidences.next()),
+            confidence: confidences.next().flatten(),
             mean_nll: view.as_ref().and_then(|view| mean_nll(&view.logprobs)),
             probability: view.as_ref().and_then(|view| view.distribution.get(view.choice?).copied()),
         };
-        Ok(answers.iter().zip(views).map(row).collect())
+        Ok(answers.iter().zip(&known.views).map(row).collect())
     }
 
     /// The warm model's confidence in the gold answer of each labelled sample, for selectors that want it.
@@ -207,37 +195,61 @@ impl SeedRun<'_> {
     }
 }
 
-/// What an estimator makes of the final answers, from what the run has kept of closed sets: one entry per sample, absent
-/// where it has no answer or its prompt did not fit. `None` if the estimator needs what was not kept.
+/// What estimators are shown of final answers.
+struct Known<'a> {
+    answers: &'a [Answers],
+    views: Vec<Option<View>>,
+    /// Of each final answer, which collaborators gave it.
+    agreement: Vec<Vec<bool>>,
+}
+
+impl<'a> Known<'a> {
+    fn new(task: &dyn Task, answers: &'a [Answers], finals: &[Justified], views: Vec<Option<View>>) -> Self {
+        let agreement = |(answers, last): (&Answers, &Justified)| match &last.last.answer {
+            Some(answer) => agrees(task, &answers.candidates, answer),
+            None => vec![false; answers.candidates.len()],
+        };
+        Known { answers, views, agreement: answers.iter().zip(finals).map(agreement).collect() }
+    }
+
+    /// Of each answer that the warm model has a view of.
+    fn evidence(&self) -> Vec<Evidence<'_>> {
+        let rows = self.answers.iter().zip(&self.views).zip(&self.agreement);
+        rows.filter_map(|((answers, view), agrees)| {
+            Some(evidence(&answers.id, view.as_ref()?, &answers.candidates, agrees))
+        })
+        .collect()
+    }
+
+    /// One entry for each answer out of one for each piece of evidence.
+    fn spread(&self, confidences: Vec<Confidence>) -> Vec<Option<Confidence>> {
+        let mut confidences = confidences.into_iter();
+        self.views.iter().map(|view| view.as_ref().and_then(|_| confidences.next())).collect()
+    }
+}
+
+/// What every estimator makes of the final answers, by its name, from what the run has kept of closed sets: one entry per
+/// sample, absent where it has no answer or its prompt did not fit. Estimators that need what was not kept are left out.
 pub fn judged_again(
-    estimator: &dyn ConfidenceEstimator,
     task: &dyn Task,
     samples: &[Sample],
     answers: &[Answers],
     finals: &[Justified],
-) -> Option<Vec<Option<Confidence>>> {
+) -> Vec<(String, Vec<Option<Confidence>>)> {
     let view = |(sample, (answers, last)): (&Sample, (&Answers, &Justified))| {
         let scores = answers.warm.as_ref()?;
         View::closed(scores, &option_scores(sample, scores).ok()?, last.last.answer.as_ref()?)
     };
-    let views: Vec<Option<View>> = samples.iter().zip(answers.iter().zip(finals)).map(view).collect();
-    let agreement: Vec<Vec<bool>> = (answers.iter().zip(finals))
-        .map(|(answers, last)| {
-            last.last
-                .answer
-                .as_ref()
-                .map(|answer| agrees(task, &answers.candidates, answer))
-                .unwrap_or_default()
+    let views = samples.iter().zip(answers.iter().zip(finals)).map(view).collect();
+    let known = Known::new(task, answers, finals, views);
+    let evidence = known.evidence();
+    let estimators = ConfidenceConfig::ALL.into_iter().map(|kind| kind.build());
+    estimators
+        .filter_map(|estimator| {
+            let confidences = judge(NAME, estimator.as_ref(), &evidence).ok()?;
+            Some((estimator.id(), known.spread(confidences)))
         })
-        .collect();
-    let evidence: Vec<Evidence<'_>> = (answers.iter().zip(&views).zip(&agreement))
-        .filter_map(|((answers, view), agrees)| {
-            Some(evidence(&answers.id, view.as_ref()?, &answers.candidates, agrees))
-        })
-        .collect();
-    let mut confidences =
-        estimator.estimate(&evidence).ok().filter(|all| all.len() == evidence.len())?.into_iter();
-    Some(views.iter().map(|view| view.as_ref().and_then(|_| confidences.next())).collect())
+        .collect()
 }
 
 /// A confidence for each piece of evidence. An estimator that says less would shift every number behind.

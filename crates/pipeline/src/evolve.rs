@@ -199,10 +199,9 @@ impl SeedRun<'_> {
             open: (0..unlabelled.len()).collect(),
             newest: Vec::new(),
         };
-        let pretrained = match &config.pretrain {
-            Some(pretrain) => Some(self.pretrain(pretrain, labelled, unlabelled, events)?),
-            None => None,
-        };
+        let pretrained = config.pretrain.as_ref();
+        let pretrained =
+            pretrained.map(|pretrain| self.pretrain(pretrain, labelled, unlabelled, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
         let (warm, folds, mut outcome) = {
             let library = self.library_of(config, &progress.taught, unlabelled, others, "", events)?;
@@ -215,16 +214,8 @@ impl SeedRun<'_> {
                 n => Some(self.train_folds(n, progress.labels(), &own, config.warm.shots, from, events)?),
             };
             let warm = Stand { trained: warm, model, right };
-            let outcome = self.round(
-                method,
-                &library,
-                &warm,
-                folds.as_ref(),
-                progress.n_labels,
-                unlabelled,
-                "",
-                events,
-            )?;
+            let outcome =
+                self.round(method, &library, &own, &warm, folds.as_ref(), unlabelled, "", events)?;
             (warm, folds, outcome)
         };
         let mut rounds = Vec::new();
@@ -238,16 +229,8 @@ impl SeedRun<'_> {
                     break;
                 }
                 let library = self.library_of(config, &progress.taught, unlabelled, others, &tag, events)?;
-                outcome = self.round(
-                    method,
-                    &library,
-                    &stand,
-                    folds.as_ref(),
-                    progress.n_labels,
-                    &asked,
-                    &tag,
-                    events,
-                )?;
+                let own = self.own_neighbours(method, &library, progress.n_labels)?;
+                outcome = self.round(method, &library, &own, &stand, folds.as_ref(), &asked, &tag, events)?;
             }
             files::write_jsonl(&self.folder.join(format!("selection{tag}.jsonl")), &outcome.selected)?;
             if let Some(note) = &outcome.note {
@@ -299,7 +282,7 @@ impl SeedRun<'_> {
         if share <= 0.0 {
             return (labelled.to_vec(), Vec::new());
         }
-        // As many folds as rows deal every class out evenly; the last row of a class is learnt.
+        // The last row of a class is learnt.
         let n = held_out(share, labelled.len());
         let classes: Vec<usize> = labelled.iter().map(class).collect();
         let order = stratified_order(&classes, self.seed.child("hold out", 0));
@@ -371,7 +354,7 @@ impl SeedRun<'_> {
         Ok(own.iter().map(|hits| library.shots(hits)).collect())
     }
 
-    /// Steps 2 to 5 for `samples`.
+    /// Steps 2 to 5 for `samples`. `own` are the neighbours of the labels, which the library begins with.
     #[expect(
         clippy::too_many_arguments,
         reason = "what a round has in common with the one before, and what not"
@@ -380,16 +363,15 @@ impl SeedRun<'_> {
         &self,
         method: &Method,
         library: &Library<'_>,
+        own: &[Vec<&Labeled>],
         stand: &Stand,
         folds: Option<&Folds>,
-        n_labels: usize,
         samples: &[Sample],
         tag: &str,
         events: OnEvent<'_>,
     ) -> Result<Outcome, PipelineError> {
         let config = &method.config;
-        let labels = &library.labelled()[..n_labels];
-        let own = self.own_neighbours(method, library, n_labels)?;
+        let labels = &library.labelled()[..own.len()];
         let hits = library.nearest(samples, config.neighbours)?;
         self.write_prompts(tag, samples, &hits, library)?;
         let round = Round {
@@ -401,19 +383,19 @@ impl SeedRun<'_> {
             taught: labels.iter().collect(),
         };
         let (mut judged, mut calibration) = match config.combine {
-            Some(combine) => self.combine(config, combine, &round, folds, labels, &own, library, events)?,
+            Some(combine) => self.combine(config, combine, &round, folds, labels, own, library, events)?,
             None => (self.judge(method, &round, library, events)?, Vec::new()),
         };
         let reference = match method.selector.wants_labelled() {
             true => {
-                let own = nearest(&own, config.confidence_shots);
+                let own = nearest(own, config.confidence_shots);
                 self.estimate_labelled(method.estimator.as_ref(), &round, labels, &own, events)?
             }
             false => Vec::new(),
         };
         let wanted = config.combine.is_none() && (config.probe || method.selector.wants_calibration());
         if let Some(folds) = folds.filter(|_| wanted) {
-            let held_out = self.calibrate(method, folds, labels, library, &own, events)?;
+            let held_out = self.calibrate(method, folds, labels, library, own, events)?;
             if config.probe {
                 let features = features(self.task, samples, &judged);
                 let seed = self.seed.child("probe", 0);
@@ -482,10 +464,9 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
         let samples: Vec<Sample> = gold.iter().map(|labeled| labeled.sample.clone()).collect();
-        let pretrained = match &config.pretrain {
-            Some(pretrain) => Some(self.pretrain(pretrain, labelled, &samples, events)?),
-            None => None,
-        };
+        let pretrained = config.pretrain.as_ref();
+        let pretrained =
+            pretrained.map(|pretrain| self.pretrain(pretrain, labelled, &samples, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
         let lessons = self.beside_labels(&config.evolve, labelled, gold.iter().map(Lesson::label).collect());
         let recipe = config.evolve.recipe(self.recipe);

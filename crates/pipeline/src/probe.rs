@@ -3,7 +3,6 @@
 
 use crate::estimate::{Estimate, judged_again};
 use crate::evolve::Judged;
-use semievol_confidence::ConfidenceConfig;
 use semievol_core::{Confidence, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::Embeddings;
@@ -24,11 +23,8 @@ pub(crate) struct HeldOutAnswer {
 /// What every estimator makes of each final answer.
 pub(crate) fn features(task: &dyn Task, samples: &[Sample], judged: &Judged) -> Vec<Option<Vec<f64>>> {
     let Judged { answers, finals, .. } = judged;
-    let columns: Vec<Vec<Option<Confidence>>> = ConfidenceConfig::ALL
-        .into_iter()
-        .filter_map(|kind| judged_again(kind.build().as_ref(), task, samples, answers, finals))
-        .collect();
-    let row = |row: usize| columns.iter().map(|column| column[row].map(|sure| sure.value())).collect();
+    let columns = judged_again(task, samples, answers, finals);
+    let row = |row: usize| columns.iter().map(|(_, column)| column[row].map(|sure| sure.value())).collect();
     (0..samples.len()).map(row).map(|row: Option<Vec<f64>>| row.filter(|row| !row.is_empty())).collect()
 }
 

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// A way to answer that an experiment compares with others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,6 +67,14 @@ impl Arm {
     /// Whether it is the base model trained on labels alone.
     pub fn is_sft(&self) -> bool {
         matches!(self, Arm::Sft | Arm::SftMatched)
+    }
+
+    /// Where its files stand, in the folder of a seed.
+    pub(crate) fn folder(&self, seed: &Path) -> PathBuf {
+        match self {
+            Arm::Variant(name) => seed.join(name),
+            _ => seed.to_owned(),
+        }
     }
 
     /// Whether it learns from the unlabelled rows, without their answers.

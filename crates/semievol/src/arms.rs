@@ -112,27 +112,23 @@ impl Arms<'_> {
                 let library = self.library(self.seed, None, true, events)?;
                 Ok(self.seed.answer_by_classifier(arm.as_str(), FOLDS, &library, &self.sets.test)?.into())
             }
-            Arm::Sft => self.sft(arm, self.seed.recipe, events),
+            Arm::Sft => self.sft(arm, Start::default(), self.seed.recipe, events),
             Arm::SftPretrained => {
-                let Sets { labelled, .. } = self.sets;
                 let config = method.pretrain.clone().unwrap_or_default();
-                let first = self.seed.pretrain(&config, labelled, self.unlabelled(method), events)?;
-                let lessons: Vec<Lesson<'_>> = labelled.iter().map(Lesson::label).collect();
+                let unlabelled = self.unlabelled(method);
+                let first = self.seed.pretrain(&config, &self.sets.labelled, unlabelled, events)?;
                 let start = Start { from: Some(&first.adapter), ..Start::default() };
-                let trained =
-                    self.seed.train_from(start, arm.as_str(), &lessons, self.seed.recipe, events)?;
-                self.answer_trained(self.seed, arm, &trained, events)
+                self.sft(arm, start, self.seed.recipe, events)
             }
             Arm::SftMatched => {
                 let steps = evolved.iter().map(|(_, evolved)| evolved.evolved.steps).max().unwrap_or(0);
-                self.sft(arm, &Recipe { max_steps: steps, ..self.seed.recipe.clone() }, events)
+                let recipe = Recipe { max_steps: steps, ..self.seed.recipe.clone() };
+                self.sft(arm, Start::default(), &recipe, events)
             }
             Arm::Semievol => self.evolve(arm, self.seed, self.run.method, evolved, events),
             Arm::Variant(name) => {
-                let folder = self.seed.folder.join(name);
-                let seed = SeedRun { folder, ..self.seed.clone() };
-                let method = self.run.variants.get(name);
-                let method = method.ok_or_else(|| {
+                let seed = SeedRun { folder: arm.folder(&self.seed.folder), ..self.seed.clone() };
+                let method = self.run.method_of(arm).ok_or_else(|| {
                     PipelineError::Assembly(format!("there is no method `{name}`, but an arm of its name"))
                 })?;
                 let mut within = |event: &StageEvent| events(&event.within(name));
@@ -165,9 +161,15 @@ impl Arms<'_> {
     }
 
     /// Fine-tunes on the labels alone.
-    fn sft(&self, arm: &Arm, recipe: &Recipe, events: OnEvent<'_>) -> Result<Answers, PipelineError> {
+    fn sft(
+        &self,
+        arm: &Arm,
+        start: Start<'_>,
+        recipe: &Recipe,
+        events: OnEvent<'_>,
+    ) -> Result<Answers, PipelineError> {
         let lessons: Vec<Lesson<'_>> = self.sets.labelled.iter().map(Lesson::label).collect();
-        let trained = self.seed.train(arm.as_str(), &lessons, recipe, events)?;
+        let trained = self.seed.train_from(start, arm.as_str(), &lessons, recipe, events)?;
         self.answer_trained(self.seed, arm, &trained, events)
     }
 

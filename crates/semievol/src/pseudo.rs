@@ -3,7 +3,6 @@
 use crate::Arm;
 use crate::certified::CertifiedResults;
 use crate::sets::{ClassCount, Sets};
-use semievol_confidence::ConfidenceConfig;
 use semievol_core::{Answer, Confidence};
 use semievol_data::Task;
 use semievol_eval::{EvalError, Prediction, aurc, auroc, risk_coverage};
@@ -200,20 +199,10 @@ fn confidences(
     let samples = &sets.unlabelled[..evolved.finals.len()];
     let own = own_confidence(method);
     let used = evolved.selected.iter().map(|row| row.confidence).collect();
-    let others = ConfidenceConfig::ALL.into_iter().map(|kind| kind.build()).filter_map(|estimator| {
-        let again = judged_again(estimator.as_ref(), task, samples, &evolved.answers, &evolved.finals)?;
-        Some((estimator.id(), again))
-    });
-    let own = std::iter::once((own, used));
-    let mut met: Vec<String> = Vec::new();
-    let mut results = Vec::new();
-    for (name, confidences) in own.chain(others) {
-        if !met.contains(&name) {
-            results.extend(ConfidenceResults::new(&name, &confidences, correct));
-            met.push(name);
-        }
-    }
-    results
+    let others = judged_again(task, samples, &evolved.answers, &evolved.finals);
+    let others = others.into_iter().filter(|(name, _)| *name != own);
+    let all = std::iter::once((own.clone(), used)).chain(others);
+    all.filter_map(|(name, confidences)| ConfidenceResults::new(&name, &confidences, correct)).collect()
 }
 
 /// What the run's own confidence is.

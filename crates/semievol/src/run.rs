@@ -238,7 +238,7 @@ pub(crate) struct Run<'a> {
     pub config: &'a ExperimentConfig,
     pub method: &'a Method,
     /// The methods of arms of their own.
-    pub variants: BTreeMap<String, Method>,
+    variants: BTreeMap<String, Method>,
     parts: Parts<'a>,
     task: Box<dyn Task>,
     task_id: String,
@@ -295,18 +295,14 @@ impl Run<'_> {
         });
         let pseudo = pseudo.collect::<Result<Vec<_>, _>>().map_err(RunError::eval(seed))?;
         for one in &pseudo {
-            let folder = match &one.arm {
-                Arm::Variant(name) => run.folder.join(name),
-                _ => run.folder.clone(),
-            };
-            to_label::write(&folder, one)?;
+            to_label::write(&one.arm.folder(&run.folder), one)?;
         }
         let folder = run.folder.clone();
         Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, tuned, arms, pseudo, graded, folder })
     }
 
     /// The method that an arm runs, if it is one.
-    fn method_of(&self, arm: &Arm) -> Option<&Method> {
+    pub fn method_of(&self, arm: &Arm) -> Option<&Method> {
         match arm {
             Arm::Semievol => Some(self.method),
             Arm::Variant(name) => self.variants.get(name),

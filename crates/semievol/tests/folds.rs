@@ -3,20 +3,15 @@
 
 mod common;
 
-use common::{fixture, hub, minitask};
-use semievol::engine::Engine;
+use common::{engine, hub, minitask, rows, run_again, run_tiny};
 use semievol::pipeline::{Answers, Estimate, Justified, Selected};
-use semievol::{Event, Experiment, ExperimentConfig, Results, StageEvent};
+use semievol::{Event, Experiment, ExperimentConfig, StageEvent};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 fn with_method(method: &str) -> Experiment {
-    let config = minitask("arms = ['sft', 'semievol']").config().clone();
-    let text = config.to_toml();
-    let (before, _) = text.split_once("[method]").unwrap();
-    let file = Path::new("minitask.toml");
-    let text = format!("{before}[method]\npreset = 'default'\n{method}");
-    ExperimentConfig::parse(&text, file).unwrap().check(file).unwrap()
+    let both = minitask("arms = ['sft', 'semievol']");
+    common::with_method(&both, &format!("preset = 'default'\n{method}"))
 }
 
 const METHOD: &str = "
@@ -30,21 +25,11 @@ collaborators = [
 select = { kind = 'error_controlled', alpha = 0.01, otherwise = 50.0 }
 ";
 
-fn run(experiment: &Experiment, out: &Path, events: &mut dyn FnMut(&Event)) -> Results {
-    let engine = Engine::load(&fixture("tiny-llama")).unwrap().with_embedder(&fixture("tiny-bert")).unwrap();
-    experiment.run(&hub(), engine.parts(), events, out).unwrap()
-}
-
-fn rows<T: serde::de::DeserializeOwned>(results: &Results, file: &str) -> Vec<T> {
-    let text = std::fs::read_to_string(results.folder.join("seed-1").join(file)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 #[test]
 fn every_label_is_asked_once_of_a_model_that_has_not_learnt_it() {
     let out = tempfile::tempdir().unwrap();
     let (mut notes, mut trained) = (Vec::new(), BTreeSet::new());
-    let results = run(&with_method(METHOD), out.path(), &mut |event| match event {
+    let results = run_tiny(&with_method(METHOD), out.path(), &mut |event| match event {
         Event::Stage { event: StageEvent::Note(note), .. } => notes.push(note.clone()),
         Event::Stage { event: StageEvent::Begin(stage), .. } => drop(trained.insert(stage.name.clone())),
         _ => (),
@@ -75,18 +60,14 @@ fn every_label_is_asked_once_of_a_model_that_has_not_learnt_it() {
     let selected: Vec<Selected> = rows(&results, "selection.jsonl");
     assert!(selected.iter().any(|one| one.accepted && one.reason.contains("the 50% threshold")));
 
-    let mut begun = 0;
-    run(&with_method(METHOD), out.path(), &mut |event| {
-        begun += usize::from(matches!(event, Event::Stage { event: StageEvent::Begin(_), .. }));
-    });
-    assert_eq!(begun, 0, "all stages were finished");
+    run_again(&with_method(METHOD), out.path());
 }
 
 #[test]
 fn a_probe_puts_one_calibrated_number_in_the_place_of_another() {
     let out = tempfile::tempdir().unwrap();
     let method = format!("probe = true\n{METHOD}").replace("otherwise = 50.0", "otherwise = 40.0");
-    let results = run(&with_method(&method), out.path(), &mut |_| ());
+    let results = run_tiny(&with_method(&method), out.path(), &mut |_| ());
     let judged: Vec<Estimate> = rows(&results, "confidence-probe.jsonl");
     assert_eq!(judged.len(), 30);
     let confidences = &results.seeds[0].pseudo[0].confidences;
@@ -103,7 +84,7 @@ fn collaborators_are_weighed_by_labels_that_they_have_not_learnt() {
     );
     let (out, experiment) = (tempfile::tempdir().unwrap(), with_method(&method));
     let mut notes = Vec::new();
-    let results = run(&experiment, out.path(), &mut |event| {
+    let results = run_tiny(&experiment, out.path(), &mut |event| {
         if let Event::Stage { event: StageEvent::Note(note), .. } = event {
             notes.push(note.clone());
         }
@@ -119,11 +100,7 @@ fn collaborators_are_weighed_by_labels_that_they_have_not_learnt() {
         assert_eq!(estimate.probability, Some(most));
         assert_eq!(estimate.confidence.unwrap().value(), most);
     }
-    let mut begun = 0;
-    run(&experiment, out.path(), &mut |event| {
-        begun += usize::from(matches!(event, Event::Stage { event: StageEvent::Begin(_), .. }));
-    });
-    assert_eq!(begun, 0, "all stages were finished");
+    run_again(&experiment, out.path());
 }
 
 #[test]
@@ -137,9 +114,7 @@ fn folds_that_make_no_sense_are_refused() {
         match ExperimentConfig::parse(&text, file).unwrap().check(file) {
             Err(error) => error.to_string(),
             Ok(experiment) => {
-                let engine = Engine::load(&fixture("tiny-llama")).unwrap();
-                let engine = engine.with_embedder(&fixture("tiny-bert")).unwrap();
-                experiment.run(&hub(), engine.parts(), &mut |_| (), out.path()).unwrap_err().to_string()
+                experiment.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap_err().to_string()
             }
         }
     };

@@ -3,9 +3,8 @@
 
 mod common;
 
-use common::{files, fixture, hub, minitask};
+use common::{files, fixture, hub, minitask, rows, run_again, run_tiny};
 use semievol::core::Prompt;
-use semievol::engine::Engine;
 use semievol::model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol::pipeline::Selected;
 use semievol::{Event, Experiment, ExperimentConfig, Parts, Results, StageEvent};
@@ -15,30 +14,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn with_method(method: &str) -> Experiment {
-    let config = minitask("arms = ['semievol']").config().clone();
-    let text = config.to_toml();
-    let (before, _) = text.split_once("[method]").unwrap();
-    let file = Path::new("minitask.toml");
-    let text = format!("{before}[method]\npreset = 'default'\n{method}");
-    ExperimentConfig::parse(&text, file).unwrap().check(file).unwrap()
-}
-
-fn run(experiment: &Experiment, out: &Path, events: &mut dyn FnMut(&Event)) -> Results {
-    let engine = Engine::load(&fixture("tiny-llama")).unwrap().with_embedder(&fixture("tiny-bert")).unwrap();
-    experiment.run(&hub(), engine.parts(), events, out).unwrap()
+    let alone = minitask("arms = ['semievol']");
+    common::with_method(&alone, &format!("preset = 'default'\n{method}"))
 }
 
 fn selected(results: &Results, round: usize) -> Vec<Selected> {
     let tag = if round == 1 { String::new() } else { format!("-round-{round}") };
-    let file = results.folder.join(format!("seed-1/selection{tag}.jsonl"));
-    std::fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    rows(results, &format!("selection{tag}.jsonl"))
 }
 
 #[test]
 fn what_was_kept_is_not_asked_again() {
     let experiment = with_method("rounds = { n = 3 }");
     let out = tempfile::tempdir().unwrap();
-    let results = run(&experiment, out.path(), &mut |_| ());
+    let results = run_tiny(&experiment, out.path(), &mut |_| ());
     let pseudo = &results.seeds[0].pseudo[0];
     let mut kept = BTreeSet::new();
     let mut open = pseudo.n;
@@ -53,11 +42,7 @@ fn what_was_kept_is_not_asked_again() {
     assert!(pseudo.rounds.len() > 1 && pseudo.n_kept == kept.len() && pseudo.n_kept > pseudo.rounds[0].kept);
 
     let before = files(&results.folder);
-    let mut begun = 0;
-    let again = run(&experiment, out.path(), &mut |event| {
-        begun += usize::from(matches!(event, Event::Stage { event: StageEvent::Begin(_), .. }));
-    });
-    assert_eq!(begun, 0, "all stages were finished");
+    let again = run_again(&experiment, out.path());
     assert!(files(&again.folder) == before);
 }
 

@@ -3,38 +3,23 @@
 
 mod common;
 
-use common::{files, fixture, hub, minitask};
+use common::{engine, files, hub, minitask, rows, without_answers};
 use semievol::core::{Answer, Prompt};
-use semievol::engine::Engine;
 use semievol::model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol::pipeline::{Answers, Justified, PromptRecord, Selected, Verdict};
 use semievol::select::{Decision, Pool, SelectError, Selection, Selector};
 use semievol::{Event, Experiment, ExperimentConfig, Parts, Results, StageEvent};
 use semievol_testkit::{HashingEmbedder, HashingTrainer, ScriptedModel};
-use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 const ALL: &str = "arms = ['vanilla', 'in_context', 'sft', 'sft_matched', 'semievol']";
 
-fn engine() -> Engine {
-    Engine::load(&fixture("tiny-llama")).unwrap().with_embedder(&fixture("tiny-bert")).unwrap()
-}
-
 fn with_method(method: &str) -> Experiment {
     let mut config = minitask(ALL).config().clone();
     config.train.checkpoint_every = 1;
-    let text = config.to_toml();
-    let (before, _) = text.split_once("[method]").unwrap();
-    let text = format!("{before}[method]\n{method}");
-    let file = Path::new("minitask.toml");
-    ExperimentConfig::parse(&text, file).unwrap().check(file).unwrap()
-}
-
-fn read<T: DeserializeOwned>(results: &Results, file: &str) -> Vec<T> {
-    let text = std::fs::read_to_string(results.folder.join("seed-1").join(file)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    common::with_method(&config.check(Path::new("minitask.toml")).unwrap(), method)
 }
 
 #[test]
@@ -334,10 +319,10 @@ fn every_prompt_has_its_neighbours_its_answers_and_a_reasoned_decision() {
     let experiment = with_method("preset = 'paper'");
     let out = tempfile::tempdir().unwrap();
     let results = run(&experiment, &Loader::opinionated(), out.path(), &mut |_| ());
-    let prompts: Vec<PromptRecord> = read(&results, "prompts.jsonl");
-    let answers: Vec<Answers> = read(&results, "candidates.jsonl");
-    let finals: Vec<Justified> = read(&results, "justified.jsonl");
-    let selected: Vec<Selected> = read(&results, "selection.jsonl");
+    let prompts: Vec<PromptRecord> = rows(&results, "prompts.jsonl");
+    let answers: Vec<Answers> = rows(&results, "candidates.jsonl");
+    let finals: Vec<Justified> = rows(&results, "justified.jsonl");
+    let selected: Vec<Selected> = rows(&results, "selection.jsonl");
     assert_eq!([prompts.len(), answers.len(), finals.len(), selected.len()], [30; 4]);
     assert!(prompts.iter().all(|prompt| prompt.neighbours.len() == 3));
     assert!(prompts.iter().all(|prompt| prompt.neighbours.is_sorted_by(|a, b| a.score >= b.score)));
@@ -364,17 +349,7 @@ fn every_prompt_has_its_neighbours_its_answers_and_a_reasoned_decision() {
 /// The unlabelled file's answers may be looked at by the evaluation, and by nothing else.
 #[test]
 fn gold_answers_of_unlabelled_rows_change_no_artefact() {
-    let without = tempfile::tempdir().unwrap();
-    for file in ["labeled.csv", "test.csv"] {
-        std::fs::copy(fixture("minitask").join(file), without.path().join(file)).unwrap();
-    }
-    let text = std::fs::read_to_string(fixture("minitask").join("unlabeled.jsonl")).unwrap();
-    let rows = text.lines().map(|line| {
-        let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
-        assert!(row.remove("answer").is_some());
-        serde_json::to_string(&row).unwrap() + "\n"
-    });
-    std::fs::write(without.path().join("unlabeled.jsonl"), rows.collect::<String>()).unwrap();
+    let without = without_answers();
     let blind = with_method("preset = 'default'").config().clone().with_data_root(without.path());
     let blind = blind.check(Path::new("blind.toml")).unwrap();
     let out = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
@@ -401,7 +376,7 @@ fn a_prompt_that_is_too_long_loses_its_farthest_neighbours_and_keeps_its_questio
         tuned: Arc::new(ScriptedModel::babbler("narrow tuned").with_max_context(80)),
     };
     let results = run(&experiment, &narrow, out.path(), &mut |_| ());
-    let answers: Vec<Answers> = read(&results, "candidates.jsonl");
+    let answers: Vec<Answers> = rows(&results, "candidates.jsonl");
     let shown: Vec<usize> = answers.iter().map(|row| row.candidates[3].shots).collect();
     assert!(shown.iter().any(|shots| *shots < 3) && shown.iter().all(|shots| *shots > 0), "{shown:?}");
     assert!(answers.iter().flat_map(|row| &row.candidates).all(|candidate| candidate.answer.is_some()));
@@ -411,9 +386,9 @@ fn a_prompt_that_is_too_long_loses_its_farthest_neighbours_and_keeps_its_questio
 fn answers_that_nobody_can_read_are_never_trained_on() {
     let out = tempfile::tempdir().unwrap();
     let data = out.path().join("sums.jsonl");
-    let rows =
+    let sums =
         (0..20).map(|n| format!("{{\"id\": \"{n}\", \"question\": \"{n} + 1?\", \"answer\": {}}}\n", n + 1));
-    std::fs::write(&data, rows.collect::<String>()).unwrap();
+    std::fs::write(&data, sums.collect::<String>()).unwrap();
     let file = Path::new("open.toml");
     let text = format!(
         "name = 'sums'\nmodel = 'none'\n[data]\nsource = {data:?}\nsplit = {{ labelled = 4, test = 4 }}\n[task]\nkind = 'numeric'\n[train]\nmax_steps = 2\n[method]\npreset = 'paper'\nretrieval = {{ kind = 'bm25' }}\n"
@@ -434,7 +409,7 @@ fn answers_that_nobody_can_read_are_never_trained_on() {
         tuned: Arc::new(ScriptedModel::new("tuned", reply)),
     };
     let results = run(&experiment, &loader, out.path(), &mut |_| ());
-    let selected: Vec<Selected> = read(&results, "selection.jsonl");
+    let selected: Vec<Selected> = rows(&results, "selection.jsonl");
     let unanswered: Vec<&Selected> = selected.iter().filter(|one| one.answer.is_none()).collect();
     assert!(unanswered.len() >= 4 && unanswered.len() < selected.len(), "{selected:?}");
     assert!(unanswered.iter().all(|one| !one.accepted && one.by == Verdict::Unanswered));

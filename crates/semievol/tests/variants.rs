@@ -3,14 +3,9 @@
 
 mod common;
 
-use common::{fixture, hub, minitask};
-use semievol::engine::Engine;
+use common::{engine, hub, minitask, without_answers};
 use semievol::{Arm, Event, Experiment, ExperimentConfig, StageEvent};
 use std::path::Path;
-
-fn engine() -> Engine {
-    Engine::load(&fixture("tiny-llama")).unwrap().with_embedder(&fixture("tiny-bert")).unwrap()
-}
 
 fn experiment(arms: &str, methods: &str) -> Result<Experiment, semievol::ConfigError> {
     let text = minitask("arms = ['vanilla']").config().to_toml();
@@ -202,17 +197,7 @@ fn a_recipe_is_chosen_on_the_labels_alone() {
 #[test]
 fn an_oracle_needs_gold_answers() {
     let experiment = experiment("'sft', 'oracle'", "").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    for file in ["labeled.csv", "test.csv"] {
-        std::fs::copy(fixture("minitask").join(file), folder.path().join(file)).unwrap();
-    }
-    let text = std::fs::read_to_string(fixture("minitask").join("unlabeled.jsonl")).unwrap();
-    let blind = text.lines().map(|line| {
-        let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
-        row.remove("answer");
-        serde_json::to_string(&row).unwrap() + "\n"
-    });
-    std::fs::write(folder.path().join("unlabeled.jsonl"), blind.collect::<String>()).unwrap();
+    let folder = without_answers();
     let blind =
         experiment.config().clone().with_data_root(folder.path()).check(Path::new("blind.toml")).unwrap();
     let out = tempfile::tempdir().unwrap();

@@ -98,9 +98,7 @@ impl TaskConfig {
             }
         }
     }
-}
 
-impl TaskConfig {
     /// The same task asked in other words.
     pub fn with_instruction(mut self, instruction: impl Into<String>) -> Self {
         let instruction = instruction.into();
