@@ -138,7 +138,7 @@ fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
     for (heading, table) in results.pseudo_tables() {
         println!("{heading}\n{table}");
     }
-    for line in results.sizes().into_iter().chain(results.notes()) {
+    for line in results.worth().into_iter().chain(results.sizes()).chain(results.notes()) {
         println!("{line}");
     }
     println!();

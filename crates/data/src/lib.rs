@@ -56,4 +56,4 @@ pub use overlap::{Occurrence, Overlap, OverlapReport, overlap};
 pub use read::{Encoding, FileOptions, Format, Rows, rows};
 pub use row::Row;
 pub use split::{Split, SplitConfig, SplitError, split};
-pub use task::{AnswerForm, ClosedSet, FreeText, Numeric, Task, TaskConfig, TaskError};
+pub use task::{AnswerForm, ClosedSet, FreeText, Numeric, Task, TaskConfig, TaskError, Wording};

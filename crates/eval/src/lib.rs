@@ -3,7 +3,7 @@
 //! [`AnswerKey::grade`] turns predictions into [`Graded`] results, which give accuracy, macro-F1, per-class and
 //! per-category numbers; [`wilson`], [`bootstrap`] and [`over_seeds`] put intervals on them; [`compare`] and
 //! [`compare_over_seeds`] say whether two methods differ; [`auroc`], [`risk_coverage`] and [`reliability`] say what
-//! a confidence is worth.
+//! a confidence is worth, [`worth_of_more`] what more rows would be.
 //!
 //! The decision that shaped it: gold answers of unlabelled data go into the key and do not come out. It grades,
 //! and hands out one thing, the oracle-labelled set of the upper-bound control ([`AnswerKey::oracle`]). So no
@@ -42,6 +42,7 @@ mod key;
 mod mcnemar;
 mod seeds;
 mod table;
+mod worth;
 
 pub use calibration::{Bin, Reliability, RiskPoint, aurc, auroc, reliability, risk_coverage};
 pub use compare::{Comparison, compare, compare_over_seeds};
@@ -52,3 +53,4 @@ pub use key::{AnswerKey, Prediction};
 pub use mcnemar::{McNemar, holm, mcnemar};
 pub use seeds::{SeedSummary, over_seeds};
 pub use table::{Align, Table};
+pub use worth::worth_of_more;

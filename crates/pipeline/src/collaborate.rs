@@ -37,7 +37,7 @@ struct Plan<'a> {
     asked: Vec<Vec<Vec<usize>>>,
     /// For each sample, the warm model's question about its options.
     warm: Vec<Option<usize>>,
-    /// Scored questions by model, sample and shots.
+    /// Scored questions by model, sample and shots, of the task in its own words.
     scored: HashMap<(usize, usize, usize), usize>,
 }
 
@@ -68,6 +68,9 @@ impl SeedRun<'_> {
             // The answers then lack the warm model's scores, though the questions may be the same.
             inputs = inputs.with("combine", true);
         }
+        if method.co_trains() {
+            inputs = inputs.with_digest("kept", &round.kept);
+        }
         let name = round.stage(NAME);
         let (place, stage) = self.prompts_stage(&name, inputs, plan.questions.len());
         self.rows(&place, stage, events, |events| {
@@ -88,7 +91,8 @@ impl SeedRun<'_> {
         };
         let mut positions: HashMap<&str, Vec<usize>> = HashMap::from([(WARM, vec![0])]);
         for collaborator in &method.collaborators {
-            let CollaboratorConfig::LanguageModel { name, model, shots, temperature } = collaborator else {
+            let CollaboratorConfig::LanguageModel { name, model, shots, temperature, wording } = collaborator
+            else {
                 plan.asked.push(vec![Vec::new(); samples.len()]);
                 continue;
             };
@@ -100,12 +104,21 @@ impl SeedRun<'_> {
                 }
                 positions.insert(model, (first..plan.models.len()).collect());
             }
+            // The plan was checked: the task can be put so.
+            let reworded = wording.as_ref().and_then(|wording| self.task.reworded(wording));
             let seed = self.seed.child("collaborator", 0).child(name, 0);
             let asked = samples.iter().enumerate().map(|(index, sample)| {
                 let shots = &neighbours[index][..(*shots).min(neighbours[index].len())];
                 let seed = seed.child(&sample.id, 0);
-                let ask = |position: &usize| {
-                    plan.add(index, shots.len(), self.question(*position, sample, shots, *temperature, seed))
+                let ask = |position: &usize| match &reworded {
+                    None => {
+                        let question = self.question(*position, sample, shots, *temperature, seed);
+                        plan.add(index, shots.len(), question)
+                    }
+                    Some(task) => {
+                        let task = task.as_ref();
+                        plan.push(self.question_of(task, *position, sample, shots, *temperature, seed))
+                    }
                 };
                 positions[model.as_str()].iter().map(ask).collect()
             });
@@ -160,10 +173,12 @@ impl SeedRun<'_> {
                     }
                     column
                 }
-                CollaboratorConfig::Classifier { name, folds } => {
+                CollaboratorConfig::Classifier { name, folds, co_trained } => {
                     let seed = self.seed.child("classifier", 0).child(name, 0);
                     let by = By::Regression { folds: *folds, seed };
-                    classify(name, by, library, &round.taught, samples)?
+                    let kept = round.kept.iter().filter(|_| *co_trained);
+                    let taught: Vec<&Labeled> = round.taught.iter().copied().chain(kept).collect();
+                    classify(name, by, library, &taught, samples)?
                 }
                 CollaboratorConfig::Neighbours { name, k } => {
                     classify(name, By::Neighbours { k: *k }, library, &round.taught, samples)?
@@ -225,6 +240,10 @@ impl Plan<'_> {
         if matches!(question.want, Want::Scores(_)) {
             self.scored.insert(key, self.questions.len());
         }
+        self.push(question)
+    }
+
+    fn push(&mut self, question: Question) -> usize {
         self.questions.push(question);
         self.questions.len() - 1
     }

@@ -4,7 +4,7 @@
 use crate::collaborate::Answers;
 use crate::estimate::Estimate;
 use crate::evolve::Judged;
-use crate::folds::Folds;
+use crate::folds::{Folds, HeldOutScore};
 use crate::justify::{Justified, Verdict};
 use crate::method::MethodConfig;
 use crate::round::{Round, class, shares};
@@ -59,7 +59,7 @@ impl SeedRun<'_> {
         own: &[Vec<&Labeled>],
         library: &Library<'_>,
         events: OnEvent<'_>,
-    ) -> Result<(Judged, Vec<Calibrated>), PipelineError> {
+    ) -> Result<(Judged, Vec<Calibrated>, Option<HeldOutScore>), PipelineError> {
         let CombineConfig::LogPool { align } = combine;
         let answers = self.collaborate(method, round, library, events)?;
         let mut held_out = Vec::new();
@@ -81,12 +81,15 @@ impl SeedRun<'_> {
 
         // A label's own answer may not have a say in how the collaborators on it are weighed.
         let mut calibration = Vec::with_capacity(held_out.len());
+        let mut score = HeldOutScore::default();
         for of_fold in held_out.chunk_by(|one, other| one.fold == other.fold) {
             let pool = fit(&held_out, |one| one.fold != of_fold[0].fold, method.collaborators.len())?;
             for one in of_fold {
                 let mut distribution = pool.combine(&one.said);
                 alignment.apply(&mut distribution);
                 let answer = most_probable(&distribution);
+                let own = method.own_voice().and_then(|at| most_probable(&one.said[at]));
+                score.count(answer == Some(one.right), own == Some(one.right));
                 let sure = answer.and_then(|answer| Confidence::new(distribution[answer]));
                 calibration.extend(
                     sure.map(|confidence| Calibrated { confidence, correct: answer == Some(one.right) }),
@@ -94,13 +97,13 @@ impl SeedRun<'_> {
             }
         }
         if !calibration.is_empty() {
-            let right = calibration.iter().filter(|one| one.correct).count();
             let weights: Vec<String> = (method.collaborators.iter().zip(pool.weights()))
                 .map(|(one, weight)| format!("{} {weight:.2}", one.name()))
                 .collect();
             events(&StageEvent::Note(format!(
-                "the collaborators together answer {right} of {} labels right that they have not learnt; weights: {}",
-                calibration.len(),
+                "the collaborators together answer {} of {} labels right that they have not learnt; weights: {}",
+                score.right,
+                score.of,
                 weights.join(", ")
             )));
         }
@@ -108,7 +111,8 @@ impl SeedRun<'_> {
             answers.iter().zip(pooled).map(|(answers, pooled)| settle(answers, pooled)).unzip();
         files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("justified"))), &finals)?;
         files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("confidence"))), &estimates)?;
-        Ok((Judged { answers, finals, estimates }, calibration))
+        let score = (!calibration.is_empty()).then_some(score);
+        Ok((Judged { answers, finals, estimates }, calibration, score))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::collaborate::Answers;
 use crate::folder::Inputs;
 use crate::justify::Justified;
 use crate::round::Round;
-use crate::seed_run::broken;
+use crate::seed_run::{broken, prompts};
 use crate::{OnEvent, PipelineError, SeedRun};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator, Evidence};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};
@@ -78,7 +78,7 @@ impl SeedRun<'_> {
             .collect();
         let question = |index: &usize| Question {
             model: 0,
-            prompts: self.prompts(&samples[*index], &neighbours[*index]),
+            prompts: prompts(self.task, &samples[*index], &neighbours[*index]),
             want: Want::Scores(self.target(&samples[*index], &finals[*index]).into_iter().collect()),
         };
         let questions: Vec<Question> = open.iter().map(question).collect();

@@ -2,12 +2,12 @@
 
 use crate::collaborate::Answers;
 use crate::estimate::Estimate;
-use crate::folds::Folds;
+use crate::folds::{Folds, HeldOutScore};
 use crate::justify::{Justified, Verdict};
 use crate::method::{EvolveConfig, EvolveOn, Method, MethodConfig, Targets};
 use crate::probe::{self, features};
 use crate::round::{Round, class, held_out, nearest, shares, tag};
-use crate::{Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
+use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
 use semievol_core::{Answer, Confidence, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
 use semievol_retrieval::Hit;
@@ -41,6 +41,9 @@ pub struct Evolved {
     pub calibration: Vec<Calibrated>,
     /// What the selector says of all of them: a wish that could not be granted.
     pub note: Option<String>,
+    /// How a classifier's errors fall with labels and with the first round's pseudo-labels, for closed sets where there
+    /// are embeddings.
+    pub curves: Option<Curves>,
     /// One entry for each round that trained a model.
     pub rounds: Vec<RoundResult>,
     /// Trained from the base on labels and what was kept (Eq. 9).
@@ -109,7 +112,7 @@ impl Progress {
 
     /// Takes over what a round made of the open samples; the number that it kept.
     fn take(&mut self, unlabelled: &[Sample], outcome: Outcome) -> usize {
-        let Outcome { hits, judged, selected, calibration, note } = outcome;
+        let Outcome { hits, judged, selected, calibration, note, .. } = outcome;
         if self.selected.is_empty() {
             self.calibration = calibration;
         }
@@ -137,12 +140,12 @@ impl Progress {
     }
 
     /// Gives up what the last round kept.
-    fn undo(&mut self) {
+    fn undo(&mut self, why: &str) {
         self.taught.truncate(self.taught.len() - self.newest.len());
         for index in self.newest.drain(..) {
             self.selected[index].accepted = false;
             self.selected[index].weight = 0.0;
-            self.selected[index].reason.push_str("; the round was undone");
+            self.selected[index].reason.push_str(why);
         }
     }
 }
@@ -159,6 +162,8 @@ struct Outcome {
     judged: Judged,
     selected: Vec<Selected>,
     calibration: Vec<Calibrated>,
+    /// The final answers to labels that models have not learnt, beside those models' own.
+    held_out: Option<HeldOutScore>,
     note: Option<String>,
 }
 
@@ -203,7 +208,7 @@ impl SeedRun<'_> {
         let pretrained =
             pretrained.map(|pretrain| self.pretrain(pretrain, labelled, unlabelled, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
-        let (warm, folds, mut outcome) = {
+        let (warm, folds, mut outcome, curves) = {
             let library = self.library_of(config, &progress.taught, unlabelled, others, "", events)?;
             let own = self.own_neighbours(method, &library, progress.n_labels)?;
             let warm = self.warm_up(progress.labels(), &own, config.warm.shots, from, events)?;
@@ -216,7 +221,9 @@ impl SeedRun<'_> {
             let warm = Stand { trained: warm, model, right };
             let outcome =
                 self.round(method, &library, &own, &warm, folds.as_ref(), unlabelled, "", events)?;
-            (warm, folds, outcome)
+            let finals = &outcome.judged.finals;
+            let curves = self.curves(&library, progress.labels(), unlabelled, finals);
+            (warm, folds, outcome, curves)
         };
         let mut rounds = Vec::new();
         let first = warm.trained.clone();
@@ -236,7 +243,15 @@ impl SeedRun<'_> {
             if let Some(note) = &outcome.note {
                 events(&StageEvent::Note(note.clone()));
             }
+            let score = outcome.held_out.filter(|_| config.do_no_harm);
             let kept = progress.take(unlabelled, std::mem::take(&mut outcome));
+            if let Some(HeldOutScore { right, own, of, .. }) = score.filter(HeldOutScore::does_harm) {
+                progress.undo("; given up, so as to do no harm");
+                events(&StageEvent::Note(format!(
+                    "of {of} labels that they have not learnt the models alone answer {own} right, the pseudo-labels' way {right}: the model trained on the labels alone stays"
+                )));
+                break;
+            }
             if number > 1 && kept == 0 {
                 events(&StageEvent::Note(format!("round {number} kept nothing more: the rounds end")));
                 break;
@@ -248,7 +263,7 @@ impl SeedRun<'_> {
             let rolled_back = right < stand.right;
             rounds.push(RoundResult { kept, right, rolled_back });
             if rolled_back {
-                progress.undo();
+                progress.undo("; the round was undone");
                 let shown = |right: Option<usize>| right.unwrap_or_default();
                 events(&StageEvent::Note(format!(
                     "round {number} answers {} of {} held-out labels right, the model before {}: that one stays",
@@ -272,6 +287,7 @@ impl SeedRun<'_> {
             selected,
             calibration,
             note,
+            curves,
             rounds,
             evolved: stand.trained,
         })
@@ -344,7 +360,7 @@ impl SeedRun<'_> {
         n_labels: usize,
     ) -> Result<Vec<Vec<&'l Labeled>>, PipelineError> {
         let config = &method.config;
-        let asked = config.probe || config.combine.is_some();
+        let asked = config.probe || config.combine.is_some() || config.do_no_harm;
         let shown = match asked || method.selector.wants_calibration() {
             true => config.most_shots(),
             false => config.warm.shots.max(config.confidence_shots),
@@ -381,10 +397,11 @@ impl SeedRun<'_> {
             samples,
             neighbours: hits.iter().map(|hits| library.shots(hits)).collect(),
             taught: labels.iter().collect(),
+            kept: &library.labelled()[own.len()..],
         };
-        let (mut judged, mut calibration) = match config.combine {
+        let (mut judged, mut calibration, mut score) = match config.combine {
             Some(combine) => self.combine(config, combine, &round, folds, labels, own, library, events)?,
-            None => (self.judge(method, &round, library, events)?, Vec::new()),
+            None => (self.judge(method, &round, library, events)?, Vec::new(), None),
         };
         let reference = match method.selector.wants_labelled() {
             true => {
@@ -393,9 +410,10 @@ impl SeedRun<'_> {
             }
             false => Vec::new(),
         };
-        let wanted = config.combine.is_none() && (config.probe || method.selector.wants_calibration());
-        if let Some(folds) = folds.filter(|_| wanted) {
-            let held_out = self.calibrate(method, folds, labels, library, own, events)?;
+        let wanted = config.probe || config.do_no_harm || method.selector.wants_calibration();
+        if let Some(folds) = folds.filter(|_| wanted && config.combine.is_none()) {
+            let (held_out, of_folds) = self.calibrate(method, folds, labels, library, own, events)?;
+            score = Some(of_folds);
             if config.probe {
                 let features = features(self.task, samples, &judged);
                 let seed = self.seed.child("probe", 0);
@@ -420,7 +438,7 @@ impl SeedRun<'_> {
             &calibration,
             &shares(labels),
         )?;
-        Ok(Outcome { hits, judged, selected, calibration, note })
+        Ok(Outcome { hits, judged, selected, calibration, held_out: score, note })
     }
 
     /// Trains from the base on the labels and all that was kept so far.

@@ -4,7 +4,7 @@ use crate::method::Method;
 use crate::probe::{HeldOutAnswer, features};
 use crate::round::{Round, class};
 use crate::{Library, OnEvent, PipelineError, SeedRun, Start};
-use semievol_core::{Labeled, Sample};
+use semievol_core::{Answer, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
 use semievol_select::Calibrated;
 use semievol_select::classify::stratified_folds;
@@ -66,7 +66,48 @@ impl HeldOutFold<'_> {
                 .map(|row| neighbours.get(*row).cloned().unwrap_or_default())
                 .collect(),
             taught: taught.map(|row| &labelled[row]).collect(),
+            kept: &[],
         }
+    }
+}
+
+/// How labels were answered that no model had learnt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HeldOutScore {
+    /// Labels.
+    pub of: usize,
+    /// Right by the method's final answers.
+    pub right: usize,
+    /// Right by the models' own answers.
+    pub own: usize,
+    /// Right by the models' own answers and wrong by the final ones.
+    lost: usize,
+}
+
+impl HeldOutScore {
+    pub fn count(&mut self, right: bool, own: bool) {
+        self.of += 1;
+        self.right += usize::from(right);
+        self.own += usize::from(own);
+        self.lost += usize::from(own && !right);
+    }
+
+    /// Whether the final answers are worse than the models' own beyond chance: a one-sided sign test over the labels on
+    /// which they differ in being right (McNemar's, exact).
+    pub fn does_harm(&self) -> bool {
+        const LEVEL: f64 = 0.1;
+        let won = self.lost + self.right - self.own;
+        let differ = self.lost + won;
+        // P(at least `lost` of `differ` coins).
+        let mut coins = 0.5_f64.powi(differ as i32);
+        let mut at_least = 0.0;
+        for heads in 0..=differ {
+            if heads >= self.lost {
+                at_least += coins;
+            }
+            coins *= (differ - heads) as f64 / (heads + 1) as f64;
+        }
+        at_least < LEVEL
     }
 }
 
@@ -117,11 +158,20 @@ impl SeedRun<'_> {
         library: &Library<'_>,
         neighbours: &[Vec<&Labeled>],
         events: OnEvent<'_>,
-    ) -> Result<Vec<HeldOutAnswer>, PipelineError> {
+    ) -> Result<(Vec<HeldOutAnswer>, HeldOutScore), PipelineError> {
         let mut answers = Vec::with_capacity(labels.len());
+        let mut score = HeldOutScore::default();
+        let own_voice = method.config.own_voice();
         for fold in folds.held_out() {
             let samples = fold.samples(labels);
             let judged = self.judge(method, &fold.round(&samples, labels, neighbours), library, events)?;
+            for ((row, last), said) in fold.rows.iter().zip(&judged.finals).zip(&judged.answers) {
+                let gold = &labels[*row].answer;
+                let is_right =
+                    |answer: Option<&Answer>| answer.is_some_and(|one| self.task.is_correct(one, gold));
+                let own = own_voice.and_then(|at| said.candidates[at].answer.as_ref());
+                score.count(is_right(last.last.answer.as_ref()), is_right(own));
+            }
             let features = features(self.task, &samples, &judged);
             let rows = fold.rows.iter().zip(&judged.finals).zip(&judged.estimates).zip(features);
             for (((row, last), estimate), features) in rows {
@@ -132,6 +182,30 @@ impl SeedRun<'_> {
                 }
             }
         }
-        Ok(answers)
+        Ok((answers, score))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HeldOutScore;
+
+    /// So many labels right by both, by the final answer alone, by the model's own alone.
+    fn score(both: usize, final_alone: usize, own_alone: usize) -> HeldOutScore {
+        let mut score = HeldOutScore::default();
+        (0..both).for_each(|_| score.count(true, true));
+        (0..final_alone).for_each(|_| score.count(true, false));
+        (0..own_alone).for_each(|_| score.count(false, true));
+        score
+    }
+
+    #[test]
+    fn harm_is_what_chance_does_not_explain() {
+        assert!(!score(20, 0, 0).does_harm());
+        assert!(!score(20, 0, 3).does_harm()); // one in eight
+        assert!(score(20, 0, 4).does_harm()); // one in sixteen
+        assert!(!score(20, 4, 0).does_harm());
+        assert!(!score(20, 3, 7).does_harm()); // 0.17
+        assert!(score(0, 3, 9).does_harm()); // 0.07
     }
 }

@@ -70,6 +70,7 @@
 mod ask;
 mod collaborate;
 mod combine;
+mod curves;
 mod embed;
 mod error;
 mod estimate;
@@ -90,6 +91,7 @@ mod tune;
 
 pub use collaborate::Answers;
 pub use combine::CombineConfig;
+pub use curves::Curves;
 pub use error::PipelineError;
 pub use estimate::{Estimate, judged_again};
 pub use event::{OnEvent, Stage, StageEvent, Unit};

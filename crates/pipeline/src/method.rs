@@ -2,6 +2,7 @@
 
 use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
+use semievol_data::Wording;
 use semievol_retrieval::RetrievalConfig;
 use semievol_select::{Adjudicator, AdjudicatorConfig, Selector, SelectorConfig};
 use semievol_train::Recipe;
@@ -51,6 +52,11 @@ pub struct MethodConfig {
     /// How often all of it is done (section 4.3.7); once where it is absent.
     #[serde(default, skip_serializing_if = "RoundsConfig::is_default")]
     pub rounds: RoundsConfig,
+    /// Gives the warm model back, untouched, where the final answers to labels that no model had learnt are right less
+    /// often than those models' own, beyond chance (a one-sided sign test at 0.1): pseudo-labels that are worse than the
+    /// model would only pull it down. Needs `folds`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub do_no_harm: bool,
 }
 
 /// Rounds: what was kept joins the labels, what was not is tried again by the evolved model, and the next one is
@@ -103,6 +109,9 @@ pub enum CollaboratorConfig {
         /// 1 samples from the model's distribution, 0 takes the most probable answer.
         #[serde(default = "one")]
         temperature: f64,
+        /// Asks it otherwise than the task does: in letters or in words, under another instruction.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wording: Option<Wording>,
     },
     /// A logistic regression over the embeddings of the labelled prompts, its penalty chosen by
     /// cross-validation.
@@ -112,6 +121,10 @@ pub enum CollaboratorConfig {
         /// Folds of the cross-validation.
         #[serde(default = "five")]
         folds: usize,
+        /// Learns from the pseudo-labels that earlier rounds kept, too: the two views of a prompt, words and embedding,
+        /// teach each other (co-training, Blum and Mitchell, COLT 1998). Shows from the second round on.
+        #[serde(default, skip_serializing_if = "is_false")]
+        co_trained: bool,
     },
     /// A vote of the nearest labelled prompts, by their embeddings.
     Neighbours {
@@ -302,7 +315,7 @@ impl MethodConfig {
             let twin = self.collaborators[..index].iter().find(|other| other.answers_like(collaborator));
             if let Some(twin) = twin {
                 return Err(format!(
-                    "method.collaborators: `{name}` answers like `{}`; they have to differ by model, shots, temperature or kind",
+                    "method.collaborators: `{name}` answers like `{}`; they have to differ by model, shots, temperature, wording or kind",
                     twin.name()
                 ));
             }
@@ -361,6 +374,9 @@ impl MethodConfig {
         if self.probe && self.folds == 0 {
             return Err("method.probe learns from labels that models have not, but method.folds is 0: set it to 2 or more, 5 is usual".into());
         }
+        if self.do_no_harm && (self.folds == 0 || self.own_voice().is_none()) {
+            return Err("method.do_no_harm compares final answers with the models' own on labels that these have not learnt: set method.folds to 2 or more, and let a collaborator ask model = \"warm\" or \"folds\"".into());
+        }
         if self.probe && self.combine.is_some() {
             return Err(
                 "method.probe and method.combine both say how sure an answer is: take one of them".into()
@@ -398,6 +414,20 @@ impl MethodConfig {
     pub(crate) fn asks_folds(&self) -> Option<&CollaboratorConfig> {
         let asks = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
         self.collaborators.iter().find(asks)
+    }
+
+    /// Whether a collaborator learns from what earlier rounds kept.
+    pub(crate) fn co_trains(&self) -> bool {
+        let co_trained =
+            |one: &CollaboratorConfig| matches!(one, CollaboratorConfig::Classifier { co_trained: true, .. });
+        self.collaborators.iter().any(co_trained)
+    }
+
+    /// The first collaborator that says what models trained on the labels say.
+    pub(crate) fn own_voice(&self) -> Option<usize> {
+        self.collaborators.iter().position(|one| {
+            matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS || model == WARM)
+        })
     }
 
     /// How many of the unlabelled samples are used; at least one.

@@ -27,8 +27,22 @@ impl Method {
         self.check_combine(labelled, unlabelled)?;
         for collaborator in &self.config.collaborators {
             match collaborator {
-                CollaboratorConfig::LanguageModel { name, model, .. } => check_model(parts, name, model)?,
-                CollaboratorConfig::Classifier { name, folds } => {
+                CollaboratorConfig::LanguageModel { name, model, wording, .. } => {
+                    check_model(parts, name, model)?;
+                    if let Some(wording) = wording.as_ref().filter(|wording| task.reworded(wording).is_none())
+                    {
+                        return refuse(format!(
+                            "`{name}` has a wording ({wording:?}) that this task cannot be put in: only a closed set has a form"
+                        ));
+                    }
+                }
+                CollaboratorConfig::Classifier { name, folds, co_trained } => {
+                    if *co_trained && self.config.rounds.n < 2 {
+                        return refuse(format!(
+                            "`{name}` learns from what earlier rounds kept (co_trained), but method.rounds.n is {}: set it to 2 or more",
+                            self.config.rounds.n
+                        ));
+                    }
                     let left = self.least_learnt(labelled.len());
                     if *folds > left && left < labelled.len() {
                         return refuse(format!(

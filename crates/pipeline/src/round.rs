@@ -16,6 +16,8 @@ pub(crate) struct Round<'a> {
     pub neighbours: Vec<Vec<&'a Labeled>>,
     /// What a classifier may learn from.
     pub taught: Vec<&'a Labeled>,
+    /// Pseudo-labels that earlier rounds kept.
+    pub kept: &'a [Labeled],
 }
 
 impl Round<'_> {

@@ -394,7 +394,20 @@ impl SeedRun<'_> {
         temperature: f64,
         seed: Seed,
     ) -> Question {
-        let candidates = self.task.candidates(sample);
+        self.question_of(self.task, model, sample, shots, temperature, seed)
+    }
+
+    /// The same for a task in other words.
+    pub(crate) fn question_of(
+        &self,
+        task: &dyn Task,
+        model: usize,
+        sample: &Sample,
+        shots: &[&Labeled],
+        temperature: f64,
+        seed: Seed,
+    ) -> Question {
+        let candidates = task.candidates(sample);
         let want = if candidates.is_empty() {
             Want::Response(GenerateRequest {
                 max_tokens: self.max_answer_tokens,
@@ -404,12 +417,7 @@ impl SeedRun<'_> {
         } else {
             Want::Scores(candidates)
         };
-        Question { model, prompts: self.prompts(sample, shots), want }
-    }
-
-    /// The prompt with all the shots, then with ever fewer: the farthest is dropped first, the question never.
-    pub(crate) fn prompts(&self, sample: &Sample, shots: &[&Labeled]) -> Vec<Prompt> {
-        (0..=shots.len()).rev().map(|shown| self.task.prompt(sample, &shots[..shown])).collect()
+        Question { model, prompts: prompts(task, sample, shots), want }
     }
 
     fn answered(
@@ -475,4 +483,9 @@ fn files_in(folder: &Path) -> Result<Vec<String>, PipelineError> {
         files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     Ok(names)
+}
+
+/// The prompt with all the shots, then with ever fewer: the farthest is dropped first, the question never.
+pub(crate) fn prompts(task: &dyn Task, sample: &Sample, shots: &[&Labeled]) -> Vec<Prompt> {
+    (0..=shots.len()).rev().map(|shown| task.prompt(sample, &shots[..shown])).collect()
 }

@@ -82,6 +82,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         model: "lexicon".into(),
         shots: 0,
         temperature: 0.0,
+        wording: None,
     });
 
     let out = std::env::temp_dir().join("semievol-own-parts");

@@ -73,6 +73,7 @@ mod results;
 mod run;
 mod sets;
 mod to_label;
+mod worth;
 
 pub use arm::Arm;
 pub use arms::Cost;
@@ -85,6 +86,7 @@ pub use results::{Against, ArmResults, ArmSummary, Gain, GainMethod, Results, Se
 pub use run::Experiment;
 pub use semievol_pipeline::{Answered, Method, OptionScore, Parts, Stage, StageEvent, Unit};
 pub use sets::{ClassCount, SetSizes};
+pub use worth::{WorthOfMore, WorthResults};
 
 pub use semievol_candle as candle;
 pub use semievol_confidence as confidence;

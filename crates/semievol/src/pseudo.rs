@@ -3,7 +3,8 @@
 use crate::Arm;
 use crate::certified::CertifiedResults;
 use crate::sets::{ClassCount, Sets};
-use semievol_core::{Answer, Confidence};
+use crate::worth::WorthResults;
+use semievol_core::{Answer, Confidence, Seed};
 use semievol_data::Task;
 use semievol_eval::{EvalError, Prediction, aurc, auroc, risk_coverage};
 use semievol_pipeline::{Evolved, Method, RoundResult, Verdict, judged_again};
@@ -52,6 +53,9 @@ pub struct PseudoResults {
     /// several rounds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certified: Vec<CertifiedResults>,
+    /// What more labels and prompts would be worth; absent where no classifier could stand in for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worth: Option<WorthResults>,
     /// Pseudo-labels of each class before selection, in the options' order; empty for open answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes_before: Vec<ClassCount>,
@@ -126,6 +130,7 @@ impl RightOf {
 impl PseudoResults {
     pub(crate) fn new(
         arm: Arm,
+        seed: Seed,
         method: &Method,
         task: &dyn Task,
         sets: &Sets,
@@ -169,6 +174,7 @@ impl PseudoResults {
             agreed: of(Verdict::Agreement),
             adjudicated: of(Verdict::Adjudicated),
             auroc: auroc(&confidence, &right).ok().flatten(),
+            worth: evolved.curves.as_ref().map(|curves| WorthResults::new(curves, seed)).transpose()?,
             certified: CertifiedResults::all(&evolved, &correct),
             confidences: confidences(method, task, sets, &evolved, &correct),
             classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),

@@ -291,7 +291,7 @@ impl Run<'_> {
         }
         let pseudo = done.evolved.into_iter().map(|(arm, evolved)| {
             let method = self.method_of(&arm).unwrap_or(self.method);
-            PseudoResults::new(arm, method, self.task.as_ref(), sets, evolved)
+            PseudoResults::new(arm, Seed(seed), method, self.task.as_ref(), sets, evolved)
         });
         let pseudo = pseudo.collect::<Result<Vec<_>, _>>().map_err(RunError::eval(seed))?;
         for one in &pseudo {

@@ -6,7 +6,7 @@ mod common;
 use common::{files, fixture, hub, minitask, rows, run_again, run_tiny};
 use semievol::core::Prompt;
 use semievol::model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
-use semievol::pipeline::Selected;
+use semievol::pipeline::{Answers, Selected};
 use semievol::{Event, Experiment, ExperimentConfig, Parts, Results, StageEvent};
 use semievol_testkit::{HashingTrainer, ScriptedModel};
 use std::collections::BTreeSet;
@@ -65,8 +65,8 @@ impl ModelLoader for Spoilt {
     }
 }
 
-#[test]
-fn a_round_that_harms_is_undone() {
+/// The labels by their questions.
+fn known_labels() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(fixture("minitask").join("labeled.csv")).unwrap();
     // A record is two lines: what is asked, then the remark with options and letter.
     let record = |line: &str| {
@@ -76,11 +76,16 @@ fn a_round_that_harms_is_undone() {
     };
     let labels: Vec<(String, String)> = text.lines().filter_map(record).collect();
     assert!(labels.len() > 9);
+    labels
+}
+
+#[test]
+fn a_round_that_harms_is_undone() {
     let experiment = with_method(
         "rounds = { n = 2, validation = 0.34 }\nneighbours = 0\nwarm = { shots = 0 }\ncollaborators = [{ kind = 'language_model', name = 'warm', temperature = 0.0 }]",
     );
     let trainer = HashingTrainer::new(ModelId::new("base"));
-    let loader = Spoilt { labels };
+    let loader = Spoilt { labels: known_labels() };
     let out = tempfile::tempdir().unwrap();
     let mut notes = Vec::new();
     let results = experiment.run(
@@ -108,11 +113,70 @@ fn a_round_that_harms_is_undone() {
     assert!(!predictions.is_empty() && manifest.contains("\"base\"") && !manifest.contains("spoilt"));
 }
 
+/// Trained models know the labels, the base model says something else.
+struct Misled {
+    labels: Vec<(String, String)>,
+}
+
+impl ModelLoader for Misled {
+    fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
+        let (trained, labels) = (adapter.is_some(), self.labels.clone());
+        let score = move |prompt: &Prompt, option: &str| {
+            let asked = &prompt.messages.last().unwrap().content;
+            let known = labels.iter().find(|(question, _)| asked.contains(question));
+            let right = known.map_or("neutral", |(_, answer)| answer);
+            let wrong = if right == "negative" { "positive" } else { "negative" };
+            if option.contains(if trained { right } else { wrong }) { -0.1 } else { -3.0 }
+        };
+        Ok(Arc::new(ScriptedModel::babbler(if trained { "trained" } else { "base" }).scoring(score)))
+    }
+}
+
+#[test]
+fn pseudo_labels_worse_than_the_model_are_given_up() {
+    let run = |do_no_harm: bool| {
+        let experiment = with_method(&format!(
+            "do_no_harm = {do_no_harm}\nfolds = 3\nneighbours = 1\nretrieval = {{ kind = 'bm25' }}\nwarm = {{ shots = 0 }}\njustify = {{ kind = 'mixture' }}\ncollaborators = [{{ kind = 'language_model', name = 'own', temperature = 0.0 }}, {{ kind = 'language_model', name = 'one', model = 'base', temperature = 0.0 }}, {{ kind = 'language_model', name = 'other', model = 'base', shots = 1, temperature = 0.0 }}]",
+        ));
+        let trainer = HashingTrainer::new(ModelId::new("base"));
+        let loader = Misled { labels: known_labels() };
+        let out = tempfile::tempdir().unwrap();
+        let results = experiment.run(&hub(), Parts::new(&loader, &trainer), &mut |_| (), out.path()).unwrap();
+        let pseudo = &results.seeds[0].pseudo[0];
+        (pseudo.rounds.len(), pseudo.n_kept, results.folder.join("seed-1/evolved").exists())
+    };
+    assert_eq!(run(true), (0, 0, false));
+    let (rounds, kept, trained) = run(false);
+    assert!(rounds == 1 && kept > 0 && trained);
+}
+
+#[test]
+fn a_classifier_learns_what_earlier_rounds_kept_where_it_is_asked_to() {
+    let second_round = |co_trained: bool| {
+        let experiment = with_method(&format!(
+            "rounds = {{ n = 2 }}\ncollaborators = [{{ kind = 'language_model', name = 'words' }}, {{ kind = 'classifier', name = 'embeddings', folds = 2, co_trained = {co_trained} }}]",
+        ));
+        let out = tempfile::tempdir().unwrap();
+        let results = run_tiny(&experiment, out.path(), &mut |_| ());
+        run_again(&experiment, out.path());
+        let first: Vec<Answers> = rows(&results, "candidates.jsonl");
+        let second: Vec<Answers> = rows(&results, "candidates-round-2.jsonl");
+        let of = |answers: &Answers| answers.candidates[1].distribution.clone();
+        let before = second.iter().map(|answers| of(first.iter().find(|one| one.id == answers.id).unwrap()));
+        (before.collect::<Vec<_>>(), second.iter().map(of).collect::<Vec<_>>())
+    };
+    let (before, after) = second_round(true);
+    assert!(!after.is_empty() && before != after);
+    let (before, after) = second_round(false);
+    assert_eq!(before, after);
+}
+
 #[test]
 fn rounds_that_make_no_sense_are_refused() {
     for (rounds, expected) in [
         ("{ n = 0 }", "method.rounds.n is 0"),
         ("{ validation = 0.9 }", "method.rounds.validation is 0.9"),
+        ("{ n = 1 }\ndo_no_harm = true", "method.do_no_harm compares final answers with the models' own"),
         ("{ n = 2 }\nfolds = 3\nprobe = true", "measures models of the first round alone"),
     ] {
         let text = minitask("").config().to_toml();

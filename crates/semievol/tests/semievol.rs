@@ -5,6 +5,7 @@ mod common;
 
 use common::{engine, files, hub, minitask, rows, without_answers};
 use semievol::core::{Answer, Prompt};
+use semievol::data::{AnswerForm, ClosedSet, TaskConfig};
 use semievol::model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol::pipeline::{Answers, Justified, PromptRecord, Selected, Verdict};
 use semievol::select::{Decision, Pool, SelectError, Selection, Selector};
@@ -380,6 +381,31 @@ fn a_prompt_that_is_too_long_loses_its_farthest_neighbours_and_keeps_its_questio
     let shown: Vec<usize> = answers.iter().map(|row| row.candidates[3].shots).collect();
     assert!(shown.iter().any(|shots| *shots < 3) && shown.iter().all(|shots| *shots > 0), "{shown:?}");
     assert!(answers.iter().flat_map(|row| &row.candidates).all(|candidate| candidate.answer.is_some()));
+}
+
+#[test]
+fn a_collaborator_may_be_asked_in_letters_where_others_are_in_words() {
+    let collaborators = "collaborators = [
+        { kind = 'language_model', name = 'words', model = 'base', temperature = 0.0 },
+        { kind = 'language_model', name = 'letters', model = 'base', temperature = 0.0, wording = { form = 'letter', instruction = 'Which letter?' } },
+    ]";
+    let mut config = with_method(&format!("preset = 'default'\n{collaborators}")).config().clone();
+    config.task = TaskConfig::ClosedSet(ClosedSet::new(AnswerForm::Text));
+    let experiment = config.check(Path::new("minitask.toml")).unwrap();
+    // In letters it takes the second, in words the first.
+    let score = |prompt: &Prompt, option: &str| {
+        let letters = prompt.messages.iter().any(|message| message.content.contains("Which letter?"));
+        if option.trim() == if letters { "B" } else { "negative" } { -0.1 } else { -3.0 }
+    };
+    let model = |name| Arc::new(ScriptedModel::babbler(name).scoring(score));
+    let loader = Loader { base: model("base"), tuned: model("tuned") };
+    let out = tempfile::tempdir().unwrap();
+    let results = run(&experiment, &loader, out.path(), &mut |_| ());
+    let all: Vec<Answers> = rows(&results, "candidates.jsonl");
+    for answers in all {
+        let said: Vec<_> = answers.candidates.iter().map(|candidate| candidate.answer.clone()).collect();
+        assert_eq!(said, [Some(Answer::Choice(0)), Some(Answer::Choice(1))]);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::{Task, choice, letters, render};
+use super::{Task, Wording, choice, letters, render};
 use crate::label::label;
 use semievol_core::{Answer, Labeled, Prompt, Sample};
 use serde::{Deserialize, Serialize};
@@ -117,5 +117,13 @@ impl Task for ClosedSet {
 
     fn candidates(&self, sample: &Sample) -> Vec<String> {
         (0..sample.options.len()).map(|index| self.target(sample, &Answer::Choice(index))).collect()
+    }
+
+    fn reworded(&self, wording: &Wording) -> Option<Box<dyn Task>> {
+        let form = wording.form.unwrap_or(self.form);
+        // Words about letters do not fit words.
+        let own = self.instruction.clone().filter(|_| form == self.form);
+        let instruction = wording.instruction.clone().or(own);
+        Some(Box::new(ClosedSet { form, instruction, ..self.clone() }))
     }
 }

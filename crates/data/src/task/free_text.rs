@@ -1,4 +1,4 @@
-use super::{Task, render};
+use super::{Task, Wording, render};
 use crate::text::{is_wrapping, words};
 use semievol_core::{Answer, Labeled, Prompt, Sample};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,14 @@ impl Task for FreeText {
             (Some(predicted), Some(gold)) => words(predicted) == words(gold),
             _ => predicted == gold,
         }
+    }
+
+    fn reworded(&self, wording: &Wording) -> Option<Box<dyn Task>> {
+        if wording.form.is_some() {
+            return None;
+        }
+        let instruction = wording.instruction.clone().unwrap_or_else(|| self.instruction.clone());
+        Some(Box::new(FreeText { instruction, ..self.clone() }))
     }
 }
 

@@ -40,6 +40,23 @@ pub trait Task: Send + Sync {
     fn candidates(&self, _sample: &Sample) -> Vec<String> {
         Vec::new()
     }
+
+    /// The same questions with the same answers, asked otherwise; `None` where the task cannot be.
+    fn reworded(&self, _wording: &Wording) -> Option<Box<dyn Task>> {
+        None
+    }
+}
+
+/// How the questions of a task are asked otherwise: what is absent stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wording {
+    /// How an answer from a closed set is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<AnswerForm>,
+    /// What stands before the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<String>,
 }
 
 macro_rules! forward {
@@ -59,6 +76,9 @@ macro_rules! forward {
             }
             fn candidates(&self, sample: &Sample) -> Vec<String> {
                 (**self).candidates(sample)
+            }
+            fn reworded(&self, wording: &Wording) -> Option<Box<dyn Task>> {
+                (**self).reworded(wording)
             }
         }
     )*};

@@ -1,5 +1,5 @@
 use super::number::{Decimal, Found, numbers, whole};
-use super::{Task, TaskError, render};
+use super::{Task, TaskError, Wording, render};
 use semievol_core::{Answer, Labeled, Prompt, Sample};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,14 @@ impl Task for Numeric {
         exact.0 == exact.1
             || within(self.absolute_tolerance)
             || within(self.relative_tolerance.map(|share| share * g.abs()))
+    }
+
+    fn reworded(&self, wording: &Wording) -> Option<Box<dyn Task>> {
+        if wording.form.is_some() {
+            return None;
+        }
+        let instruction = wording.instruction.clone().unwrap_or_else(|| self.instruction.clone());
+        Some(Box::new(Numeric { instruction, ..self.clone() }))
     }
 }
 

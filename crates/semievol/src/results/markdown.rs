@@ -1,6 +1,6 @@
 //! Results as a table, with the words that it needs.
 
-use super::{ArmResults, ArmSummary, GainMethod, Results};
+use super::{ArmResults, ArmSummary, GainMethod, Results, SeedResults};
 use crate::Arm;
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::sets::ClassCount;
@@ -90,6 +90,16 @@ impl Results {
         Some(table)
     }
 
+    /// What more labels and more prompts would be worth, one line for each seed and arm that learns from prompts.
+    pub fn worth(&self) -> Vec<String> {
+        let all = self.seeds.iter().flat_map(|seed| seed.pseudo.iter().map(move |pseudo| (seed, pseudo)));
+        let line = |(seed, pseudo): (&SeedResults, &PseudoResults)| {
+            let of_seed = if self.seeds.len() > 1 { format!("seed {}, ", seed.seed) } else { String::new() };
+            Some(format!("{of_seed}{}: {}", pseudo.arm, pseudo.worth.as_ref()?.sentence()))
+        };
+        all.filter_map(line).collect()
+    }
+
     /// The sizes of the sets and what stands in two of them, one line each.
     pub fn sizes(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -145,11 +155,12 @@ impl Results {
         let words =
             words.map(|table| format!("\n## in other words\n\n{}", table.to_markdown())).unwrap_or_default();
         format!(
-            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}\n{}{words}{pseudo}",
+            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}{}\n{}{words}{pseudo}",
             self.name,
             self.verdict(),
             self.model,
             self.table().to_markdown(),
+            list(self.worth()),
             list(self.sizes()),
             list(self.notes())
         )

@@ -1,0 +1,61 @@
+//! What more labels and more prompts would bring, by a classifier over embeddings that stands in for the model.
+
+use crate::justify::Justified;
+use crate::round::class;
+use crate::{Library, SeedRun};
+use semievol_core::{Answer, Labeled, Sample};
+use semievol_select::classify::LearningCurve;
+
+/// Folds of the labels.
+const FOLDS: usize = 5;
+
+/// A classifier's errors by the number of labels, and by that of pseudo-labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curves {
+    /// By labels alone.
+    pub labels: LearningCurve,
+    /// By pseudo-labels beside the labels.
+    pub prompts: LearningCurve,
+}
+
+impl SeedRun<'_> {
+    /// `None` where there are no embeddings, few labels, or no options that all samples share.
+    pub(crate) fn curves(
+        &self,
+        library: &Library<'_>,
+        labels: &[Labeled],
+        unlabelled: &[Sample],
+        finals: &[Justified],
+    ) -> Option<Curves> {
+        library.embedder_id()?;
+        let options = &labels.first()?.sample.options;
+        let others = labels.iter().map(|labeled| &labeled.sample).chain(unlabelled);
+        let few = labels.len() < 2 * FOLDS;
+        if few || options.is_empty() || others.into_iter().any(|sample| sample.options != *options) {
+            return None;
+        }
+        let answered = unlabelled.iter().zip(finals).filter_map(|(sample, last)| match last.last.answer {
+            Some(Answer::Choice(class)) => Some((sample, class)),
+            _ => None,
+        });
+        let (samples, pseudo): (Vec<&Sample>, Vec<usize>) = answered.unzip();
+        let classes: Vec<usize> = labels.iter().map(class).collect();
+        let labelled: Vec<&Sample> = labels.iter().map(|labeled| &labeled.sample).collect();
+        let labelled = library.features("learning curves", &labelled).ok()?;
+        let pool = library.features("learning curves", &samples).ok()?;
+        let seed = self.seed.child("learning curves", 0);
+        let n_classes = options.len();
+        Some(Curves {
+            labels: LearningCurve::of_labels(&labelled, &classes, n_classes, FOLDS, seed).ok()?,
+            prompts: LearningCurve::of_pseudo_labels(
+                &labelled,
+                &classes,
+                n_classes,
+                (&pool, &pseudo),
+                FOLDS,
+                seed,
+            )
+            .ok()?,
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! How a classifier's errors fall with more labels and with more pseudo-labels: a cheap stand-in for models that take
+//! minutes to train.
+
+use super::cross_validation::{fit_by_cross_validation, stratified_folds, stratified_order};
+use super::logistic::{LogisticRegression, check, matrix};
+use crate::SelectError;
+use ndarray::{Array2, Axis, concatenate};
+use semievol_core::Seed;
+use semievol_model::Embeddings;
+
+/// Rounds of folds that are averaged.
+const REPEATS: u64 = 5;
+
+/// The errors of a classifier on labels that it has not learnt, by what it has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearningCurve {
+    /// Rows learnt from, ascending.
+    pub rows: Vec<usize>,
+    /// For each label, at each number of rows, how often of 1 it is answered wrong, over rounds of folds.
+    pub errors: Vec<Vec<f64>>,
+}
+
+impl LearningCurve {
+    /// With a quarter, half and all of the labels that `folds` leave to learn from.
+    ///
+    /// # Errors
+    /// As [`fit_by_cross_validation`].
+    pub fn of_labels(
+        labels: &Embeddings,
+        classes: &[usize],
+        n_classes: usize,
+        folds: usize,
+        seed: Seed,
+    ) -> Result<Self, SelectError> {
+        let l2 = fit_by_cross_validation(labels, classes, n_classes, folds, seed)?.l2;
+        let labels = matrix(labels);
+        let least = classes.len() - classes.len().div_ceil(folds);
+        let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (least / part).max(1)).collect();
+        let fit = |kept: &[usize], order: Seed, size: usize| {
+            let of_kept: Vec<usize> = kept.iter().map(|row| classes[*row]).collect();
+            let order = stratified_order(&of_kept, order);
+            let learnt: Vec<usize> = order.iter().take(size).map(|at| kept[*at]).collect();
+            let of_learnt: Vec<usize> = learnt.iter().map(|row| classes[*row]).collect();
+            // The same pull towards 0 for each number of rows: the loss is a mean, the penalty is not.
+            let l2 = l2 * classes.len() as f64 / learnt.len() as f64;
+            LogisticRegression::solve(labels.select(Axis(0), &learnt).view(), &of_learnt, n_classes, l2)
+        };
+        Self::measure(&labels, classes, folds, seed, rows, fit)
+    }
+
+    /// With the labels that `folds` leave to learn from, and a quarter, half and all of the pseudo-labels.
+    ///
+    /// # Errors
+    /// As [`fit_by_cross_validation`]; unless there is a class for each row.
+    pub fn of_pseudo_labels(
+        labels: &Embeddings,
+        classes: &[usize],
+        n_classes: usize,
+        (pool, pseudo): (&Embeddings, &[usize]),
+        folds: usize,
+        seed: Seed,
+    ) -> Result<Self, SelectError> {
+        check(pool, pseudo, n_classes)?;
+        let l2 = fit_by_cross_validation(labels, classes, n_classes, folds, seed)?.l2;
+        let (labels, pool) = (matrix(labels), matrix(pool));
+        let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (pseudo.len() / part).max(1)).collect();
+        let fit = |kept: &[usize], order: Seed, size: usize| {
+            let taken: Vec<usize> = order.permutation(pseudo.len()).into_iter().take(size).collect();
+            let of_all = kept.iter().map(|row| classes[*row]).chain(taken.iter().map(|row| pseudo[*row]));
+            let of_all: Vec<usize> = of_all.collect();
+            let (kept, taken) = (labels.select(Axis(0), kept), pool.select(Axis(0), &taken));
+            let all = concatenate(Axis(0), &[kept.view(), taken.view()])
+                .unwrap_or_else(|_| unreachable!("one embedder made both"));
+            let l2 = l2 * classes.len() as f64 / of_all.len() as f64;
+            LogisticRegression::solve(all.view(), &of_all, n_classes, l2)
+        };
+        Self::measure(&labels, classes, folds, seed, rows, fit)
+    }
+
+    /// Asks models of every fold and size about the labels that the fold leaves out.
+    fn measure(
+        labels: &Array2<f64>,
+        classes: &[usize],
+        folds: usize,
+        seed: Seed,
+        rows: Vec<usize>,
+        fit: impl Fn(&[usize], Seed, usize) -> Result<LogisticRegression, SelectError>,
+    ) -> Result<Self, SelectError> {
+        let mut errors = vec![vec![0.0; rows.len()]; classes.len()];
+        for repeat in 0..REPEATS {
+            let seed = seed.child("learning curve", repeat);
+            let fold_of = stratified_folds(classes, folds, seed);
+            for fold in 0..folds {
+                let (out, kept): (Vec<usize>, Vec<usize>) =
+                    (0..classes.len()).partition(|row| fold_of[*row] == fold);
+                for (at, size) in rows.iter().enumerate() {
+                    let model = fit(&kept, seed.child("order", fold as u64), *size)?;
+                    let said = model.predict(labels.select(Axis(0), &out).view());
+                    for (row, probabilities) in out.iter().zip(said) {
+                        let best = crate::options::most_probable(&probabilities);
+                        errors[*row][at] += f64::from(u8::from(best != Some(classes[*row]))) / REPEATS as f64;
+                    }
+                }
+            }
+        }
+        Ok(LearningCurve { rows, errors })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LearningCurve;
+    use semievol_core::Seed;
+    use semievol_model::Embeddings;
+
+    /// Two clouds that overlap along the first of many directions.
+    fn cloud(rows: usize, seed: u64) -> (Embeddings, Vec<usize>) {
+        let classes: Vec<usize> = (0..rows).map(|row| row % 2).collect();
+        let mut all = Vec::new();
+        for (row, class) in classes.iter().enumerate() {
+            for at in 0..20 {
+                let shift = if at == 0 { *class as f64 - 0.5 } else { 0.0 };
+                let noise = Seed(seed).child("noise", (20 * row + at) as u64).uniform() - 0.5;
+                all.push((shift + noise) as f32);
+            }
+        }
+        (Embeddings::new(20, all).unwrap(), classes)
+    }
+
+    fn mean(curve: &LearningCurve, at: usize) -> f64 {
+        curve.errors.iter().map(|row| row[at]).sum::<f64>() / curve.errors.len() as f64
+    }
+
+    #[test]
+    fn errors_fall_with_labels_and_with_right_pseudo_labels() {
+        let (labels, classes) = cloud(60, 1);
+        let (pool, pseudo) = cloud(400, 2);
+        let by_labels = LearningCurve::of_labels(&labels, &classes, 2, 5, Seed(3)).unwrap();
+        assert_eq!(by_labels.rows, [12, 24, 48]);
+        assert!(mean(&by_labels, 0) > mean(&by_labels, 2), "{by_labels:?}");
+        let by_prompts =
+            LearningCurve::of_pseudo_labels(&labels, &classes, 2, (&pool, &pseudo), 5, Seed(3)).unwrap();
+        assert_eq!(by_prompts.rows, [100, 200, 400]);
+        assert!(mean(&by_prompts, 2) < mean(&by_labels, 2));
+    }
+
+    #[test]
+    fn wrong_pseudo_labels_teach_nothing() {
+        let (labels, classes) = cloud(60, 1);
+        let (pool, pseudo) = cloud(400, 2);
+        let wrong: Vec<usize> = pseudo.iter().map(|class| 1 - class).collect();
+        let curve =
+            LearningCurve::of_pseudo_labels(&labels, &classes, 2, (&pool, &wrong), 5, Seed(3)).unwrap();
+        assert!(mean(&curve, 2) > 0.5 && mean(&curve, 0) <= mean(&curve, 2), "{curve:?}");
+    }
+
+    #[test]
+    fn as_many_pseudo_labels_as_rows() {
+        let (labels, classes) = cloud(12, 1);
+        let unfit = LearningCurve::of_pseudo_labels(&labels, &classes, 2, (&labels, &[0]), 3, Seed(1));
+        assert!(unfit.unwrap_err().to_string().contains("12 rows stand against 1 classes"));
+    }
+}

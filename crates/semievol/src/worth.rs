@@ -1,0 +1,56 @@
+//! What more labels and more prompts would be worth.
+
+use semievol_core::Seed;
+use semievol_eval::{EvalError, Interval, worth_of_more};
+use semievol_pipeline::Curves;
+use semievol_select::classify::LearningCurve;
+use serde::Serialize;
+
+const LABELS: usize = 100;
+const PROMPTS: usize = 1000;
+const LEVEL: f64 = 0.95;
+
+/// Estimates by a classifier over embeddings, which stands in for the language model: its errors on labels that it has not
+/// learnt, followed to more rows than there are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorthResults {
+    /// Of further labels.
+    pub labels: WorthOfMore,
+    /// Of further prompts without labels.
+    pub prompts: WorthOfMore,
+}
+
+/// What share of the errors further rows would take away.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct WorthOfMore {
+    /// So many.
+    pub rows: usize,
+    /// The share; below 0 where they would add errors.
+    pub share: f64,
+    /// Its 95% interval, by a bootstrap over the labels.
+    pub interval: Interval,
+}
+
+impl WorthResults {
+    pub(crate) fn new(curves: &Curves, seed: Seed) -> Result<Self, EvalError> {
+        let of = |curve: &LearningCurve, rows: usize| {
+            let (share, interval) =
+                worth_of_more(&curve.rows, &curve.errors, rows, LEVEL, seed.child("worth", rows as u64))?;
+            Ok(WorthOfMore { rows, share, interval })
+        };
+        Ok(WorthResults { labels: of(&curves.labels, LABELS)?, prompts: of(&curves.prompts, PROMPTS)? })
+    }
+
+    pub(crate) fn sentence(&self) -> String {
+        let shown = |one: &WorthOfMore, what: &str| {
+            let WorthOfMore { rows, share, interval } = one;
+            let (share, low, high) = (100.0 * share, 100.0 * interval.low, 100.0 * interval.high);
+            format!("{rows} more {what} would take away {share:.0}% of the errors [{low:.0}, {high:.0}]")
+        };
+        format!(
+            "{}, {} (estimated by a classifier over embeddings that stands in for the model)",
+            shown(&self.labels, "labels"),
+            shown(&self.prompts, "prompts")
+        )
+    }
+}
