@@ -296,7 +296,7 @@ impl LanguageModel for CandleModel {
     fn capabilities(&self) -> Capabilities {
         let max_context = self.base.llama.config().max_context;
         // Attention adds up in an order that depends on how keys are packed, and so do the last bits.
-        Capabilities { max_context, scores: true, seeded: true, batch_invariant: false }
+        Capabilities { max_context, scores: true, seeded: true, batch_invariant: false, repeatable: true }
     }
 
     fn generate_each(

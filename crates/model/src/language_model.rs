@@ -22,11 +22,20 @@ pub struct Capabilities {
     /// A request gets the same bits whatever else is asked in the same call. Where this does not hold, as in
     /// an engine that packs requests, who wants to repeat a run exactly repeats whole calls.
     pub batch_invariant: bool,
+    /// The same call gives the same bits another time. Where this does not hold, as with a server, there is nothing to
+    /// repeat, and whatever was answered is kept.
+    pub repeatable: bool,
 }
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Capabilities { max_context: usize::MAX, scores: false, seeded: true, batch_invariant: true }
+        Capabilities {
+            max_context: usize::MAX,
+            scores: false,
+            seeded: true,
+            batch_invariant: true,
+            repeatable: true,
+        }
     }
 }
 

@@ -126,8 +126,8 @@ pub(crate) fn ask(
     Ok(questions.iter().filter_map(|_| replies.next()).collect())
 }
 
-/// Drops the replies of batches that are not complete, where a model's last bits depend on the batch: those are
-/// asked again whole.
+/// Drops the replies of batches that are not complete, where a model's last bits depend on the batch and can be had again:
+/// those are asked again whole.
 fn forget_unfinished(
     replies: &mut BTreeMap<usize, Reply>,
     models: &[&dyn LanguageModel],
@@ -136,7 +136,8 @@ fn forget_unfinished(
     complete: &[usize],
 ) {
     for (number, batch) in batches.iter().enumerate() {
-        if !complete.contains(&number) && !models[questions[batch[0]].model].capabilities().batch_invariant {
+        let can = models[questions[batch[0]].model].capabilities();
+        if !complete.contains(&number) && can.repeatable && !can.batch_invariant {
             batch.iter().for_each(|index| drop(replies.remove(index)));
         }
     }

@@ -1,0 +1,119 @@
+//! Sampled responses.
+
+use crate::dialect::Dialect;
+use crate::model::{Asker, Refusal, seed};
+use crate::tokens::{Tokens, chat};
+use crate::wire::{self, Chat, Completion, CompletionLogprobs, TokenEntry};
+use semievol_core::TokenLogprob;
+use semievol_model::{Finish, GenerateRequest, Generation};
+use serde_json::{Value, json};
+
+impl Asker {
+    pub(crate) async fn generate(&self, request: &GenerateRequest) -> Result<Generation, Refusal> {
+        match &self.tokens {
+            Some(tokens) => self.complete(tokens, request).await,
+            None => self.chat(request).await,
+        }
+    }
+
+    async fn complete(&self, tokens: &Tokens, request: &GenerateRequest) -> Result<Generation, Refusal> {
+        let prompt = tokens.prompt(&request.prompt).await?;
+        self.fits(prompt.len() + request.max_tokens)?;
+        let mut body = self.sampling(request);
+        body["prompt"] = json!(prompt);
+        body["logprobs"] = json!(1);
+        // Both would cut off what is improbable unless told not to.
+        body["min_p"] = json!(0.0);
+        match self.dialect {
+            Dialect::LlamaCpp => body["top_k"] = json!(0),
+            _ => {
+                body["top_k"] = json!(-1);
+                body["return_tokens_as_token_ids"] = json!(true);
+            }
+        }
+        let read = |body: &Value| {
+            let choice = wire::only(wire::read::<Completion>(body)?.choices)?;
+            let tokens = choice.logprobs.ok_or("no log-probabilities")?;
+            Ok(Generation {
+                text: choice.text,
+                tokens: sampled(tokens)?,
+                finish: finish(choice.finish_reason.as_deref()),
+            })
+        };
+        Ok(self.client.post("completions", &body, read).await?)
+    }
+
+    async fn chat(&self, request: &GenerateRequest) -> Result<Generation, Refusal> {
+        let mut body = self.sampling(request);
+        body["messages"] = Value::Array(chat(&request.prompt.messages));
+        body["logprobs"] = json!(self.scoring == crate::Scoring::TopLogprobs);
+        let prefix = request.prompt.response_prefix.trim();
+        let read = |body: &Value| {
+            let choice = wire::only(wire::read::<Chat>(body)?.choices)?;
+            let content = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
+            // It cannot be made to begin so, and may do it by itself.
+            let said = choice.message.content.trim_start();
+            let text = said.strip_prefix(prefix).filter(|_| !prefix.is_empty());
+            Ok(Generation {
+                text: text.unwrap_or(&choice.message.content).to_owned(),
+                tokens: content.iter().map(entry).collect::<Result<_, _>>()?,
+                finish: finish(choice.finish_reason.as_deref()),
+            })
+        };
+        Ok(self.client.post("chat/completions", &body, read).await?)
+    }
+
+    fn sampling(&self, request: &GenerateRequest) -> Value {
+        let mut body = self.body();
+        body["max_tokens"] = json!(request.max_tokens);
+        body["temperature"] = json!(request.temperature);
+        body["top_p"] = json!(request.top_p);
+        body["seed"] = json!(seed(request.seed));
+        if !request.stop.is_empty() {
+            body["stop"] = json!(request.stop);
+        }
+        body
+    }
+}
+
+fn finish(reason: Option<&str>) -> Finish {
+    match reason {
+        Some("length") => Finish::Length,
+        _ => Finish::Stop,
+    }
+}
+
+fn sampled(logprobs: CompletionLogprobs) -> Result<Vec<TokenLogprob>, String> {
+    match logprobs {
+        CompletionLogprobs::Content { content } => content.iter().map(entry).collect(),
+        CompletionLogprobs::Lists { tokens, token_logprobs } => {
+            if tokens.len() != token_logprobs.len() {
+                return Err(format!(
+                    "{} tokens with {} log-probabilities",
+                    tokens.len(),
+                    token_logprobs.len()
+                ));
+            }
+            tokens.iter().zip(token_logprobs).map(|(token, logprob)| of(number(token), logprob)).collect()
+        }
+    }
+}
+
+pub(crate) fn entry(entry: &TokenEntry) -> Result<TokenLogprob, String> {
+    of(entry.id.unwrap_or_else(|| number(&entry.token)), entry.logprob)
+}
+
+fn of(token: u32, logprob: Option<f64>) -> Result<TokenLogprob, String> {
+    // Rounding may push a certainty above 0.
+    let logprob = logprob.filter(|value| value.is_finite() && *value <= 1e-3);
+    let logprob = logprob.ok_or("a token without a log-probability, or with one above 0")?;
+    Ok(TokenLogprob { token, logprob: logprob.min(0.0) as f32 })
+}
+
+/// The id that vLLM writes as `token_id:17`. Where ids are not told, a number that tells texts apart (FNV-1a).
+pub(crate) fn number(token: &str) -> u32 {
+    let told = token.strip_prefix("token_id:").and_then(|id| id.parse().ok());
+    told.unwrap_or_else(|| {
+        token.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    })
+}

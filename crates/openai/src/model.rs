@@ -1,0 +1,233 @@
+//! A model behind a server.
+
+use crate::client::Client;
+use crate::config::{LoraScale, Scoring, ServerConfig};
+use crate::dialect::{Dialect, discover, scoring};
+use crate::error::ServerError;
+use crate::tokens::Tokens;
+use futures_util::future::BoxFuture;
+use semievol_core::{Prompt, Seed};
+use semievol_model::{
+    Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, OnDone, ScoreRequest,
+    Scores,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A [`LanguageModel`] behind a server that speaks the OpenAI protocol.
+///
+/// On llama.cpp and vLLM prompts are rendered and tokenised by the server and sent as token ids, so that options are
+/// scored exactly. Other servers get the chat; they score by the most probable first tokens, or not at all
+/// ([`Capabilities::scores`] says so).
+///
+/// No server repeats itself to the bit, so [`Capabilities::repeatable`] is false: what was answered once is kept.
+#[derive(Clone)]
+pub struct ServedModel {
+    pub(crate) asker: Arc<Asker>,
+    id: ModelId,
+    max_context: Option<usize>,
+}
+
+/// What every request needs.
+pub(crate) struct Asker {
+    pub client: Arc<Client>,
+    pub dialect: Dialect,
+    pub model: String,
+    pub scoring: Scoring,
+    pub lora: Vec<LoraScale>,
+    /// Where prompts can be sent as token ids.
+    pub tokens: Option<Tokens>,
+    pub max_context: Option<usize>,
+    pub id: ModelId,
+}
+
+impl ServedModel {
+    /// Finds out what the server has and can.
+    ///
+    /// # Errors
+    /// If a setting makes no sense, the key is missing, the server cannot be reached or has no such model.
+    pub fn connect(config: &ServerConfig) -> Result<Self, ServerError> {
+        let client = Arc::new(Client::new(config)?);
+        let (asking, config) = (client.clone(), config.clone());
+        let asker = client.wait(async move { Asker::new(asking, &config).await });
+        let asker = asker.unwrap_or_else(|| Err(client.stopped()))?;
+        Ok(ServedModel { id: asker.id.clone(), max_context: asker.max_context, asker: Arc::new(asker) })
+    }
+
+    /// Requests that were sent and tokens that the server counted, this model's and what was asked about it.
+    pub fn spent(&self) -> (u64, u64) {
+        self.asker.client.spent()
+    }
+
+    /// Asks each request that makes sense; a request that the server refuses fails alone.
+    fn each<R: Clone + Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        requests: &[R],
+        check: impl Fn(&R) -> Result<(), String>,
+        ask: impl Fn(Arc<Asker>, R) -> BoxFuture<'static, Result<T, Refusal>> + Send + 'static,
+        on_done: OnDone<'_, T>,
+    ) -> Result<(), ModelError> {
+        let mut good = Vec::with_capacity(requests.len());
+        for (index, request) in requests.iter().enumerate() {
+            match check(request) {
+                Ok(()) => good.push((index, request.clone())),
+                Err(reason) => {
+                    if on_done(index, Err(ModelError::InvalidRequest { index, reason })).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let (asker, indices) = (self.asker.clone(), good.iter().map(|(index, _)| *index).collect::<Vec<_>>());
+        let job = move |at: usize| -> BoxFuture<'static, Result<Result<T, Refusal>, ServerError>> {
+            let future = ask(asker.clone(), good[at].1.clone());
+            Box::pin(async move {
+                match future.await {
+                    Err(Refusal::Server(error)) if !error.is_of_one_request() => Err(error),
+                    other => Ok(other),
+                }
+            })
+        };
+        let n = indices.len();
+        let failed = |error: ServerError| error.of(&self.id);
+        let mut pass = |at: usize, result: Result<T, Refusal>| {
+            let index = indices[at];
+            on_done(index, result.map_err(|refusal| refusal.of(index, &self.id)))
+        };
+        self.asker.client.each(n, job, &mut pass).map_err(failed)
+    }
+}
+
+/// Why one request has no answer.
+pub(crate) enum Refusal {
+    TooLong { needed: usize, limit: usize },
+    Unsupported,
+    Server(ServerError),
+}
+
+impl From<ServerError> for Refusal {
+    fn from(error: ServerError) -> Self {
+        Refusal::Server(error)
+    }
+}
+
+impl Refusal {
+    fn of(self, index: usize, model: &ModelId) -> ModelError {
+        let model = model.clone();
+        match self {
+            Refusal::TooLong { needed, limit } => ModelError::ContextExceeded { index, needed, limit, model },
+            Refusal::Unsupported => ModelError::Unsupported { model, what: "scoring" },
+            Refusal::Server(error) => error.of(&model),
+        }
+    }
+}
+
+impl Asker {
+    async fn new(client: Arc<Client>, config: &ServerConfig) -> Result<Self, ServerError> {
+        let found = discover(&client, config).await?;
+        if !config.lora.is_empty() && found.dialect != Dialect::LlamaCpp {
+            return Err(ServerError::Settings {
+                server: client.server(),
+                reason: format!(
+                    "lora is llama.cpp's, and this is {}: there an adapter has a name of its own, set model to it",
+                    found.dialect.name()
+                ),
+            });
+        }
+        let scoring = scoring(&client, config, &found).await?;
+        let tokens = match found.dialect.has_tokens() {
+            true => Some(Tokens::new(client.clone(), found.dialect, found.model.clone()).await?),
+            false => None,
+        };
+        let lora: String =
+            config.lora.iter().map(|lora| format!(", lora {} x {}", lora.id, lora.scale)).collect();
+        let id = format!("{} on {}{}{lora}", found.model, found.dialect.name(), found.fingerprint);
+        Ok(Asker {
+            client,
+            dialect: found.dialect,
+            model: found.model,
+            scoring,
+            lora: config.lora.clone(),
+            tokens,
+            max_context: found.max_context,
+            id: ModelId::new(id),
+        })
+    }
+
+    /// What every request for this model says.
+    pub fn body(&self) -> Value {
+        let mut body = json!({"model": self.model});
+        if !self.lora.is_empty() {
+            body["lora"] = self.lora.iter().map(|lora| json!({"id": lora.id, "scale": lora.scale})).collect();
+        }
+        body
+    }
+
+    pub fn fits(&self, needed: usize) -> Result<(), Refusal> {
+        match self.max_context.filter(|limit| needed > *limit) {
+            Some(limit) => Err(Refusal::TooLong { needed, limit }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl LanguageModel for ServedModel {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            max_context: self.max_context.unwrap_or(usize::MAX),
+            scores: self.asker.scoring != Scoring::Never,
+            seeded: self.asker.dialect.has_tokens(),
+            batch_invariant: false,
+            repeatable: false,
+        }
+    }
+
+    fn generate_each(
+        &self,
+        requests: &[GenerateRequest],
+        on_done: OnDone<'_, Generation>,
+    ) -> Result<(), ModelError> {
+        let check = |request: &GenerateRequest| {
+            if !(request.temperature.is_finite() && request.temperature >= 0.0) {
+                return Err(format!("temperature {} must be 0 or more", request.temperature));
+            }
+            has_messages(&request.prompt)
+        };
+        let ask = |asker: Arc<Asker>, request: GenerateRequest| -> BoxFuture<'static, _> {
+            Box::pin(async move { asker.generate(&request).await })
+        };
+        self.each(requests, check, ask, on_done)
+    }
+
+    fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError> {
+        if self.asker.scoring == Scoring::Never {
+            return Err(ModelError::Unsupported { model: self.id.clone(), what: "scoring" });
+        }
+        let check = |request: &ScoreRequest| {
+            if request.continuations.is_empty() {
+                return Err("there is no continuation to score: pass at least one".to_owned());
+            }
+            has_messages(&request.prompt)
+        };
+        let ask = |asker: Arc<Asker>, request: ScoreRequest| -> BoxFuture<'static, _> {
+            Box::pin(async move { asker.score(&request).await })
+        };
+        self.each(requests, check, ask, on_done)
+    }
+}
+
+fn has_messages(prompt: &Prompt) -> Result<(), String> {
+    match prompt.messages.is_empty() {
+        true => Err("the prompt has no message".into()),
+        false => Ok(()),
+    }
+}
+
+/// A seed as all servers take it: 31 bits.
+pub(crate) fn seed(seed: Seed) -> u64 {
+    seed.0 >> 33
+}
