@@ -1,5 +1,6 @@
 //! Drives experiments and benchmarks: `cargo xtask --help`.
 
+mod agreement;
 mod bench;
 mod cores;
 mod experiment;
@@ -26,6 +27,7 @@ enum Command {
     Experiment(experiment::Args),
     Bench(bench::Args),
     Results(results::Args),
+    Agreement(agreement::Args),
     /// One side of one row of `bench --peers`.
     #[command(hide = true)]
     BenchJob(peers::ours::Args),
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Experiment(args) => experiment::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Agreement(args) => agreement::run(&args),
         Command::BenchJob(args) => peers::ours::run(&args),
     };
     match done {

@@ -26,7 +26,7 @@ pub fn worth_of_more(
     level: f64,
     seed: Seed,
 ) -> Result<(f64, Interval), EvalError> {
-    if rows.len() < 2 || errors.iter().any(|row| row.len() != rows.len()) {
+    if rows.iter().min() == rows.iter().max() || errors.iter().any(|row| row.len() != rows.len()) {
         return Err(EvalError::Empty { what: "a learning curve of fewer than two points" });
     }
     let logs: Vec<f64> = rows.iter().map(|n| (*n as f64).ln()).collect();

@@ -35,6 +35,16 @@ pub enum ModelError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// A server refuses this request, and would again; others may go on.
+    #[error("request {index}: {model}: {reason}")]
+    Refused {
+        /// Position of the request in the slice that was passed.
+        index: usize,
+        /// The model.
+        model: ModelId,
+        /// What it said.
+        reason: String,
+    },
     /// The engine or the server failed.
     #[error("{model}: {reason}")]
     Backend {

@@ -39,6 +39,19 @@ impl Default for Capabilities {
     }
 }
 
+/// How much a model is about to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Prompts.
+    pub prompts: usize,
+    /// Characters of all prompts together.
+    pub characters: usize,
+    /// Continuations that are to be scored.
+    pub continuations: usize,
+    /// Most tokens that are to be generated.
+    pub new_tokens: usize,
+}
+
 /// Asks for a sampled response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GenerateRequest {
@@ -120,6 +133,11 @@ pub trait LanguageModel: Send + Sync {
     /// As for [`LanguageModel::generate_each`].
     fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError>;
 
+    /// What so much work would take, in words, for models that are paid for; said before it begins.
+    fn estimate(&self, _work: &Work) -> Option<String> {
+        None
+    }
+
     /// [`LanguageModel::generate_each`], in the order of the requests.
     fn generate(
         &self,
@@ -165,6 +183,9 @@ macro_rules! forward_language_model {
             }
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+            fn estimate(&self, work: &Work) -> Option<String> {
+                (**self).estimate(work)
             }
             fn generate_each(
                 &self,

@@ -45,6 +45,6 @@ mod loader;
 pub use embedder::{Embedder, Embeddings, TextRole};
 pub use error::ModelError;
 pub use language_model::{
-    Capabilities, Finish, GenerateRequest, Generation, LanguageModel, OnDone, ScoreRequest, Scores,
+    Capabilities, Finish, GenerateRequest, Generation, LanguageModel, OnDone, ScoreRequest, Scores, Work,
 };
 pub use loader::{Adapter, ModelId, ModelLoader};

@@ -45,7 +45,9 @@ pub(crate) struct Client {
 enum Attempt<T> {
     Done(T),
     /// Another may go well.
-    Again {
+    Again(String),
+    /// Another will go well when the server has less to do.
+    Busy {
         what: String,
         wait: Option<Duration>,
     },
@@ -70,7 +72,12 @@ impl Client {
         // The first of the process stays; ours is the one that the rest of the project has.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // A redirect might lead the key to another host.
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if is_here(&base) {
+            // Nobody's proxy can reach it, nor should see it.
+            http = http.no_proxy();
+        }
+        let http = http
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(20).min(config.timeout()))
@@ -114,7 +121,7 @@ impl Client {
         (self.requests.load(Ordering::Relaxed), self.tokens.load(Ordering::Relaxed))
     }
 
-    /// Posts to a path below `/v1`, or beside it where it begins with `/`, until `read` can read the answer.
+    /// Posts to a path below `/v1`, or beside it where it begins with `../`, until `read` can read the answer.
     pub async fn post<T>(
         &self,
         path: &str,
@@ -140,36 +147,41 @@ impl Client {
         body: Option<&Value>,
         read: impl Fn(&Value) -> Result<T, String>,
     ) -> Result<T, ServerError> {
-        let mut last = String::new();
-        for failed in 0..self.attempts {
-            if failed > 0 {
-                tokio::time::sleep(retry::wait(failed)).await;
-            }
+        let (mut failed, mut busy) = (0, 0);
+        let mut busy_since = None;
+        loop {
             self.wait_for_pause().await;
+            let permit = self.limit.permit().await;
             let attempt = tokio::time::timeout(self.timeout, self.attempt(&method, path, body, &read)).await;
-            match attempt {
+            drop(permit);
+            let what = match attempt {
                 Ok(Attempt::Done(done)) => {
                     self.limit.went_well();
                     return Ok(done);
                 }
                 Ok(Attempt::Failed(error)) => return Err(error),
-                Ok(Attempt::Again { wait: Some(wait), .. }) if wait > self.patience => {
-                    return Err(ServerError::Busy { server: self.server(), wait });
-                }
-                Ok(Attempt::Again { what, wait }) => {
-                    last = what;
-                    if let Some(wait) = wait {
-                        self.pause_for(wait);
+                Ok(Attempt::Busy { what, wait }) => {
+                    busy += 1;
+                    let since = *busy_since.get_or_insert_with(Instant::now);
+                    let wait = wait.unwrap_or_else(|| retry::wait(busy));
+                    if since.elapsed() + wait > self.patience {
+                        return Err(ServerError::Busy { server: self.server(), wait, last: what });
                     }
+                    self.pause_for(wait);
+                    continue;
                 }
+                Ok(Attempt::Again(what)) => what,
                 Err(_) => {
                     self.limit.overloaded(Instant::now());
-                    last =
-                        format!("no whole answer within {} s (timeout_seconds)", self.timeout.as_secs_f64());
+                    format!("no whole answer within {} s (timeout_seconds)", self.timeout.as_secs_f64())
                 }
+            };
+            failed += 1;
+            if failed >= self.attempts {
+                return Err(ServerError::GaveUp { server: self.server(), attempts: failed, last: what });
             }
+            tokio::time::sleep(retry::wait(failed)).await;
         }
-        Err(ServerError::GaveUp { server: self.server(), attempts: self.attempts, last })
     }
 
     async fn attempt<T>(
@@ -182,7 +194,7 @@ impl Client {
         if let Err(error) = self.spend() {
             return Attempt::Failed(error);
         }
-        let again = |what: String| Attempt::Again { what, wait: None };
+        let again = Attempt::Again;
         let url = match self.base.join(path) {
             Ok(url) => url,
             Err(error) => return again(error.to_string()),
@@ -219,9 +231,12 @@ impl Client {
             }
             let said = String::from_utf8_lossy(&bytes);
             let what = format!("status {}: {}", status.as_u16(), self.shown(&said));
-            return match retry::is_passing(status) {
-                true => Attempt::Again { what, wait },
-                false => Attempt::Failed(self.refused(status, &said)),
+            return match status {
+                _ if retry::is_overload(status) || (wait.is_some() && retry::is_passing(status)) => {
+                    Attempt::Busy { what, wait }
+                }
+                _ if retry::is_passing(status) => Attempt::Again(what),
+                _ => Attempt::Failed(self.refused(status, &said)),
             };
         }
         let body: Value = match serde_json::from_slice(&bytes) {
@@ -285,7 +300,11 @@ impl Client {
         loop {
             let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
             match pause.filter(|until| *until > Instant::now()) {
-                Some(until) => tokio::time::sleep_until(until.into()).await,
+                Some(until) => {
+                    // All wait for the same moment, and would come back together.
+                    let late = retry::part_of((until - Instant::now()).mul_f64(0.2));
+                    tokio::time::sleep_until((until + late).into()).await;
+                }
                 None => return,
             }
         }
@@ -317,7 +336,7 @@ impl Client {
             let mut next = 0;
             let mut failed = false;
             loop {
-                while !failed && next < n && under_way.len() < client.limit.current() {
+                while !failed && next < n && under_way.len() < client.limit.most() {
                     let (index, job) = (next, job(next));
                     under_way.push(async move { (index, job.await) });
                     next += 1;
@@ -343,6 +362,12 @@ impl Client {
         }
         first.map_or(Ok(()), Err)
     }
+}
+
+/// Whether the address is this machine's own.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl Drop for Client {

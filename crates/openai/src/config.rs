@@ -28,19 +28,19 @@ pub struct ServerConfig {
     /// How options are scored.
     #[serde(default)]
     pub scoring: Scoring,
-    /// Tokens of prompt and response together, where the server does not say.
+    /// Tokens of prompt and response together, in the place of what the server says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_context: Option<usize>,
     /// Requests under way at once, at most; fewer while the server refuses some.
     #[serde(default = "concurrency")]
     pub concurrency: usize,
-    /// Seconds until an attempt is given up, from its first byte to its last.
+    /// Seconds until an attempt is given up, from connecting to the last byte.
     #[serde(default = "timeout")]
     pub timeout_seconds: f64,
-    /// Attempts at one request.
+    /// Attempts at one request, those not counted that the server was too busy for.
     #[serde(default = "attempts")]
     pub attempts: usize,
-    /// The longest wait that a server may ask for, in seconds.
+    /// How long a server may be too busy for one request, in seconds.
     #[serde(default = "patience")]
     pub patience_seconds: f64,
     /// What may be spent.
@@ -79,7 +79,8 @@ pub enum Scoring {
     Never,
 }
 
-/// What may be spent in one run of the program; what is absent is not limited.
+/// What may be spent in one run of the program; what is absent is not limited. When it is spent nothing more is asked; what
+/// is under way then may still add to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
@@ -152,12 +153,13 @@ impl ServerConfig {
 
     /// The address without what may be a password.
     pub(crate) fn shown_url(&self) -> String {
-        match self.url.rsplit_once('@') {
+        let url = self.url.split(['?', '#']).next().unwrap_or_default();
+        match url.rsplit_once('@') {
             Some((before, host)) => {
                 let scheme = before.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
                 format!("{scheme}://***@{host}")
             }
-            None => self.url.clone(),
+            None => url.to_owned(),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::config::{Scoring, ServerConfig};
 use crate::error::ServerError;
+use crate::score::ALTERNATIVES;
 use crate::wire::{self, Model, Models};
 use serde_json::json;
 
@@ -72,56 +73,68 @@ pub(crate) async fn discover(client: &Client, config: &ServerConfig) -> Result<F
     };
     let meta = found.and_then(|found| found.meta.clone()).unwrap_or_default();
     let max_context = config.max_context.or(meta.n_ctx).or(found.and_then(|found| found.max_model_len));
-    let fingerprint = match (meta.n_params, meta.size) {
-        (Some(parameters), Some(size)) => format!(", {parameters} parameters in {size} bytes"),
+    let root = found.and_then(|found| found.root.as_ref()).filter(|root| **root != model);
+    let fingerprint = match (meta.n_params, meta.size, root) {
+        (Some(parameters), Some(size), _) => format!(", {parameters} parameters in {size} bytes"),
+        (_, _, Some(root)) => format!(", from {root}"),
         _ => String::new(),
     };
     Ok(Found { dialect, model, max_context, fingerprint })
 }
 
-/// How options are to be scored, where the server can.
+/// How options are to be scored, where the server can; and how many alternatives it gives, where those are it.
 pub(crate) async fn scoring(
     client: &Client,
     config: &ServerConfig,
     found: &Found,
-) -> Result<Scoring, ServerError> {
+) -> Result<(Scoring, usize), ServerError> {
+    let settings = |reason: String| ServerError::Settings { server: client.server(), reason };
     let fits = match config.scoring {
         Scoring::PromptLogprobs => found.dialect == Dialect::Vllm,
         Scoring::ForcedTokens => found.dialect == Dialect::LlamaCpp,
         _ => true,
     };
     if !fits {
-        return Err(ServerError::Settings {
-            server: client.server(),
-            reason: format!(
-                "scoring = {:?} does not work with this server ({}): take \"auto\"",
-                config.scoring,
-                found.dialect.name()
-            ),
-        });
+        return Err(settings(format!(
+            "scoring = {:?} does not work with this server ({}): take \"auto\"",
+            config.scoring,
+            found.dialect.name()
+        )));
     }
     match (config.scoring, found.dialect) {
-        (Scoring::Auto, Dialect::LlamaCpp) => Ok(Scoring::ForcedTokens),
-        (Scoring::Auto, Dialect::Vllm) => Ok(Scoring::PromptLogprobs),
-        (Scoring::Auto, Dialect::Other) => {
-            let body = json!({
-                "model": found.model,
-                "messages": [{"role": "user", "content": "Say A or B."}],
-                "max_tokens": 1,
-                "logprobs": true,
-                "top_logprobs": 2,
-            });
-            let has = |body: &serde_json::Value| {
-                let chat: wire::Chat = wire::read(body)?;
-                let content = wire::only(chat.choices)?.logprobs.and_then(|logprobs| logprobs.content);
-                Ok(content.is_some_and(|content| content.iter().any(|one| !one.top_logprobs.is_empty())))
-            };
-            match client.post("chat/completions", &body, has).await {
-                Ok(true) => Ok(Scoring::TopLogprobs),
-                Ok(false) | Err(ServerError::Refused { status: 400 | 422, .. }) => Ok(Scoring::Never),
-                Err(error) => Err(error),
+        (Scoring::Auto, Dialect::LlamaCpp) => Ok((Scoring::ForcedTokens, 0)),
+        (Scoring::Auto, Dialect::Vllm) => Ok((Scoring::PromptLogprobs, 0)),
+        (Scoring::Auto | Scoring::TopLogprobs, _) => {
+            for alternatives in ALTERNATIVES {
+                if gives(client, found, alternatives).await? {
+                    return Ok((Scoring::TopLogprobs, alternatives));
+                }
+            }
+            match config.scoring {
+                Scoring::Auto => Ok((Scoring::Never, 0)),
+                _ => Err(settings("scoring = \"top_logprobs\", but the server gives none".into())),
             }
         }
-        (scoring, _) => Ok(scoring),
+        (scoring, _) => Ok((scoring, 0)),
+    }
+}
+
+/// Whether so many alternatives come with a token.
+async fn gives(client: &Client, found: &Found, alternatives: usize) -> Result<bool, ServerError> {
+    let body = json!({
+        "model": found.model,
+        "messages": [{"role": "user", "content": "Say A or B."}],
+        "max_tokens": 1,
+        "logprobs": true,
+        "top_logprobs": alternatives,
+    });
+    let has = |body: &serde_json::Value| {
+        let chat: wire::Chat = wire::read(body)?;
+        let content = wire::only(chat.choices)?.logprobs.and_then(|logprobs| logprobs.content);
+        Ok(content.is_some_and(|content| content.iter().any(|one| !one.top_logprobs.is_empty())))
+    };
+    match client.post("chat/completions", &body, has).await {
+        Err(ServerError::Refused { status: 400 | 403 | 404 | 422, .. }) => Ok(false),
+        other => other,
     }
 }

@@ -38,6 +38,10 @@ impl ServedEmbedder {
             Ok::<_, ServerError>((found, rows.into_iter().next().unwrap_or_default().len()))
         });
         let (found, dim) = found.unwrap_or_else(|| Err(client.stopped()))?;
+        if dim == 0 {
+            let reason = "the server's vectors are empty".to_owned();
+            return Err(ServerError::Settings { server: client.server(), reason });
+        }
         let id = ModelId::new(format!("{} on {}{}", found.model, found.dialect.name(), found.fingerprint));
         Ok(ServedEmbedder { client, model: found.model, id, dim })
     }

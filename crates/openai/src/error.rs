@@ -24,13 +24,18 @@ pub enum ServerError {
         /// The last failure.
         last: String,
     },
-    /// The server asked for a longer wait than is allowed.
-    #[error("{server} asks to wait {} s, longer than patience_seconds: run again later, nothing that was answered is asked again", wait.as_secs())]
+    /// The server is too busy for longer than is waited.
+    #[error(
+        "{server} is too busy ({last}); the next wait would be {} s, longer than patience_seconds allows: run again later, nothing that was answered is asked again",
+        wait.as_secs()
+    )]
     Busy {
         /// Its address.
         server: String,
-        /// What it asked for.
+        /// The next wait.
         wait: Duration,
+        /// What it said.
+        last: String,
     },
     /// The server refused a request, and would again.
     #[error("{server} refused with status {status}: {said}")]

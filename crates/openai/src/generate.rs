@@ -1,5 +1,6 @@
 //! Sampled responses.
 
+use crate::config::Scoring;
 use crate::dialect::Dialect;
 use crate::model::{Asker, Refusal, seed};
 use crate::tokens::{Tokens, chat};
@@ -19,7 +20,7 @@ impl Asker {
     async fn complete(&self, tokens: &Tokens, request: &GenerateRequest) -> Result<Generation, Refusal> {
         let prompt = tokens.prompt(&request.prompt).await?;
         self.fits(prompt.len() + request.max_tokens)?;
-        let mut body = self.sampling(request);
+        let mut body = sampling(self.body(), request);
         body["prompt"] = json!(prompt);
         body["logprobs"] = json!(1);
         // Both would cut off what is improbable unless told not to.
@@ -33,53 +34,63 @@ impl Asker {
         }
         let read = |body: &Value| {
             let choice = wire::only(wire::read::<Completion>(body)?.choices)?;
-            let tokens = choice.logprobs.ok_or("no log-probabilities")?;
-            Ok(Generation {
-                text: choice.text,
-                tokens: sampled(tokens)?,
-                finish: finish(choice.finish_reason.as_deref()),
-            })
+            let tokens = match choice.logprobs {
+                Some(logprobs) => sampled(logprobs)?,
+                // llama.cpp leaves them out where a stop text came first.
+                None if choice.text.is_empty() => Vec::new(),
+                None => return Err("no log-probabilities".to_owned()),
+            };
+            Ok(Generation { text: choice.text, tokens, finish: finish(choice.finish_reason.as_deref()) })
         };
         Ok(self.client.post("completions", &body, read).await?)
     }
 
     async fn chat(&self, request: &GenerateRequest) -> Result<Generation, Refusal> {
-        let mut body = self.sampling(request);
-        body["messages"] = Value::Array(chat(&request.prompt.messages));
-        body["logprobs"] = json!(self.scoring == crate::Scoring::TopLogprobs);
-        let prefix = request.prompt.response_prefix.trim();
-        let read = |body: &Value| {
-            let choice = wire::only(wire::read::<Chat>(body)?.choices)?;
-            let content = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
-            // It cannot be made to begin so, and may do it by itself.
-            let said = choice.message.content.trim_start();
-            let text = said.strip_prefix(prefix).filter(|_| !prefix.is_empty());
-            Ok(Generation {
-                text: text.unwrap_or(&choice.message.content).to_owned(),
-                tokens: content.iter().map(entry).collect::<Result<_, _>>()?,
-                finish: finish(choice.finish_reason.as_deref()),
-            })
-        };
+        let body = chat_body(self.body(), request, self.scoring == Scoring::TopLogprobs);
+        let read = |body: &Value| chat_answer(body, request);
         Ok(self.client.post("chat/completions", &body, read).await?)
     }
+}
 
-    fn sampling(&self, request: &GenerateRequest) -> Value {
-        let mut body = self.body();
-        body["max_tokens"] = json!(request.max_tokens);
-        body["temperature"] = json!(request.temperature);
-        body["top_p"] = json!(request.top_p);
-        body["seed"] = json!(seed(request.seed));
-        if !request.stop.is_empty() {
-            body["stop"] = json!(request.stop);
-        }
-        body
+/// A request of a chat; the beginning of the response cannot be forced there.
+pub(crate) fn chat_body(body: Value, request: &GenerateRequest, logprobs: bool) -> Value {
+    let mut body = sampling(body, request);
+    body["messages"] = Value::Array(chat(&request.prompt.messages));
+    body["logprobs"] = json!(logprobs);
+    body
+}
+
+/// What was said to it.
+pub(crate) fn chat_answer(body: &Value, request: &GenerateRequest) -> Result<Generation, String> {
+    let prefix = request.prompt.response_prefix.trim();
+    let choice = wire::only(wire::read::<Chat>(body)?.choices)?;
+    let content = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
+    // It cannot be made to begin so, and may do it by itself.
+    let said = choice.message.content.trim_start();
+    let text = said.strip_prefix(prefix).filter(|_| !prefix.is_empty());
+    Ok(Generation {
+        text: text.unwrap_or(&choice.message.content).to_owned(),
+        tokens: content.iter().map(entry).collect::<Result<_, _>>()?,
+        finish: finish(choice.finish_reason.as_deref()),
+    })
+}
+
+fn sampling(mut body: Value, request: &GenerateRequest) -> Value {
+    body["max_tokens"] = json!(request.max_tokens);
+    body["temperature"] = json!(request.temperature);
+    body["top_p"] = json!(request.top_p);
+    body["seed"] = json!(seed(request.seed));
+    if !request.stop.is_empty() {
+        body["stop"] = json!(request.stop);
     }
+    body
 }
 
 fn finish(reason: Option<&str>) -> Finish {
     match reason {
-        Some("length") => Finish::Length,
-        _ => Finish::Stop,
+        Some("stop") | None => Finish::Stop,
+        // Cut off by a filter or by whoever runs the server: half a response, too.
+        Some(_) => Finish::Length,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Depend on this crate to put a served model where [`LanguageModel`](semievol_model::LanguageModel) or
 //! [`Embedder`](semievol_model::Embedder) is asked for. [`ServerConfig`] says where it is;
-//! [`ServedModel::connect`] finds out what it can.
+//! [`ServedModel::connect`] finds out what it can. [`BatchFiles`] is for servers that take files of requests.
 //!
 //! The decision that shaped it: whoever talks to a server must not lose, repeat or overpay anything. Every answer is passed on
 //! when it arrives, so that the caller can keep it; failures that pass are tried again, after the wait that the server asks
@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod batch;
 mod client;
 mod config;
 mod dialect;
@@ -34,6 +35,7 @@ mod score;
 mod tokens;
 mod wire;
 
+pub use batch::{BatchConfig, BatchFiles};
 pub use config::{Budget, LoraScale, Price, Scoring, ServerConfig};
 pub use embed::ServedEmbedder;
 pub use error::ServerError;

@@ -1,7 +1,7 @@
 //! A model behind a server.
 
 use crate::client::Client;
-use crate::config::{LoraScale, Scoring, ServerConfig};
+use crate::config::{LoraScale, Price, Scoring, ServerConfig};
 use crate::dialect::{Dialect, discover, scoring};
 use crate::error::ServerError;
 use crate::tokens::Tokens;
@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use semievol_core::{Prompt, Seed};
 use semievol_model::{
     Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, OnDone, ScoreRequest,
-    Scores,
+    Scores, Work,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -34,10 +34,13 @@ pub(crate) struct Asker {
     pub dialect: Dialect,
     pub model: String,
     pub scoring: Scoring,
+    /// Alternatives that come with a token, where options are scored by them.
+    pub alternatives: usize,
     pub lora: Vec<LoraScale>,
     /// Where prompts can be sent as token ids.
     pub tokens: Option<Tokens>,
     pub max_context: Option<usize>,
+    pub price: Option<Price>,
     pub id: ModelId,
 }
 
@@ -100,8 +103,13 @@ impl ServedModel {
 
 /// Why one request has no answer.
 pub(crate) enum Refusal {
-    TooLong { needed: usize, limit: usize },
+    TooLong {
+        needed: usize,
+        limit: usize,
+    },
     Unsupported,
+    /// This request has no answer, and would have none another time.
+    Refused(String),
     Server(ServerError),
 }
 
@@ -117,6 +125,10 @@ impl Refusal {
         match self {
             Refusal::TooLong { needed, limit } => ModelError::ContextExceeded { index, needed, limit, model },
             Refusal::Unsupported => ModelError::Unsupported { model, what: "scoring" },
+            Refusal::Refused(reason) => ModelError::Refused { index, model, reason },
+            Refusal::Server(error) if error.is_of_one_request() => {
+                ModelError::Refused { index, model, reason: error.to_string() }
+            }
             Refusal::Server(error) => error.of(&model),
         }
     }
@@ -124,7 +136,7 @@ impl Refusal {
 
 impl Asker {
     async fn new(client: Arc<Client>, config: &ServerConfig) -> Result<Self, ServerError> {
-        let found = discover(&client, config).await?;
+        let mut found = discover(&client, config).await?;
         if !config.lora.is_empty() && found.dialect != Dialect::LlamaCpp {
             return Err(ServerError::Settings {
                 server: client.server(),
@@ -134,22 +146,34 @@ impl Asker {
                 ),
             });
         }
-        let scoring = scoring(&client, config, &found).await?;
         let tokens = match found.dialect.has_tokens() {
-            true => Some(Tokens::new(client.clone(), found.dialect, found.model.clone()).await?),
+            true => match Tokens::new(client.clone(), found.dialect, found.model.clone()).await {
+                Ok(tokens) => Some(tokens),
+                // A gateway in front may let the protocol through and nothing else.
+                Err(ServerError::Refused { status: 404 | 405, .. }) => {
+                    found.dialect = Dialect::Other;
+                    None
+                }
+                Err(error) => return Err(error),
+            },
             false => None,
         };
+        let (scoring, alternatives) = scoring(&client, config, &found).await?;
         let lora: String =
             config.lora.iter().map(|lora| format!(", lora {} x {}", lora.id, lora.scale)).collect();
-        let id = format!("{} on {}{}{lora}", found.model, found.dialect.name(), found.fingerprint);
+        // The others agree but for rounding.
+        let by = if scoring == Scoring::TopLogprobs { ", by first tokens" } else { "" };
+        let id = format!("{} on {}{}{lora}{by}", found.model, found.dialect.name(), found.fingerprint);
         Ok(Asker {
             client,
             dialect: found.dialect,
             model: found.model,
             scoring,
+            alternatives,
             lora: config.lora.clone(),
             tokens,
             max_context: found.max_context,
+            price: config.price,
             id: ModelId::new(id),
         })
     }
@@ -161,6 +185,37 @@ impl Asker {
             body["lora"] = self.lora.iter().map(|lora| json!({"id": lora.id, "scale": lora.scale})).collect();
         }
         body
+    }
+
+    /// Four characters are a token, roughly, of English; prompts that begin alike may cost less than is said here, and what
+    /// has to be tried again more.
+    fn estimate(&self, work: &Work) -> String {
+        const CHARACTERS: usize = 4;
+        let each = work.characters.div_ceil(work.prompts.max(1)) / CHARACTERS + 1;
+        let asked = match (work.continuations, self.scoring) {
+            (0, _) => work.prompts,
+            // Every token of an option is a request, and they have two with the end, or a little more.
+            (continuations, Scoring::ForcedTokens) => 2 * continuations,
+            (continuations, Scoring::PromptLogprobs) => continuations,
+            _ => work.prompts,
+        };
+        // To render and to tokenise costs no tokens.
+        let prepared = match self.dialect {
+            Dialect::LlamaCpp => 2 * work.prompts,
+            Dialect::Vllm => work.prompts,
+            Dialect::Other => 0,
+        };
+        let (input, output) = (asked * each, if work.continuations > 0 { asked } else { work.new_tokens });
+        let cost = self.price.map(|price| {
+            let cost = (input as f64 * price.input + output as f64 * price.output) / 1e6;
+            format!(", at a price of about {cost:.2}")
+        });
+        format!(
+            "about {} requests to {}, about {input} tokens there and at most about {output} back{}",
+            asked + prepared,
+            self.client.server(),
+            cost.unwrap_or_default()
+        )
     }
 
     pub fn fits(&self, needed: usize) -> Result<(), Refusal> {
@@ -184,6 +239,10 @@ impl LanguageModel for ServedModel {
             batch_invariant: false,
             repeatable: false,
         }
+    }
+
+    fn estimate(&self, work: &Work) -> Option<String> {
+        Some(self.asker.estimate(work))
     }
 
     fn generate_each(
@@ -227,7 +286,7 @@ fn has_messages(prompt: &Prompt) -> Result<(), String> {
     }
 }
 
-/// A seed as all servers take it: 31 bits.
+/// A seed as all servers take it, of 31 bits; small seeds differ, too.
 pub(crate) fn seed(seed: Seed) -> u64 {
-    seed.0 >> 33
+    seed.child("served", 0).0 >> 33
 }

@@ -33,9 +33,13 @@ pub(crate) fn asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration
 /// coming back together.
 pub(crate) fn wait(failed: usize) -> Duration {
     let doubled = FIRST.saturating_mul(1 << failed.saturating_sub(1).min(10)).min(LONGEST);
+    doubled / 2 + part_of(doubled / 2)
+}
+
+/// A part of it by chance.
+pub(crate) fn part_of(whole: Duration) -> Duration {
     // Each RandomState is seeded anew; what is drawn changes no result.
-    let draw = RandomState::new().hash_one(failed) as f64 / u64::MAX as f64;
-    doubled.mul_f64(0.5 + 0.5 * draw)
+    whole.mul_f64(RandomState::new().hash_one(0) as f64 / u64::MAX as f64)
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Alternatives that come with a forced token; other options are often among them.
 const SIBLINGS: usize = 20;
-/// The most that hosted servers give.
-const MOST_ALTERNATIVES: usize = 20;
+/// What hosted servers give, the most of them and others.
+pub(crate) const ALTERNATIVES: [usize; 2] = [20, 5];
+pub(crate) const NO_OPTION: &str = "none of the options is among the most probable beginnings of an answer";
 /// Outweighs any difference of logits.
 const FORCE: f64 = 1000.0;
 
@@ -140,50 +141,86 @@ impl Asker {
         Ok(scores)
     }
 
-    /// The most probable first tokens of an answer, each option with those that begin it and no other.
     async fn alternatives(&self, request: &ScoreRequest) -> Result<Scores, Refusal> {
-        let mut body = self.body();
-        body["messages"] = Value::Array(chat(&request.prompt.messages));
-        body["max_tokens"] = json!(1);
-        body["temperature"] = json!(0.0);
-        body["logprobs"] = json!(true);
-        body["top_logprobs"] = json!(MOST_ALTERNATIVES);
-        let read = |body: &Value| {
-            let choice = wire::only(wire::read::<Chat>(body)?.choices)?;
-            let content = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
-            let first = content.first().ok_or("no log-probabilities")?;
-            let alternatives = if first.top_logprobs.is_empty() {
-                std::slice::from_ref(first)
-            } else {
-                first.top_logprobs.as_slice()
-            };
-            Ok(by_first_token(alternatives, &request.continuations))
-        };
-        Ok(self.client.post("chat/completions", &body, read).await?)
+        let body = alternatives_body(self.body(), request, self.alternatives);
+        let read = |body: &Value| alternatives_answer(body, request);
+        let scores = self.client.post("chat/completions", &body, read).await?;
+        scores.ok_or_else(|| Refusal::Refused(NO_OPTION.to_owned()))
     }
 }
 
-/// For each option the probability of the tokens that begin it alone; at least that of the least probable token there is, for
-/// an option that does not show may be as probable as that.
-fn by_first_token(alternatives: &[TokenEntry], options: &[String]) -> Scores {
+/// Asks for the beginning of an answer, with the most probable tokens at each place.
+pub(crate) fn alternatives_body(mut body: Value, request: &ScoreRequest, alternatives: usize) -> Value {
+    body["messages"] = Value::Array(chat(&request.prompt.messages));
+    // Many models write the prefix that they are told of, before they answer.
+    body["max_tokens"] = json!(if request.prompt.response_prefix.is_empty() { 1 } else { 8 });
+    body["temperature"] = json!(0.0);
+    body["logprobs"] = json!(true);
+    body["top_logprobs"] = json!(alternatives);
+    body
+}
+
+/// Each option with those tokens that begin it and no other, where the answer begins. `None` where none of them begins any.
+pub(crate) fn alternatives_answer(body: &Value, request: &ScoreRequest) -> Result<Option<Scores>, String> {
+    let choice = wire::only(wire::read::<Chat>(body)?.choices)?;
+    let content = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
+    if content.is_empty() {
+        return Err("no log-probabilities".into());
+    }
+    let Some(first) = after_prefix(&content, request.prompt.response_prefix.trim()) else { return Ok(None) };
+    let alternatives = match first.top_logprobs.as_slice() {
+        [] => std::slice::from_ref(first),
+        alternatives => alternatives,
+    };
+    Ok(by_first_token(alternatives, &request.continuations))
+}
+
+/// The first token that is neither white space nor part of the prefix; the very first where the answer does not begin so.
+fn after_prefix<'e>(content: &'e [TokenEntry], prefix: &str) -> Option<&'e TokenEntry> {
+    let mut left = prefix;
+    for entry in content {
+        let token = entry.token.trim();
+        match left.trim_start().strip_prefix(token) {
+            Some(rest) if !token.is_empty() && !left.is_empty() => left = rest,
+            _ if token.is_empty() => {}
+            // Something else than the prefix, from the beginning or after it.
+            _ if left.trim().is_empty() || left == prefix => return Some(entry),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// For each option the probability of the tokens that begin it alone, a token that is a whole option being its own; at
+/// least that of the least probable token there is, for an option that does not show may be as probable as that.
+fn by_first_token(alternatives: &[TokenEntry], options: &[String]) -> Option<Scores> {
     let begins = |token: &str, option: &str| !token.is_empty() && option.trim().starts_with(token);
+    let is_option = |token: &str| options.iter().any(|option| option.trim() == token);
     let least = alternatives.iter().filter_map(|one| one.logprob).fold(0.0, f64::min);
+    let mut any = false;
     let score = |option: &String| {
         let own = alternatives.iter().filter(|one| {
             let token = one.token.trim();
-            begins(token, option)
-                && options.iter().filter(|other| begins(token, other)).all(|other| other == option)
+            match is_option(token) {
+                true => option.trim() == token,
+                false => {
+                    begins(token, option)
+                        && options.iter().filter(|other| begins(token, other)).all(|other| other == option)
+                }
+            }
         });
         let total: f64 = own.filter_map(|one| one.logprob).map(f64::exp).sum();
+        any |= total > 0.0;
         let logprob = if total > 0.0 { total.ln().min(0.0) } else { least };
         vec![TokenLogprob { token: number(option), logprob: logprob as f32 }]
     };
-    options.iter().map(score).collect()
+    let scores = options.iter().map(score).collect();
+    any.then_some(scores)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::by_first_token;
+    use super::{after_prefix, by_first_token};
     use crate::wire::TokenEntry;
 
     fn entries(all: &[(&str, f64)]) -> Vec<TokenEntry> {
@@ -201,11 +238,32 @@ mod tests {
         let alternatives =
             entries(&[("pos", 0.5), (" positive", 0.1), ("ne", 0.2), ("neg", 0.05), ("The", 0.01)]);
         let options = [" negative", " neutral", " positive"].map(String::from);
-        let scores = by_first_token(&alternatives, &options);
+        let scores = by_first_token(&alternatives, &options).unwrap();
         let probability = |at: usize| f64::from(scores[at][0].logprob).exp();
         assert!((probability(2) - 0.6).abs() < 1e-6);
         // `ne` begins two.
         assert!((probability(0) - 0.05).abs() < 1e-6);
         assert!((probability(1) - 0.01).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_option_that_begins_another_is_itself() {
+        let options = [" 1", " 10", " 2"].map(String::from);
+        let scores = by_first_token(&entries(&[("1", 0.9), ("2", 0.05)]), &options).unwrap();
+        assert!(scores[0][0].logprob > scores[2][0].logprob);
+        assert!(by_first_token(&entries(&[("The", 0.9), ("Answer", 0.05)]), &options).is_none());
+    }
+
+    #[test]
+    fn what_repeats_the_prefix_is_passed_over() {
+        let found = |tokens: &[&str]| {
+            let all: Vec<(&str, f64)> = tokens.iter().map(|token| (*token, 0.5)).collect();
+            after_prefix(&entries(&all), "Answer:").map(|entry| entry.token.clone())
+        };
+        assert_eq!(found(&["Answer", ":", " B", "."]).as_deref(), Some(" B"));
+        assert_eq!(found(&["Answer:", "\n", "B"]).as_deref(), Some("B"));
+        assert_eq!(found(&[" B"]).as_deref(), Some(" B"));
+        assert_eq!(found(&["Answer", "s", "vary"]), None);
+        assert_eq!(found(&["Answer", ":"]), None);
     }
 }

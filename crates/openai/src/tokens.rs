@@ -118,6 +118,9 @@ impl Tokens {
             _ => self.chat(&messages).await?,
         };
         let said = self.text(SAID).await?;
+        if said.is_empty() {
+            return Err(unknown("a text has no tokens"));
+        }
         let at = tokens.windows(said.len()).position(|window| *window == *said);
         let after = at.and_then(|at| tokens.get(at + said.len()));
         after.copied().ok_or_else(|| unknown("the template changes messages"))

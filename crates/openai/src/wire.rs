@@ -23,6 +23,9 @@ pub(crate) struct Model {
     /// vLLM's context.
     #[serde(default)]
     pub max_model_len: Option<usize>,
+    /// vLLM's: where the weights came from, which an adapter's name does not say.
+    #[serde(default)]
+    pub root: Option<String>,
     /// llama.cpp's description of the weights.
     #[serde(default)]
     pub meta: Option<Meta>,
@@ -116,7 +119,7 @@ pub(crate) struct TokenEntry {
     pub token: String,
     /// Absent for a probability of 0.
     pub logprob: Option<f64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub top_logprobs: Vec<TokenEntry>,
 }
 
@@ -132,7 +135,9 @@ pub(crate) struct EmbeddedRow {
     pub embedding: Vec<f32>,
 }
 
-fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn or_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

@@ -1,13 +1,11 @@
 //! What goes wrong between here and a server: nothing is lost, nothing is asked again once it was answered, no key shows.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
-mod fake;
-
-use fake::{Counts, Reply, Request, Server, asked, chats, models, said};
 use semievol_core::{Prompt, Seed};
 use semievol_model::{Embedder, TextRole};
 use semievol_model::{GenerateRequest, LanguageModel, ModelError, ScoreRequest};
 use semievol_openai::{Budget, Scoring, ServedEmbedder, ServedModel, ServerConfig};
+use semievol_testkit::served::{Counts, Reply, Request, Server, asked, chats, models, said};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -80,7 +78,10 @@ fn what_never_passes_ends_clearly_and_keeps_what_was_answered() {
         (|| Reply::Drip, "no whole answer within 1 s (timeout_seconds)"),
         (|| Reply::Text("<html>".into()), "an answer that is no JSON"),
         (|| Reply::Json(json!({"choices": []})), "0 choices where 1 was asked for"),
-        (|| status(429, Some("3600")), "asks to wait 3600 s, longer than patience_seconds: run again later"),
+        (
+            || status(429, Some("3600")),
+            "is too busy (status 429: {\"error\": \"try later\"}); the next wait would be 3600 s, longer than patience_seconds",
+        ),
         (|| status(401, None), "refused with status 401"),
     ];
     for (fault, expected) in faults {
@@ -251,6 +252,52 @@ fn a_hosted_server_scores_by_the_first_token() {
 }
 
 #[test]
+fn the_prefix_that_a_hosted_model_repeats_is_passed_over() {
+    let token = |text: &str, others: &[(&str, f64)]| {
+        let top: Vec<_> =
+            others.iter().map(|(token, p)| json!({"token": token, "logprob": p.ln()})).collect();
+        json!({"token": text, "logprob": -0.1, "top_logprobs": top})
+    };
+    let server = chats(move |_| {
+        let answer = [
+            token("Answer", &[("Answer", 0.99), ("B", 0.005)]),
+            token(":", &[(":", 0.99)]),
+            token(" A", &[(" A", 0.7), (" B", 0.2)]),
+        ];
+        let message = json!({"role": "assistant", "content": "Answer: A"});
+        Reply::Json(json!({"choices": [{"message": message, "logprobs": {"content": answer}}]}))
+    });
+    let model = ServedModel::connect(&ServerConfig::new(&server.url)).unwrap();
+    let score = |continuations: [&str; 2]| {
+        let prompt = Prompt::user("A or B?").with_response_prefix("Answer:");
+        let continuations = continuations.map(String::from).into();
+        model.score(&[ScoreRequest { prompt, continuations }]).unwrap().remove(0)
+    };
+    let scores = score([" A", " B"]).unwrap();
+    assert!(
+        (scores[0][0].logprob - 0.7_f32.ln()).abs() < 1e-6
+            && (scores[1][0].logprob - 0.2_f32.ln()).abs() < 1e-6
+    );
+    // An answer that says nothing of the options is none.
+    assert!(matches!(score([" yes", " no"]), Err(ModelError::Refused { .. })));
+}
+
+#[test]
+fn a_server_that_bears_less_than_is_asked_of_it_answers_everything() {
+    let under_way = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let server = chats(move |request| {
+        use std::sync::atomic::Ordering::SeqCst;
+        let full = under_way.fetch_add(1, SeqCst) >= 3;
+        std::thread::sleep(Duration::from_millis(15));
+        under_way.fetch_sub(1, SeqCst);
+        if full { status(429, None) } else { answer(request) }
+    });
+    let config = ServerConfig { concurrency: 32, attempts: 2, ..config(&server) };
+    let model = ServedModel::connect(&config).unwrap();
+    assert!(model.generate(&requests(100)).unwrap().iter().all(Result::is_ok));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_before_anything_is_sent() {
     let server = chats(answer);
     let url = server.url.clone();
@@ -258,6 +305,8 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
         (ServerConfig::new("127.0.0.1:8080"), "url = \"127.0.0.1:8080\""),
         (ServerConfig::new("ftp://host/v1"), "must begin with http:// or https://"),
         (ServerConfig::new("http://me:secret@host/v1"), "keys belong into the environment"),
+        (ServerConfig::new("http://host/v1?api_key=secret"), "keys belong into the environment"),
+        (ServerConfig::new("htps://host/v1?api_key=secret"), "must begin with http:// or https://"),
         (ServerConfig { concurrency: 0, ..ServerConfig::new(&url) }, "must be at least 1"),
         (ServerConfig { timeout_seconds: f64::NAN, ..ServerConfig::new(&url) }, "timeout_seconds = NaN"),
         (

@@ -3,7 +3,9 @@
 use crate::folder::Place;
 use crate::{OnEvent, PipelineError, StageEvent};
 use semievol_core::{Prompt, TokenLogprob};
-use semievol_model::{Finish, GenerateRequest, Generation, LanguageModel, ModelError, ScoreRequest, Scores};
+use semievol_model::{
+    Finish, GenerateRequest, Generation, LanguageModel, ModelError, ScoreRequest, Scores, Work,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -49,7 +51,7 @@ pub(crate) enum Said {
         tokens: Vec<TokenLogprob>,
         finish: Finish,
     },
-    /// Not even the shortest prompt fitted.
+    /// Not even the shortest prompt fitted, or a server refused it.
     TooLong(String),
 }
 
@@ -63,10 +65,17 @@ pub(crate) fn ask(
 ) -> Result<Vec<Reply>, PipelineError> {
     let (mut journal, kept) = place.journal::<Reply>()?;
     let mut replies = kept.results;
-    let batches = batches(questions);
+    let batches = batches(models, questions);
     forget_unfinished(&mut replies, models, questions, &batches, &kept.batches);
     if !replies.is_empty() {
         events(&StageEvent::Resumed { done: replies.len() });
+    }
+    for (position, model) in models.iter().enumerate() {
+        let open = questions.iter().enumerate().filter(|(index, _)| !replies.contains_key(index));
+        let work = work(open.map(|(_, question)| question).filter(|question| question.model == position));
+        if let Some(estimate) = model.estimate(&work).filter(|_| work.prompts > 0) {
+            events(&StageEvent::Note(format!("{stage}: {estimate}")));
+        }
     }
     for (number, batch) in batches.iter().enumerate() {
         let model = models[questions[batch[0]].model];
@@ -93,6 +102,12 @@ pub(crate) fn ask(
                         // Not in the error's own words: they name the place in the call, which must not show.
                         Said::TooLong(format!("the prompt needs {needed} tokens but {model} holds {limit}"))
                     }
+                    // It may be too long for a server that does not say how much it holds.
+                    Err(ModelError::Refused { .. }) if level + 1 < questions[index].prompts.len() => {
+                        too_long.push(index);
+                        return ControlFlow::Continue(());
+                    }
+                    Err(ModelError::Refused { reason, .. }) => Said::TooLong(reason),
                     Err(error) => {
                         failed = Some(PipelineError::model(stage)(error));
                         return ControlFlow::Break(());
@@ -124,6 +139,23 @@ pub(crate) fn ask(
     let mut replies = replies.into_values();
     // Every batch is complete, so there is a reply for each index in order.
     Ok(questions.iter().filter_map(|_| replies.next()).collect())
+}
+
+fn work<'q>(questions: impl Iterator<Item = &'q Question>) -> Work {
+    questions.fold(Work::default(), |work, question| {
+        let messages = question.prompts.first().map(|prompt| prompt.messages.as_slice()).unwrap_or_default();
+        let (continuations, new_tokens) = match &question.want {
+            Want::Scores(continuations) => (continuations.len(), 0),
+            Want::Response(request) => (0, request.max_tokens),
+        };
+        Work {
+            prompts: work.prompts + 1,
+            characters: work.characters
+                + messages.iter().map(|message| message.content.chars().count()).sum::<usize>(),
+            continuations: work.continuations + continuations,
+            new_tokens: work.new_tokens + new_tokens,
+        }
+    })
 }
 
 /// Drops the replies of batches that are not complete, where a model's last bits depend on the batch and can be had again:
@@ -181,9 +213,9 @@ fn call(
     Ok(())
 }
 
-/// Cuts the questions into batches, a pure function of all of them: by model and kind, then by the text of the
-/// prompt, so that what begins alike is asked together.
-fn batches(questions: &[Question]) -> Vec<Vec<usize>> {
+/// Cuts the questions into batches, a pure function of all of them and of the models' kinds: by model and kind, then by
+/// the text of the prompt, so that what begins alike is asked together.
+fn batches(models: &[&dyn LanguageModel], questions: &[Question]) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<(usize, bool), Vec<usize>> = BTreeMap::new();
     for (index, question) in questions.iter().enumerate() {
         let generates = matches!(question.want, Want::Response(_));
@@ -196,7 +228,10 @@ fn batches(questions: &[Question]) -> Vec<Vec<usize>> {
     let mut batches = Vec::new();
     for mut group in groups.into_values() {
         group.sort_by(|one, other| text(one).cmp(text(other)).then(one.cmp(other)));
-        batches.extend(group.chunks(BATCH).map(<[usize]>::to_vec));
+        // What a server answers is kept one by one, and it wants to be asked as much at once as it bears.
+        let repeatable = models[questions[group[0]].model].capabilities().repeatable;
+        let size = if repeatable { BATCH } else { group.len() };
+        batches.extend(group.chunks(size).map(<[usize]>::to_vec));
     }
     batches
 }

@@ -6,6 +6,8 @@ use crate::{Library, SeedRun};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_select::classify::LearningCurve;
 
+/// Pseudo-labels that are looked at; a curve needs no more.
+const MOST: usize = 2000;
 /// Folds of the labels.
 const FOLDS: usize = 5;
 
@@ -38,7 +40,7 @@ impl SeedRun<'_> {
             Some(Answer::Choice(class)) => Some((sample, class)),
             _ => None,
         });
-        let (samples, pseudo): (Vec<&Sample>, Vec<usize>) = answered.unzip();
+        let (samples, pseudo): (Vec<&Sample>, Vec<usize>) = answered.take(MOST).unzip();
         let classes: Vec<usize> = labels.iter().map(class).collect();
         let labelled: Vec<&Sample> = labels.iter().map(|labeled| &labeled.sample).collect();
         let labelled = library.features("learning curves", &labelled).ok()?;

@@ -8,6 +8,7 @@ use semievol_core::{Answer, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
 use semievol_select::Calibrated;
 use semievol_select::classify::stratified_folds;
+use semievol_select::options::most_probable;
 use semievol_train::Recipe;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -98,6 +99,10 @@ impl HeldOutScore {
         const LEVEL: f64 = 0.1;
         let won = self.lost + self.right - self.own;
         let differ = self.lost + won;
+        if differ > 1000 {
+            // A coin's power has no place in a number any more; the normal distribution is as good by then.
+            return (self.lost as f64 - won as f64) / (differ as f64).sqrt() > 1.2816;
+        }
         // P(at least `lost` of `differ` coins).
         let mut coins = 0.5_f64.powi(differ as i32);
         let mut at_least = 0.0;
@@ -169,7 +174,10 @@ impl SeedRun<'_> {
                 let gold = &labels[*row].answer;
                 let is_right =
                     |answer: Option<&Answer>| answer.is_some_and(|one| self.task.is_correct(one, gold));
-                let own = own_voice.and_then(|at| said.candidates[at].answer.as_ref());
+                let own = own_voice.map(|at| &said.candidates[at]);
+                // What it thinks, whatever was drawn from that.
+                let likely = own.and_then(|one| most_probable(&one.distribution)).map(Answer::Choice);
+                let own = likely.as_ref().or(own.and_then(|one| one.answer.as_ref()));
                 score.count(is_right(last.last.answer.as_ref()), is_right(own));
             }
             let features = features(self.task, &samples, &judged);
@@ -207,5 +215,6 @@ mod tests {
         assert!(!score(20, 4, 0).does_harm());
         assert!(!score(20, 3, 7).does_harm()); // 0.17
         assert!(score(0, 3, 9).does_harm()); // 0.07
+        assert!(!score(0, 2000, 2000).does_harm() && score(0, 2000, 2200).does_harm());
     }
 }

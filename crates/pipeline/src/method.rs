@@ -392,9 +392,9 @@ impl MethodConfig {
         if n == 0 {
             return Err("method.rounds.n is 0, but must be at least 1".into());
         }
-        if n > 1 && (self.probe || (self.combine.is_some() && self.folds > 0)) {
+        if n > 1 && (self.probe || self.do_no_harm || (self.combine.is_some() && self.folds > 0)) {
             return Err(format!(
-                "method.rounds.n is {n}, but method.folds measures models of the first round alone: take one round, or neither method.probe nor method.combine with folds"
+                "method.rounds.n is {n}, but method.folds measures models of the first round alone: take one round, or none of method.probe, method.do_no_harm and method.combine with folds"
             ));
         }
         if !(0.0..=0.5).contains(&validation) {

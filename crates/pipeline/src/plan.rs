@@ -4,7 +4,7 @@ use crate::method::{BASE, CollaboratorConfig, FOLDS, Method, WARM};
 use crate::round::held_out;
 use crate::{Parts, PipelineError};
 use semievol_core::{Answer, Labeled, Sample};
-use semievol_data::Task;
+use semievol_data::{Task, Wording};
 
 impl Method {
     /// Checks the method against the models, the task and the rows that it is to run on.
@@ -29,10 +29,15 @@ impl Method {
             match collaborator {
                 CollaboratorConfig::LanguageModel { name, model, wording, .. } => {
                     check_model(parts, name, model)?;
+                    if wording.as_ref().is_some_and(|wording| *wording == Wording::default()) {
+                        return refuse(format!(
+                            "`{name}` has a wording that says nothing: give it a form or an instruction"
+                        ));
+                    }
                     if let Some(wording) = wording.as_ref().filter(|wording| task.reworded(wording).is_none())
                     {
                         return refuse(format!(
-                            "`{name}` has a wording ({wording:?}) that this task cannot be put in: only a closed set has a form"
+                            "`{name}` has a wording ({wording:?}) that this task cannot be put in; a form is for closed sets alone"
                         ));
                     }
                 }

@@ -3,9 +3,12 @@
 use crate::{EngineConfig, Event, Experiment, RunError};
 use semievol_candle::bert::BertEmbedder;
 use semievol_candle::{BaseModel, CandleTrainer, load_model_as};
+use semievol_handoff::CommandTrainer;
 use semievol_hub::{Hub, Source};
-use semievol_model::LanguageModel;
+use semievol_model::{Embedder, LanguageModel, ModelId};
+use semievol_openai::{BatchFiles, ServedEmbedder, ServedModel};
 use semievol_pipeline::Parts;
+use semievol_train::Trainer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +16,8 @@ use std::sync::Arc;
 /// A base model with the trainer for it, and an embedder where one is needed.
 pub struct Engine {
     base: BaseModel,
-    trainer: CandleTrainer,
-    embedder: Option<BertEmbedder>,
+    trainer: Box<dyn Trainer>,
+    embedder: Option<(ModelId, Box<dyn Embedder>)>,
     models: BTreeMap<String, Arc<dyn LanguageModel>>,
 }
 
@@ -32,7 +35,22 @@ impl Engine {
             experiment.embedder().map(|source| fetch("embedder", source, "", hub, events)).transpose()?;
         let model = fetch("model", &experiment.config().model, "", hub, events)?;
         events(&Event::Loading { path: model.clone() });
-        let engine = Self::load_as(&model, experiment.config().engine)?;
+        let mut engine = Self::load_as(&model, experiment.config().engine)?;
+        if let Some(elsewhere) = &experiment.config().elsewhere {
+            engine.trainer = Box::new(CommandTrainer::new(elsewhere.clone(), engine.base.id.clone()));
+        }
+        for (name, server) in experiment.servers() {
+            let model = ServedModel::connect(server).map_err(|error| RunError::load("servers", error))?;
+            engine = engine.with_model(name, Arc::new(model));
+        }
+        for (name, batch) in &experiment.config().batches {
+            engine = engine.with_model(name, Arc::new(BatchFiles::new(batch.clone())));
+        }
+        if let Some(server) = experiment.embedding_server() {
+            let failed = |error| RunError::load("embedding_server", error);
+            let embedder = ServedEmbedder::connect(server).map_err(failed)?;
+            engine.embedder = Some((embedder.id().clone(), Box::new(embedder)));
+        }
         match embedder {
             Some(folder) => engine.with_embedder(&folder),
             None => Ok(engine),
@@ -59,7 +77,7 @@ impl Engine {
         });
         let base = base.map_err(|error| RunError::load("model", error))?;
         let trainer = CandleTrainer::new(base.clone()).recompute(config.recompute);
-        Ok(Engine { trainer, base, embedder: None, models: BTreeMap::new() })
+        Ok(Engine { trainer: Box::new(trainer), base, embedder: None, models: BTreeMap::new() })
     }
 
     /// The same engine with an embedder from a folder in the layout of sentence-transformers.
@@ -68,7 +86,7 @@ impl Engine {
     /// If it is no BERT that this engine runs.
     pub fn with_embedder(mut self, folder: &Path) -> Result<Self, RunError> {
         let embedder = BertEmbedder::load(folder).map_err(|error| RunError::load("embedder", error))?;
-        self.embedder = Some(embedder);
+        self.embedder = Some((embedder.id().clone(), Box::new(embedder)));
         Ok(self)
     }
 
@@ -80,9 +98,9 @@ impl Engine {
 
     /// The parts of an experiment.
     pub fn parts(&self) -> Parts<'_> {
-        let parts = Parts::new(&self.base, &self.trainer).with_models(&self.models);
+        let parts = Parts::new(&self.base, self.trainer.as_ref()).with_models(&self.models);
         match &self.embedder {
-            Some(embedder) => parts.with_embedder(embedder.id(), embedder),
+            Some((id, embedder)) => parts.with_embedder(id, embedder.as_ref()),
             None => parts,
         }
     }

@@ -174,7 +174,7 @@ impl PseudoResults {
             agreed: of(Verdict::Agreement),
             adjudicated: of(Verdict::Adjudicated),
             auroc: auroc(&confidence, &right).ok().flatten(),
-            worth: evolved.curves.as_ref().map(|curves| WorthResults::new(curves, seed)).transpose()?,
+            worth: evolved.curves.as_ref().and_then(|curves| WorthResults::new(curves, seed).ok()),
             certified: CertifiedResults::all(&evolved, &correct),
             confidences: confidences(method, task, sets, &evolved, &correct),
             classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),

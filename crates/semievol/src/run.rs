@@ -11,6 +11,7 @@ use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
 use semievol_hub::{Hub, Source};
 use semievol_model::{LanguageModel, ModelId};
+use semievol_openai::ServerConfig;
 use semievol_pipeline::{
     Answered, CollaboratorConfig, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent,
     files,
@@ -57,8 +58,35 @@ impl Experiment {
         Ok(self.config.method.build()?)
     }
 
-    /// Where the embedding model comes from, if any arm needs one.
+    /// Where the embedding model comes from, if any arm needs one and no server has it.
     pub fn embedder(&self) -> Option<&Source> {
+        (self.needs_embedder() && self.config.embedding_server.is_none()).then_some(&self.config.embedder)
+    }
+
+    /// The server that embeds, if any arm needs one and one is named.
+    pub fn embedding_server(&self) -> Option<&ServerConfig> {
+        self.config
+            .embedding_server
+            .as_ref()
+            .filter(|_| self.needs_embedder())
+            .map(|name| &self.config.servers[name])
+    }
+
+    /// The servers that collaborators of some arm ask, by name.
+    pub fn servers(&self) -> impl Iterator<Item = (&String, &ServerConfig)> {
+        let asked = |name: &str| {
+            let asks = |one: &CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == name);
+            let methods = self.config.arms.iter().filter_map(|arm| match arm {
+                Arm::Semievol => Some(&self.config.method),
+                Arm::Variant(name) => self.config.methods.get(name),
+                _ => None,
+            });
+            methods.into_iter().any(|method| method.collaborators.iter().any(asks))
+        };
+        self.config.servers.iter().filter(move |(name, _)| asked(name))
+    }
+
+    fn needs_embedder(&self) -> bool {
         let method = &self.config.method;
         let needs = |arm: &Arm| match arm {
             Arm::InContext => method.retrieval.needs_embedder(),
@@ -67,7 +95,7 @@ impl Experiment {
             Arm::Variant(name) => self.config.methods.get(name).is_some_and(MethodConfig::needs_embedder),
             _ => false,
         };
-        self.config.arms.iter().any(needs).then_some(&self.config.embedder)
+        self.config.arms.iter().any(needs)
     }
 
     /// Runs every arm for every seed and writes a folder `NAME-DIGEST` into `out`.
@@ -161,6 +189,9 @@ impl Experiment {
         identity.data.root = None;
         // The precision of the weights is part of the model's name.
         identity.engine = EngineConfig::default();
+        // Models behind servers have names of their own.
+        identity.servers.clear();
+        identity.batches.clear();
         identity.quick = Quick { labelled: 0, unlabelled: 0, test: 0, max_steps: 0 };
         let mut hasher = Sha256::new();
         hasher.update(identity.to_toml());

@@ -44,11 +44,17 @@ impl WorthResults {
     pub(crate) fn sentence(&self) -> String {
         let shown = |one: &WorthOfMore, what: &str| {
             let WorthOfMore { rows, share, interval } = one;
-            let (share, low, high) = (100.0 * share, 100.0 * interval.low, 100.0 * interval.high);
-            format!("{rows} more {what} would take away {share:.0}% of the errors [{low:.0}, {high:.0}]")
+            // A share of errors taken away, as a change of their number.
+            let change = |share: f64| format!("{:+.0}%", -100.0 * share);
+            format!(
+                "{rows} more {what}: {} errors [{}, {}]",
+                change(*share),
+                change(interval.high),
+                change(interval.low)
+            )
         };
         format!(
-            "{}, {} (estimated by a classifier over embeddings that stands in for the model)",
+            "{}; {} (estimated by a classifier over embeddings that stands in for the model)",
             shown(&self.labels, "labels"),
             shown(&self.prompts, "prompts")
         )

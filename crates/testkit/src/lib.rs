@@ -37,6 +37,8 @@ pub use hashing_embedder::HashingEmbedder;
 pub use hashing_trainer::HashingTrainer;
 pub use scripted_model::ScriptedModel;
 
+pub mod served;
+
 use sha2::{Digest, Sha256};
 
 /// The first eight bytes of the SHA-256 of the parts, each with its length.

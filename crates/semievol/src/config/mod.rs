@@ -15,8 +15,11 @@ pub use overrides::Override;
 use crate::Arm;
 use semievol_candle::{Accelerator, Precision};
 use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
+use semievol_handoff::ElsewhereConfig;
 use semievol_hub::Source;
-use semievol_pipeline::{MethodConfig, PipelineError, TuneConfig};
+use semievol_openai::{BatchConfig, ServerConfig};
+use semievol_pipeline::{MethodConfig, PipelineError, Targets, TuneConfig};
+use semievol_select::SelectorConfig;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +56,15 @@ pub struct ExperimentConfig {
     /// How the base model is held and trained where memory is scarce.
     #[serde(default, skip_serializing_if = "EngineConfig::is_default")]
     pub engine: EngineConfig,
+    /// Models behind servers that speak the OpenAI protocol; collaborators name them as their `model`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub servers: BTreeMap<String, ServerConfig>,
+    /// Models that answer files of requests; collaborators name them as their `model`, too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub batches: BTreeMap<String, BatchConfig>,
+    /// The one of `servers` whose embeddings stand in the place of `embedder`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_server: Option<String>,
     /// Rows: where they come from and how many are drawn.
     pub data: DataConfig,
     /// What is asked and how an answer is read. Without `kind`: a closed set; without `form`: the answer is the
@@ -71,6 +83,9 @@ pub struct ExperimentConfig {
     /// pseudo-labels.
     #[serde(default)]
     pub train: Recipe,
+    /// Trains the adapters by another program, on this machine or another; absent, this process trains them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<ElsewhereConfig>,
     /// Chooses epochs and learning rate for each seed by cross-validation on its labels alone, for whatever learns the
     /// labels alone (an evolved model has `method.evolve.epochs`, if that is set); absent, the recipe is taken as it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -280,6 +295,22 @@ impl ExperimentConfig {
                 return refuse(key, "0".into(), "at least 1");
             }
         }
+        for name in self.servers.keys().chain(self.batches.keys()) {
+            let twice = self.servers.contains_key(name) && self.batches.contains_key(name);
+            if twice || ["warm", "base", "folds"].contains(&name.as_str()) {
+                return refuse("servers", format!("{name:?}"), "a name that no other model of the run has");
+            }
+        }
+        for (name, server) in &self.servers {
+            if let Err(reason) = server.check() {
+                return refuse("servers", name.clone(), &format!("a server that can be asked: {reason}"));
+            }
+        }
+        if let Some(name) = self.embedding_server.as_ref().filter(|name| !self.servers.contains_key(*name)) {
+            let known: Vec<&str> = self.servers.keys().map(String::as_str).collect();
+            let expected = format!("one of `servers`: {known:?}");
+            return refuse("embedding_server", format!("{name:?}"), &expected);
+        }
         let wrong = |source| ConfigError::Part { file: file.to_owned(), source };
         self.train.check().map_err(|error| wrong(Box::new(error)))?;
         self.task.build().map_err(|error| wrong(Box::new(error)))?;
@@ -296,6 +327,15 @@ impl ExperimentConfig {
         if let Some(both) = self.taught_paraphrases.iter().find(|words| self.paraphrases.contains(words)) {
             let expected = "other instructions than those of `paraphrases`, which measure";
             return refuse("taught_paraphrases", format!("{both:?}"), expected);
+        }
+        if self.elsewhere.is_some() {
+            for method in [&self.method].into_iter().chain(self.methods.values()) {
+                let weighs = matches!(method.select, SelectorConfig::Weighted { .. });
+                if method.evolve.targets == Targets::Soft || weighs || method.pretrain.is_some() {
+                    let expected = "left out where method.evolve.targets is \"soft\", method.select weighs or there is a method.pretrain: other programs cannot learn those";
+                    return refuse("elsewhere", "set".into(), expected);
+                }
+            }
         }
         if let Some(tune) = &self.tune {
             let wrong = |reason| wrong(Box::new(PipelineError::Assembly(reason)));

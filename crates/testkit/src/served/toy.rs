@@ -7,16 +7,26 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const START: u32 = 256;
 const END: u32 = 257;
 const VOCABULARY: u32 = 258;
+/// Tokens that it holds.
 pub const CONTEXT: usize = 2048;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What it speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
+    /// llama.cpp's.
     LlamaCpp,
+    /// vLLM's.
     Vllm,
 }
 
+/// Serves it until the server is dropped.
 pub fn serve(dialect: Dialect) -> Server {
-    Server::start(move |request| match request.path.as_str() {
+    Server::start(move |request| answer(dialect, request))
+}
+
+/// What it answers to one request.
+pub fn answer(dialect: Dialect, request: &Request) -> Reply {
+    match request.path.as_str() {
         "/v1/models" => Reply::Json(models(dialect)),
         "/apply-template" if dialect == Dialect::LlamaCpp => {
             Reply::Json(json!({"prompt": render(&request.body["messages"])}))
@@ -25,7 +35,7 @@ pub fn serve(dialect: Dialect) -> Server {
         "/v1/completions" => completion(dialect, &request.body),
         "/v1/embeddings" => embeddings(&request.body),
         _ => Reply::Status(404, Vec::new(), "no such place".into()),
-    })
+    }
 }
 
 fn models(dialect: Dialect) -> Value {
@@ -139,6 +149,10 @@ fn completion(dialect: Dialect, body: &Value) -> Reply {
         }
     }
     let logprobs_field = match dialect {
+        // As the real one does where a stop text comes first.
+        Dialect::LlamaCpp if said.is_empty() && finish == "stop" && context.last() != Some(&END) => {
+            Value::Null
+        }
         Dialect::LlamaCpp => json!({"content": content.iter().map(|(_, _, one)| one).collect::<Vec<_>>()}),
         Dialect::Vllm => json!({
             "tokens": content.iter().map(|(token, ..)| format!("token_id:{token}")).collect::<Vec<_>>(),

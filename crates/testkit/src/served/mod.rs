@@ -1,5 +1,5 @@
 //! Servers on the loopback address: one that does what a test says, and a toy language model that speaks two dialects.
-#![allow(dead_code)] // every test file uses a part
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a double fails a test by panicking")]
 
 pub mod toy;
 
@@ -16,14 +16,19 @@ use std::time::Duration;
 pub struct Request {
     /// How many came before it.
     pub number: usize,
+    /// With what stands behind a question mark.
     pub path: String,
+    /// By names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// Null where there is none.
     pub body: Value,
 }
 
 /// What it does.
 pub enum Reply {
+    /// An answer.
     Json(Value),
+    /// A status with headers and a body.
     Status(u16, Vec<(&'static str, String)>, String),
     /// So many bytes of an answer, then the connection is gone.
     Reset,
@@ -31,6 +36,7 @@ pub enum Reply {
     Drip,
     /// Without an end.
     Endless,
+    /// An answer that may be anything.
     Text(String),
 }
 
@@ -38,12 +44,14 @@ type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
 /// A server until it is dropped.
 pub struct Server {
+    /// Its address, `/v1` included.
     pub url: String,
     stop: Arc<AtomicBool>,
     most_at_once: Arc<AtomicUsize>,
 }
 
 impl Server {
+    /// Answers every request by the handler, on a thread for each connection.
     pub fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -201,6 +209,7 @@ impl Counts {
         *count - 1
     }
 
+    /// All counts.
     pub fn all(&self) -> BTreeMap<String, usize> {
         self.0.lock().unwrap().clone()
     }

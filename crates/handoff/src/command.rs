@@ -1,0 +1,206 @@
+//! A command that trains, and what it must have left.
+
+use crate::ElsewhereConfig;
+use crate::files::{file_error, unfit, write};
+use semievol_model::{Adapter, ModelId};
+use semievol_train::{Schedule, Step, TrainError, TrainJob, Trainer};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const WEIGHTS: &str = "adapter_model.safetensors";
+const CONFIG: &str = "adapter_config.json";
+/// The command's output, both streams.
+const LOG: &str = "train.log";
+/// LLaMA-Factory's progress.
+const PROGRESS: &str = "adapter/trainer_log.jsonl";
+/// Left by us when the command has ended well.
+const ENDED: &str = "ended";
+const POLL: Duration = Duration::from_millis(200);
+/// Of a log, so many last lines are shown.
+const SHOWN: usize = 12;
+
+/// A [`Trainer`] by another program. Its adapters repeat themselves as far as that program does: what was trained once is
+/// kept under the job's key and not trained again.
+#[derive(Debug, Clone)]
+pub struct CommandTrainer {
+    config: ElsewhereConfig,
+    base: ModelId,
+}
+
+/// A line of LLaMA-Factory's progress.
+#[derive(Deserialize)]
+struct Progress {
+    current_steps: usize,
+    total_steps: usize,
+    #[serde(default)]
+    loss: Option<f64>,
+    #[serde(default)]
+    lr: Option<f64>,
+}
+
+impl CommandTrainer {
+    /// Trains adapters of `base`, the model of this process that the adapters come back to.
+    pub fn new(config: ElsewhereConfig, base: ModelId) -> Self {
+        CommandTrainer { config, base }
+    }
+
+    /// Runs the command to its end, passing on what progress it writes.
+    fn run(
+        &self,
+        job: &TrainJob<'_>,
+        folder: &Path,
+        on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
+    ) -> Result<(), TrainError> {
+        let [program, arguments @ ..] = self.config.command.as_slice() else {
+            return Err(unfit(format!(
+                "the job stands in {}: train it there (llamafactory.yaml, axolotl.yaml), put the adapter into {} and run again; or set elsewhere.command",
+                folder.display(),
+                folder.join("adapter").display()
+            )));
+        };
+        let log = folder.join(LOG);
+        let out = File::create(&log).map_err(|error| file_error(&log, &error))?;
+        let both = out.try_clone().map_err(|error| file_error(&log, &error))?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(both)
+            .spawn()
+            .map_err(|error| unfit(format!("elsewhere.command: {program:?} cannot be run ({error})")))?;
+        let mut reported = 0;
+        loop {
+            let ended = child.try_wait().map_err(|error| unfit(format!("{program:?}: {error}")))?;
+            for progress in progress(&folder.join(PROGRESS)).skip(reported) {
+                let step = self.step(job, &progress);
+                reported += 1;
+                if on_step(&step).is_break() {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(TrainError::Stopped { steps: progress.current_steps });
+                }
+            }
+            match ended {
+                None => std::thread::sleep(POLL),
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => {
+                    return Err(unfit(format!(
+                        "the command ended with {status}; its log is {}, and ends with:\n{}",
+                        log.display(),
+                        last_lines(&log)
+                    )));
+                }
+            }
+        }
+    }
+
+    fn step(&self, job: &TrainJob<'_>, progress: &Progress) -> Step {
+        let total = progress.total_steps.max(1);
+        let step = progress.current_steps.saturating_sub(1).min(total - 1);
+        let lr = progress.lr.unwrap_or_else(|| Schedule::new(job.recipe, total).lr(step));
+        Step { step, total, loss: progress.loss.unwrap_or(f64::NAN), grad_norm: f64::NAN, lr, tokens: 0 }
+    }
+
+    /// The adapter that was left, once it is found to be one of this job.
+    fn take(&self, job: &TrainJob<'_>, folder: &Path) -> Result<Adapter, TrainError> {
+        let left = folder.join("adapter");
+        let log = folder.join(LOG);
+        if log.is_file() && has_nan_loss(&folder.join(PROGRESS)) {
+            return Err(unfit(format!("the loss is not a number any more; see {}", log.display())));
+        }
+        let missing = |file: PathBuf, error: std::io::Error| TrainError::File {
+            path: file.display().to_string(),
+            reason: format!("{error}: training has ended, but there is no adapter in PEFT's layout"),
+            source: None,
+        };
+        let read = |name: &str| {
+            let file = left.join(name);
+            fs::read(&file).map_err(|error| missing(file, error))
+        };
+        let (weights, config) = (read(WEIGHTS)?, read(CONFIG)?);
+        let rank =
+            serde_json::from_slice::<serde_json::Value>(&config).ok().and_then(|config| config["r"].as_u64());
+        if rank != Some(job.recipe.rank as u64) {
+            return Err(unfit(format!(
+                "the adapter in {} has rank {rank:?}, and the job asks for {}: was it trained by another configuration?",
+                left.display(),
+                job.recipe.rank
+            )));
+        }
+        fs::create_dir_all(job.out).map_err(|error| file_error(job.out, &error))?;
+        for (name, bytes) in [(CONFIG, &config), (WEIGHTS, &weights)] {
+            let file = job.out.join(name);
+            fs::write(&file, bytes).map_err(|error| file_error(&file, &error))?;
+        }
+        let digest = Sha256::digest(&weights).iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Ok(Adapter { base: self.base.clone(), folder: job.out.to_owned(), digest })
+    }
+}
+
+impl Trainer for CommandTrainer {
+    fn id(&self) -> String {
+        let ElsewhereConfig { base, command, template, max_tokens } = &self.config;
+        let template = template.as_deref().unwrap_or("its own template");
+        format!("elsewhere: {base} by {}, {template}, {max_tokens} tokens", command.join(" "))
+    }
+
+    fn train(
+        &self,
+        job: &TrainJob<'_>,
+        on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
+    ) -> Result<Adapter, TrainError> {
+        let folder = job.out.join("handoff");
+        let left = folder.join("adapter");
+        let before = written(&folder);
+        write(&self.config, job, &folder)?;
+        // By hand, or by a command that ended before a kill: the adapter of this very job may be there already.
+        let ended = self.config.command.is_empty() || folder.join(ENDED).is_file();
+        let is_there = ended && before == written(&folder) && left.join(WEIGHTS).is_file();
+        if !is_there {
+            for old in [left, folder.join(ENDED)] {
+                let gone = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
+                if let Err(error) = gone.or_else(|error| if old.exists() { Err(error) } else { Ok(()) }) {
+                    return Err(file_error(&old, &error));
+                }
+            }
+            self.run(job, &folder, on_step)?;
+            let ended = folder.join(ENDED);
+            fs::write(&ended, "").map_err(|error| file_error(&ended, &error))?;
+        }
+        self.take(job, &folder)
+    }
+}
+
+/// What says which job it is.
+fn written(folder: &Path) -> Vec<Option<Vec<u8>>> {
+    ["train.jsonl", "llamafactory.yaml", "axolotl.yaml"].map(|name| fs::read(folder.join(name)).ok()).into()
+}
+
+/// What progress there is; half a line is none yet.
+fn progress(file: &Path) -> impl Iterator<Item = Progress> + use<> {
+    let lines = File::open(file).ok().into_iter().flat_map(|file| BufReader::new(file).lines());
+    lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok())
+}
+
+fn has_nan_loss(file: &Path) -> bool {
+    // JSON has no NaN; Python writes it all the same.
+    fs::read_to_string(file).is_ok_and(|text| text.contains("\"loss\": NaN"))
+}
+
+fn last_lines(file: &Path) -> String {
+    let text = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).replace('\r', "\n");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}

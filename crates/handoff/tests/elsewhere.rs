@@ -1,0 +1,160 @@
+//! Jobs handed off to commands: what they get, what they must leave, how they fail.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+#![cfg(unix)]
+
+use semievol_core::{Prompt, Seed};
+use semievol_handoff::{CommandTrainer, ElsewhereConfig, write};
+use semievol_model::ModelId;
+use semievol_train::{Adapter, Example, Recipe, Step, TrainError, TrainJob, Trainer};
+use serde_json::Value;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+fn examples() -> Vec<Example> {
+    let prompt = |text: &str| Prompt::user(text).with_response_prefix("Answer:");
+    vec![Example::new(prompt("Is \"it\" good?"), " yes"), Example::new(prompt("And\nthis?"), " no")]
+}
+
+fn train(shell: &str, out: &Path, on_step: &mut dyn FnMut(&Step)) -> Result<Adapter, TrainError> {
+    let command = match shell {
+        "" => Vec::new(),
+        shell => ["sh", "-c", shell].map(String::from).into(),
+    };
+    let config = ElsewhereConfig { command, ..ElsewhereConfig::new("some/base") };
+    let (examples, recipe) = (examples(), Recipe { rank: 4, ..Recipe::default() });
+    let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out, from: None };
+    let mut step = |step: &Step| {
+        on_step(step);
+        ControlFlow::Continue(())
+    };
+    CommandTrainer::new(config, ModelId::new("base here")).train(&job, &mut step)
+}
+
+const LEAVE: &str = "mkdir adapter && echo '{\"r\": 4}' > adapter/adapter_config.json && cat train.jsonl > adapter/adapter_model.safetensors";
+
+#[test]
+fn a_command_gets_data_and_configurations_and_leaves_an_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("warm");
+    let progress = "echo '{\"current_steps\": 1, \"total_steps\": 2, \"loss\": 0.7, \"lr\": 0.1}' > adapter/trainer_log.jsonl; echo '{\"current_steps\": 2, \"total_steps\": 2, \"loss\": 0.5}' >> adapter/trainer_log.jsonl";
+    let mut steps = Vec::new();
+    let adapter =
+        train(&format!("{LEAVE} && {progress}"), &out, &mut |step| steps.push((step.step, step.loss)))
+            .unwrap();
+    assert_eq!(steps, [(0, 0.7), (1, 0.5)]);
+    assert_eq!((adapter.base.as_str(), &adapter.folder), ("base here", &out));
+    assert_eq!(adapter.digest.len(), 64);
+    let rows = fs::read_to_string(out.join("adapter_model.safetensors")).unwrap();
+    let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 2);
+    let last = &rows[1]["messages"][1];
+    assert_eq!(
+        (&last["role"], &last["content"], &last["train"]),
+        (&"assistant".into(), &"Answer: no".into(), &true.into())
+    );
+    assert_eq!(rows[0]["messages"][0]["train"], false);
+}
+
+#[test]
+fn configurations_say_what_the_recipe_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (examples, recipe) = (examples(), Recipe { max_steps: 7, lr: 1e-5, ..Recipe::default() });
+    let job = TrainJob {
+        examples: &examples,
+        recipe: &recipe,
+        seed: Seed(1 << 40),
+        out: folder.path(),
+        from: None,
+    };
+    write(&ElsewhereConfig::new("some/base"), &job, folder.path()).unwrap();
+    let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    for (file, lines) in [
+        (
+            "llamafactory.yaml",
+            [
+                "model_name_or_path: \"some/base\"",
+                "max_steps: 7",
+                "learning_rate: 0.00001",
+                "lora_rank: 16",
+                "seed: 128",
+                "warmup_steps: 1",
+                "mask_history: true",
+            ],
+        ),
+        (
+            "axolotl.yaml",
+            [
+                "base_model: \"some/base\"",
+                "max_steps: 7",
+                "learning_rate: 0.00001",
+                "lora_r: 16",
+                "seed: 128",
+                "warmup_steps: 1",
+                "adapter: \"lora\"",
+            ],
+        ),
+    ] {
+        let text = text(file);
+        lines
+            .iter()
+            .for_each(|line| assert!(text.lines().any(|found| found == *line), "{file}: {line}\n{text}"));
+    }
+    let info: Value = serde_json::from_str(&text("dataset_info.json")).unwrap();
+    assert_eq!(info["semievol"]["file_name"], "train.jsonl");
+}
+
+#[test]
+fn failures_say_what_happened() {
+    for (shell, expected) in [
+        ("echo all went wrong >&2; exit 3", "ended with exit status: 3"),
+        ("echo all went wrong >&2; exit 3", "all went wrong"),
+        ("true", "there is no adapter in PEFT's layout"),
+        (
+            "mkdir adapter && echo '{\"r\": 8}' > adapter/adapter_config.json && touch adapter/adapter_model.safetensors",
+            "has rank Some(8), and the job asks for 4",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let error = train(shell, &folder.path().join("out"), &mut |_| ()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{shell}: {error}");
+    }
+    let nan = format!(
+        "{LEAVE} && echo '{{\"current_steps\": 1, \"total_steps\": 1, \"loss\": NaN}}' > adapter/trainer_log.jsonl"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let error = train(&nan, &folder.path().join("out"), &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("not a number any more"), "{error}");
+}
+
+#[test]
+fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let error = train("", &out, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("put the adapter into") && error.contains("run again"), "{error}");
+    let left = out.join("handoff/adapter");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("adapter_config.json"), "{\"r\": 4}").unwrap();
+    fs::write(left.join("adapter_model.safetensors"), "weights").unwrap();
+    assert!(train("", &out, &mut |_| ()).is_ok());
+    // Of another job it is not taken.
+    fs::write(out.join("handoff/train.jsonl"), "another").unwrap();
+    assert!(train("", &out, &mut |_| ()).is_err());
+}
+
+#[test]
+fn what_cannot_be_learnt_elsewhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |change: &dyn Fn(&mut Vec<Example>)| {
+        let (mut examples, recipe) = (examples(), Recipe::default());
+        change(&mut examples);
+        let job =
+            TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: folder.path(), from: None };
+        write(&ElsewhereConfig::new("b"), &job, folder.path()).unwrap_err()
+    };
+    assert!(matches!(refused(&Vec::clear), TrainError::NoExamples));
+    assert!(matches!(refused(&|all| all[1].weight = f32::NAN), TrainError::Weight { index: 1, .. }));
+    assert!(refused(&|all| all[1].weight = 0.5).to_string().contains("example 1 has a weight"));
+    assert!(refused(&|all| all[0].others.push((" no".into(), 0.5))).to_string().contains("soft target"));
+}

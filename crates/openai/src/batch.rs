@@ -1,0 +1,227 @@
+//! Models that answer files of requests: hosted batch interfaces, `vllm run-batch`.
+
+use crate::generate::{chat_answer, chat_body};
+use crate::score::{ALTERNATIVES, NO_OPTION, alternatives_answer, alternatives_body};
+use semievol_core::Prompt;
+use semievol_model::{
+    Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, OnDone, ScoreRequest,
+    Scores,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Where requests are written to and results read from: a table `[batches.NAME]` of an experiment file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchConfig {
+    /// The folder: `requests.jsonl` is written there, every `results*.jsonl` is read.
+    pub folder: PathBuf,
+    /// The model's name in requests.
+    pub model: String,
+}
+
+/// A [`LanguageModel`] whose answers come from files. What has no answer yet is written to `requests.jsonl`, and the call
+/// fails with a message that says what to do; when the results are there, the same run goes on. Options are scored by the
+/// most probable first tokens, as the chat protocol has nothing better.
+#[derive(Debug, Clone)]
+pub struct BatchFiles {
+    config: BatchConfig,
+    id: ModelId,
+}
+
+/// A line of results.
+#[derive(Deserialize)]
+struct Line {
+    custom_id: String,
+    #[serde(default)]
+    response: Option<Response>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+/// What the files hold.
+#[derive(Default)]
+struct Answers {
+    good: HashMap<String, Vec<Value>>,
+    /// Why one of the others failed.
+    failed: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    #[serde(default)]
+    status_code: Option<u16>,
+    body: Value,
+}
+
+impl BatchFiles {
+    /// Answers of this folder.
+    pub fn new(config: BatchConfig) -> Self {
+        let id = ModelId::new(format!("{} by batch files", config.model));
+        BatchFiles { config, id }
+    }
+
+    fn broken(&self, reason: String) -> ModelError {
+        ModelError::Backend { model: self.id.clone(), reason, source: None }
+    }
+
+    /// Every answer by the id of its request. A request that failed there counts as not asked; of several answers the first
+    /// that can be read counts, so that a file that is put there twice changes nothing.
+    fn answers(&self) -> Result<Answers, ModelError> {
+        let folder = &self.config.folder;
+        let mut files: Vec<PathBuf> = match std::fs::read_dir(folder) {
+            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+            Err(_) => Vec::new(),
+        };
+        files.retain(|file| {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with("results") && name.ends_with(".jsonl")
+        });
+        files.sort();
+        let mut answers = Answers::default();
+        for file in files {
+            let text = std::fs::read_to_string(&file);
+            let text = text.map_err(|error| self.broken(format!("{}: {error}", file.display())))?;
+            for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+                let line: Line = serde_json::from_str(line).map_err(|error| {
+                    let place = format!("{}, line {}", file.display(), number + 1);
+                    self.broken(format!("{place}: no result of a batch ({error}): mend the line, or take it out and have its request answered again"))
+                })?;
+                match line.response {
+                    Some(Response { status_code: None | Some(200), body }) => {
+                        answers.good.entry(line.custom_id).or_default().push(body);
+                    }
+                    Some(Response { body, .. }) => answers.failed = Some(body.to_string()),
+                    None => answers.failed = line.error.map(|error| error.to_string()),
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    fn each<R, T>(
+        &self,
+        requests: &[R],
+        body: impl Fn(Value, &R) -> Result<Value, String>,
+        read: impl Fn(&Value, &R) -> Result<Option<T>, String>,
+        on_done: OnDone<'_, T>,
+    ) -> Result<(), ModelError> {
+        let answers = self.answers()?;
+        let mut missing = BTreeMap::new();
+        let mut unreadable = None;
+        for (index, request) in requests.iter().enumerate() {
+            let body = match body(json!({"model": self.config.model}), request) {
+                Ok(body) => body,
+                Err(reason) => {
+                    if on_done(index, Err(ModelError::InvalidRequest { index, reason })).is_break() {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            let id = custom_id(&body);
+            let all = answers.good.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let mut found = None;
+            for answer in all {
+                match read(answer, request) {
+                    Ok(answer) => {
+                        found = Some(answer);
+                        break;
+                    }
+                    Err(error) => unreadable = Some(error),
+                }
+            }
+            let Some(answer) = found else {
+                missing.insert(id, body);
+                continue;
+            };
+            let refused =
+                || ModelError::Refused { index, model: self.id.clone(), reason: NO_OPTION.to_owned() };
+            if on_done(index, answer.ok_or_else(refused)).is_break() {
+                return Ok(());
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let file = self.config.folder.join("requests.jsonl");
+        write(&file, &missing).map_err(|error| self.broken(format!("{}: {error}", file.display())))?;
+        let unreadable = unreadable.or(answers.failed);
+        let unreadable =
+            unreadable.map(|what| format!(" (of one that is there: {what})")).unwrap_or_default();
+        Err(self.broken(format!(
+            "{} of {} requests have no answer yet{unreadable}: they stand in {}; have them answered, by `vllm run-batch -i requests.jsonl -o results.jsonl --model {}` or your provider's batches, put the results beside them as results*.jsonl and run again",
+            missing.len(),
+            requests.len(),
+            file.display(),
+            self.config.model
+        )))
+    }
+}
+
+/// Names a request by all that it says, so that it is found again whoever asks, in whatever order.
+fn custom_id(body: &Value) -> String {
+    let digest = Sha256::digest(body.to_string());
+    digest[..12].iter().fold("semievol-".to_owned(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
+}
+
+fn write(file: &Path, requests: &BTreeMap<String, Value>) -> std::io::Result<()> {
+    let line = |(id, body): (&String, &Value)| {
+        let line = json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body});
+        format!("{line}\n")
+    };
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Whoever reads it sees the old file or the new one.
+    let partial = file.with_extension("jsonl.part");
+    std::fs::write(&partial, requests.iter().map(line).collect::<String>())?;
+    std::fs::rename(&partial, file)
+}
+
+fn has_messages(prompt: &Prompt) -> Result<(), String> {
+    if prompt.messages.is_empty() { Err("the prompt has no message".into()) } else { Ok(()) }
+}
+
+impl LanguageModel for BatchFiles {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { scores: true, seeded: false, repeatable: false, ..Capabilities::default() }
+    }
+
+    fn generate_each(
+        &self,
+        requests: &[GenerateRequest],
+        on_done: OnDone<'_, Generation>,
+    ) -> Result<(), ModelError> {
+        let body = |body: Value, request: &GenerateRequest| {
+            has_messages(&request.prompt)?;
+            if !(request.temperature.is_finite() && request.temperature >= 0.0) {
+                return Err(format!("temperature {} must be 0 or more", request.temperature));
+            }
+            Ok(chat_body(body, request, false))
+        };
+        self.each(requests, body, |answer, request| chat_answer(answer, request).map(Some), on_done)
+    }
+
+    fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError> {
+        let body = |body: Value, request: &ScoreRequest| {
+            has_messages(&request.prompt)?;
+            if request.continuations.is_empty() {
+                return Err("there is no continuation to score: pass at least one".to_owned());
+            }
+            Ok(alternatives_body(body, request, ALTERNATIVES[0]))
+        };
+        self.each(requests, body, alternatives_answer, on_done)
+    }
+}
