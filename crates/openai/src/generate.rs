@@ -36,8 +36,8 @@ impl Asker {
             let choice = wire::only(wire::read::<Completion>(body)?.choices)?;
             let tokens = match choice.logprobs {
                 Some(logprobs) => sampled(logprobs)?,
-                // llama.cpp leaves them out where a stop text came first.
-                None if choice.text.is_empty() => Vec::new(),
+                // llama.cpp takes the stop text's tokens away, and leaves the list out where nothing else was said.
+                None if choice.text.is_empty() || !request.stop.is_empty() => Vec::new(),
                 None => return Err("no log-probabilities".to_owned()),
             };
             Ok(Generation { text: choice.text, tokens, finish: finish(choice.finish_reason.as_deref()) })

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 fn config(server: &Server) -> ServerConfig {
-    ServerConfig { scoring: Scoring::Never, timeout_seconds: 1.0, ..ServerConfig::new(&server.url) }
+    ServerConfig { scoring: Scoring::Never, timeout_seconds: 6.0, ..ServerConfig::new(&server.url) }
 }
 
 fn requests(n: usize) -> Vec<GenerateRequest> {
@@ -75,7 +75,7 @@ fn what_never_passes_ends_clearly_and_keeps_what_was_answered() {
             || status(500, None),
             "2 attempts failed, the last one with: status 500: {\"error\": \"try later\"}",
         ),
-        (|| Reply::Drip, "no whole answer within 1 s (timeout_seconds)"),
+        (|| Reply::Drip, "no whole answer within 3 s (timeout_seconds)"),
         (|| Reply::Text("<html>".into()), "an answer that is no JSON"),
         (|| Reply::Json(json!({"choices": []})), "0 choices where 1 was asked for"),
         (
@@ -89,7 +89,7 @@ fn what_never_passes_ends_clearly_and_keeps_what_was_answered() {
             "question 3" => fault(),
             _ => answer(request),
         });
-        let config = ServerConfig { attempts: 2, concurrency: 1, ..config(&server) };
+        let config = ServerConfig { attempts: 2, concurrency: 1, timeout_seconds: 3.0, ..config(&server) };
         let model = ServedModel::connect(&config).unwrap();
         let mut kept = Vec::new();
         let mut put = |index: usize, result: Result<_, ModelError>| {
