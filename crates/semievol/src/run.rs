@@ -6,11 +6,11 @@ use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
 use crate::{Arm, Event, RunError, report, to_label};
-use semievol_core::Seed;
+use semievol_core::{Labeled, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
 use semievol_hub::{Hub, Source};
-use semievol_model::{LanguageModel, ModelId};
+use semievol_model::{LanguageModel, ModelId, Work};
 use semievol_openai::ServerConfig;
 use semievol_pipeline::{
     Answered, CollaboratorConfig, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent,
@@ -167,6 +167,7 @@ impl Experiment {
             run.check(&sets)?;
             drawn.push(sets);
         }
+        run.announce(&drawn, events);
         let mut seeds = Vec::new();
         for (seed, sets) in self.config.seeds.iter().zip(&drawn) {
             seeds.push(run.seed(*seed, sets, events)?);
@@ -338,6 +339,42 @@ impl Run<'_> {
             Arm::Semievol => Some(self.method),
             Arm::Variant(name) => self.variants.get(name),
             _ => None,
+        }
+    }
+
+    /// Says what models that are paid for will be asked in all, before anything is.
+    fn announce(&self, drawn: &[Sets], events: &mut dyn FnMut(&Event)) {
+        for (name, model) in self.parts.models {
+            let mut work = Work::default();
+            for method in self.config.arms.iter().filter_map(|arm| self.method_of(arm)) {
+                let asks = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == name);
+                for collaborator in method.config.collaborators.iter().filter(asks) {
+                    drawn.iter().for_each(|sets| self.count(method, collaborator.shots(), sets, &mut work));
+                }
+            }
+            if let Some(estimate) = model.estimate(&work).filter(|_| work.prompts > 0) {
+                events(&Event::Note(format!(
+                    "model `{name}`, all arms and seeds: {estimate}; what was answered before is not asked again"
+                )));
+            }
+        }
+    }
+
+    /// Adds what a collaborator is asked about the rows of one seed. Any neighbours are as long as the first.
+    fn count(&self, method: &Method, shots: usize, sets: &Sets, work: &mut Work) {
+        let all = &sets.unlabelled;
+        let unlabelled = &all[..method.config.n_unlabelled(sets.labelled.len(), all.len())];
+        // Of folds the labels are asked about, too.
+        let labelled =
+            sets.labelled.iter().map(|labeled| &labeled.sample).filter(|_| method.config.folds > 0);
+        let shots: Vec<&Labeled> = sets.labelled.iter().take(shots).collect();
+        for sample in unlabelled.iter().chain(labelled) {
+            let prompt = self.task.prompt(sample, &shots);
+            let continuations = self.task.candidates(sample).len();
+            work.prompts += 1;
+            work.characters += prompt.messages.iter().map(|one| one.content.chars().count()).sum::<usize>();
+            work.continuations += continuations;
+            work.new_tokens += if continuations == 0 { self.config.max_answer_tokens } else { 0 };
         }
     }
 

@@ -41,12 +41,20 @@ fn two_servers_are_two_collaborators() {
     );
     let out = tempfile::tempdir().unwrap();
     let mut notes = Vec::new();
-    let results = run(&experiment, out.path(), &mut |event| {
-        if let Event::Stage { event: StageEvent::Note(note), .. } = event {
+    let mut first = None;
+    let results = run(&experiment, out.path(), &mut |event| match event {
+        Event::Stage { event: StageEvent::Note(note), .. } => notes.push(note.clone()),
+        Event::Stage { event: StageEvent::Begin(stage), .. } => {
+            first = first.clone().or(Some(stage.name.clone()))
+        }
+        Event::Note(note) => {
+            assert_eq!(first, None, "said before anything begins");
             notes.push(note.clone());
         }
+        _ => (),
     });
     let results = results.unwrap();
+    assert!(notes.iter().any(|note| note.starts_with("model `one`, all arms and seeds: about")), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains("requests to http://127.0.0.1") && note.contains("at a price of about")), "{notes:?}");
     let answers: Vec<Answers> = rows(&results, "candidates.jsonl");
     for answers in &answers {
