@@ -1,0 +1,61 @@
+//! Eq. 7-8: the decision on each pseudo-label.
+
+use super::Selected;
+use crate::estimate::Estimate;
+use crate::justify::{Justified, Verdict};
+use crate::method::Method;
+use crate::{PipelineError, SeedRun};
+use semievol_core::Confidence;
+use semievol_select::{Calibrated, Pool, PseudoLabel};
+
+impl SeedRun<'_> {
+    pub(super) fn select(
+        &self,
+        method: &Method,
+        finals: &[Justified],
+        estimates: &[Estimate],
+        labelled: &[Confidence],
+        calibration: &[Calibrated],
+        prior: &[f64],
+    ) -> Result<(Vec<Selected>, Option<String>), PipelineError> {
+        let pool: Vec<PseudoLabel> = finals
+            .iter()
+            .zip(estimates)
+            .map(|(last, estimate)| PseudoLabel {
+                id: last.id.clone(),
+                answer: last.last.answer.clone(),
+                confidence: estimate.confidence,
+                agreed: last.by == Verdict::Agreement,
+            })
+            .collect();
+        let drawn = Pool::new(&pool, self.seed.child("select", 0));
+        let selection = method.selector.select(Pool { labelled, calibration, prior, ..drawn });
+        let selection =
+            selection.map_err(|source| PipelineError::Select { stage: "selection".into(), source })?;
+        let unfit = |what: String| PipelineError::Assembly(format!("{}: {what}", method.selector.id()));
+        if selection.decisions.len() != pool.len() {
+            let (made, pool) = (selection.decisions.len(), pool.len());
+            return Err(unfit(format!(
+                "{made} decisions on {pool} pseudo-labels; a selector decides on each"
+            )));
+        }
+        let decided = pool.into_iter().zip(finals).zip(selection.decisions);
+        let selected = decided
+            .map(|((label, last), decision)| {
+                if decision.accepted && label.answer.is_none() {
+                    return Err(unfit(format!("accepted sample `{}`, which has no answer", label.id)));
+                }
+                Ok(Selected {
+                    id: label.id,
+                    answer: label.answer,
+                    confidence: label.confidence,
+                    by: last.by,
+                    accepted: decision.accepted,
+                    reason: decision.reason,
+                    weight: decision.weight,
+                })
+            })
+            .collect::<Result<_, PipelineError>>()?;
+        Ok((selected, selection.note))
+    }
+}
