@@ -2,9 +2,9 @@
 
 use crate::lora::{Lora, LoraLayout, LoraTensor, MODULES};
 use crate::tensor_file;
-use crate::tokenizer::hex;
 use crate::{EngineError, LlamaConfig};
 use safetensors::SafeTensors;
+use semievol_core::hex;
 use semievol_model::{Adapter, ModelId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,9 +13,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 /// The name PEFT gives the weights.
-pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+pub const WEIGHTS_FILE: &str = Adapter::WEIGHTS_FILE;
 /// The name PEFT gives the configuration.
-pub const CONFIG_FILE: &str = "adapter_config.json";
+pub const CONFIG_FILE: &str = Adapter::CONFIG_FILE;
 
 /// The fields of PEFT's configuration that change what an adapter computes.
 #[derive(Debug, Deserialize, Serialize)]

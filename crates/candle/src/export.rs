@@ -1,11 +1,11 @@
 //! Merging an adapter into its base, and writing a model as a Hugging Face folder.
 
+pub use crate::load::write_f32_gguf;
+
 use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
 use crate::kernels::panels::{Panels, Precision};
 use crate::lora::{Lora, LoraTensor, MODULES};
 use crate::{ChatTokenizer, EngineError, Family, LlamaWeights, RopeScaling, tensor_file};
-use candle_core::Device;
-use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -51,35 +51,6 @@ pub fn write_huggingface(
     let mut text = serde_json::to_string_pretty(&config).unwrap_or_default();
     text.push('\n');
     tensor_file::write_atomically(&folder.join("config.json"), text.as_bytes())
-}
-
-/// Writes a GGUF file again with every tensor in f32: what this engine computes with, for servers that would compute with
-/// the compressed weights.
-///
-/// # Errors
-/// If `from` is no GGUF file, or `to` cannot be written.
-pub fn write_f32_gguf(from: &Path, to: &Path) -> Result<(), EngineError> {
-    let read = |error: candle_core::Error| EngineError::file_source(from, error.to_string(), error);
-    let opened = |error: std::io::Error| EngineError::file_source(from, error.to_string(), error);
-    let mut file = std::io::BufReader::new(std::fs::File::open(from).map_err(opened)?);
-    let mut content = gguf_file::Content::read(&mut file).map_err(read)?;
-    content.metadata.insert("general.file_type".into(), gguf_file::Value::U32(0));
-    let mut names: Vec<&String> = content.tensor_infos.keys().collect();
-    names.sort();
-    let mut tensors = Vec::with_capacity(names.len());
-    for name in names {
-        let tensor = content.tensor(&mut file, name, &Device::Cpu).map_err(read)?;
-        let tensor = tensor.dequantize(&Device::Cpu).map_err(read)?;
-        tensors.push((name.as_str(), QTensor::quantize(&tensor, GgmlDType::F32).map_err(read)?));
-    }
-    let mut metadata: Vec<(&str, &gguf_file::Value)> =
-        content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
-    metadata.sort_by_key(|(key, _)| *key);
-    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
-    let write = |error: candle_core::Error| EngineError::file_source(to, error.to_string(), error);
-    let created = |error: std::io::Error| EngineError::file_source(to, error.to_string(), error);
-    let mut out = std::fs::File::create(to).map_err(created)?;
-    gguf_file::write(&mut out, &metadata, &tensors).map_err(write)
 }
 
 fn config(weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> Result<Value, EngineError> {

@@ -196,13 +196,7 @@ impl CandleModel {
     }
 
     fn encode_scored(&self, index: usize, request: &ScoreRequest) -> Result<Scored, ModelError> {
-        if request.continuations.is_empty() {
-            return Err(ModelError::InvalidRequest {
-                index,
-                reason: "there is no continuation to score".into(),
-            });
-        }
-        check_messages(index, &request.prompt)?;
+        request.check(index)?;
         let failed = |error| backend_source(&self.id, error);
         let prompt = self.base.tokenizer.encode_prompt(&request.prompt).map_err(failed)?;
         let mut sequences = Vec::with_capacity(request.continuations.len());
@@ -247,32 +241,16 @@ impl CandleModel {
     }
 
     fn encode_job(&self, index: usize, request: &GenerateRequest) -> Result<Job, ModelError> {
-        let refuse = |reason: String| Err(ModelError::InvalidRequest { index, reason });
-        if !(request.temperature >= 0.0 && request.temperature.is_finite()) {
-            return refuse(format!("temperature is {}, but must be 0 or more", request.temperature));
-        }
-        if !(request.top_p > 0.0 && request.top_p <= 1.0) {
-            return refuse(format!("top_p is {}, but must be in (0, 1]", request.top_p));
-        }
-        if request.max_tokens == 0 {
-            return refuse("max_tokens is 0: nothing could be answered".into());
-        }
-        check_messages(index, &request.prompt)?;
+        request.check(index)?;
         let prompt =
             self.base.encode_open(&request.prompt).map_err(|error| backend_source(&self.id, error))?;
         if prompt.is_empty() {
-            return refuse("the chat template makes no token of the prompt: nothing could follow it".into());
+            let reason = "the chat template makes no token of the prompt: nothing could follow it".into();
+            return Err(ModelError::InvalidRequest { index, reason });
         }
         self.check_context(index, prompt.len().saturating_add(request.max_tokens))?;
         Ok(Job { index, prompt, request: request.clone(), ignore_end: false })
     }
-}
-
-fn check_messages(index: usize, prompt: &Prompt) -> Result<(), ModelError> {
-    if prompt.messages.is_empty() {
-        return Err(ModelError::InvalidRequest { index, reason: "the prompt has no message".into() });
-    }
-    Ok(())
 }
 
 /// A request to score, as tokens.

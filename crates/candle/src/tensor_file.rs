@@ -4,22 +4,12 @@ use crate::EngineError;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 /// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!("{name}.{}.partial", std::process::id()));
-    let write = || {
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
-    write().map_err(|error: std::io::Error| {
-        EngineError::file_source(path, format!("cannot be written: {error}"), error)
-    })
+    semievol_core::write_whole(path, bytes)
+        .map_err(|error| EngineError::file_source(path, format!("cannot be written: {error}"), error))
 }
 
 /// Writes named `f32` tensors, the same bytes for the same content.

@@ -6,11 +6,11 @@
 use crate::EngineError;
 use crate::template::ChatTemplate;
 use crate::tensor_file::write_atomically;
+use semievol_core::hex;
 use semievol_core::{Message, Prompt, Role};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use std::fmt::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -317,12 +317,4 @@ fn digest(
         hasher.update(part);
     }
     Ok(hex(&hasher.finalize()))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -19,11 +19,13 @@
 //! assert_ne!(Seed(7).child("shuffle", 0), Seed(7).child("shuffle", 1));
 //! ```
 
+mod bytes;
 mod candidate;
 mod prompt;
 mod sample;
 mod seed;
 
+pub use bytes::{hex, write_whole};
 pub use candidate::{Candidate, Confidence};
 pub use prompt::{Message, Prompt, Role, TokenLogprob};
 pub use sample::{Answer, Labeled, Sample};

@@ -2,11 +2,11 @@
 
 use crate::ElsewhereConfig;
 use crate::files::{file_error, unfit, write};
+use semievol_core::{hex, write_whole};
 use semievol_model::{Adapter, ModelId};
 use semievol_train::{Schedule, Step, TrainError, TrainJob, Trainer};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const WEIGHTS: &str = "adapter_model.safetensors";
-const CONFIG: &str = "adapter_config.json";
 /// The command's output, both streams.
 const LOG: &str = "train.log";
 /// LLaMA-Factory's progress.
@@ -125,7 +123,7 @@ impl CommandTrainer {
             let file = left.join(name);
             fs::read(&file).map_err(|error| missing(file, error))
         };
-        let (weights, config) = (read(WEIGHTS)?, read(CONFIG)?);
+        let (weights, config) = (read(Adapter::WEIGHTS_FILE)?, read(Adapter::CONFIG_FILE)?);
         let rank =
             serde_json::from_slice::<serde_json::Value>(&config).ok().and_then(|config| config["r"].as_u64());
         if rank != Some(job.recipe.rank as u64) {
@@ -136,14 +134,11 @@ impl CommandTrainer {
             )));
         }
         fs::create_dir_all(job.out).map_err(|error| file_error(job.out, &error))?;
-        for (name, bytes) in [(CONFIG, &config), (WEIGHTS, &weights)] {
+        for (name, bytes) in [(Adapter::CONFIG_FILE, &config), (Adapter::WEIGHTS_FILE, &weights)] {
             let file = job.out.join(name);
-            fs::write(&file, bytes).map_err(|error| file_error(&file, &error))?;
+            write_whole(&file, bytes).map_err(|error| file_error(&file, &error))?;
         }
-        let digest = Sha256::digest(&weights).iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let digest = hex(&Sha256::digest(&weights));
         Ok(Adapter { base: self.base.clone(), folder: job.out.to_owned(), digest })
     }
 }
@@ -166,17 +161,17 @@ impl Trainer for CommandTrainer {
         write(&self.config, job, &folder)?;
         // By hand, or by a command that ended before a kill: the adapter of this very job may be there already.
         let ended = self.config.command.is_empty() || folder.join(ENDED).is_file();
-        let is_there = ended && before == written(&folder) && left.join(WEIGHTS).is_file();
+        let is_there = ended && before == written(&folder) && left.join(Adapter::WEIGHTS_FILE).is_file();
         if !is_there {
-            for old in [left, folder.join(ENDED)] {
-                let gone = if old.is_dir() { fs::remove_dir_all(&old) } else { fs::remove_file(&old) };
-                if let Err(error) = gone.or_else(|error| if old.exists() { Err(error) } else { Ok(()) }) {
-                    return Err(file_error(&old, &error));
-                }
+            if left.exists() {
+                fs::remove_dir_all(&left).map_err(|error| file_error(&left, &error))?;
+            }
+            let mark = folder.join(ENDED);
+            if mark.exists() {
+                fs::remove_file(&mark).map_err(|error| file_error(&mark, &error))?;
             }
             self.run(job, &folder, on_step)?;
-            let ended = folder.join(ENDED);
-            fs::write(&ended, "").map_err(|error| file_error(&ended, &error))?;
+            fs::write(&mark, "").map_err(|error| file_error(&mark, &error))?;
         }
         self.take(job, &folder)
     }

@@ -1,7 +1,7 @@
 //! The folder that is handed off.
 
 use crate::ElsewhereConfig;
-use semievol_core::Role;
+use semievol_core::{Role, write_whole};
 use semievol_train::{Example, Recipe, TrainError, TrainJob};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -15,21 +15,12 @@ const DATASET: &str = "semievol";
 /// # Errors
 /// If the job has what those programs have not, or a file cannot be written.
 pub fn write(config: &ElsewhereConfig, job: &TrainJob<'_>, folder: &Path) -> Result<(), TrainError> {
-    job.recipe.check()?;
-    if job.examples.is_empty() {
-        return Err(TrainError::NoExamples);
-    }
-    for (index, example) in job.examples.iter().enumerate() {
-        if let Some((_, weight)) =
-            example.responses().find(|(_, weight)| !(weight.is_finite() && *weight >= 0.0))
-        {
-            return Err(TrainError::Weight { index, weight });
-        }
-        if example.weight != 1.0 || !example.others.is_empty() {
-            return Err(unfit(format!(
-                "example {index} has a weight or a soft target, which training elsewhere cannot learn: take evolve.targets = \"hard\" and a selector that does not weigh"
-            )));
-        }
+    job.check()?;
+    let soft = |example: &Example| example.weight != 1.0 || !example.others.is_empty();
+    if let Some(index) = job.examples.iter().position(soft) {
+        return Err(unfit(format!(
+            "example {index} has a weight or a soft target, which training elsewhere cannot learn: take evolve.targets = \"hard\" and a selector that does not weigh"
+        )));
     }
     if job.recipe.alpha.fract() != 0.0 || job.recipe.alpha < 1.0 {
         return Err(unfit(format!(
@@ -45,7 +36,7 @@ pub fn write(config: &ElsewhereConfig, job: &TrainJob<'_>, folder: &Path) -> Res
     std::fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
     let put = |name: &str, text: String| {
         let file = folder.join(name);
-        std::fs::write(&file, text).map_err(|error| file_error(&file, &error))
+        write_whole(&file, text.as_bytes()).map_err(|error| file_error(&file, &error))
     };
     put("train.jsonl", job.examples.iter().map(|example| format!("{}\n", row(example))).collect())?;
     put("dataset_info.json", format!("{:#}\n", dataset_info()))?;
@@ -78,15 +69,24 @@ fn dataset_info() -> Value {
     }})
 }
 
-/// A seed that fits into 31 bits.
-fn seed(job: &TrainJob<'_>) -> u64 {
-    job.seed.0 >> 33
-}
-
-/// Steps over which the learning rate rises.
-fn warmup(job: &TrainJob<'_>) -> usize {
-    let steps = job.recipe.total_steps(job.examples.len()) as f64;
-    (steps * job.recipe.warmup_ratio).ceil() as usize
+/// What both programs call alike.
+fn shared(job: &TrainJob<'_>) -> impl Iterator<Item = (&'static str, Value)> + use<> {
+    let recipe = job.recipe;
+    let steps = recipe.total_steps(job.examples.len()) as f64;
+    [
+        ("lora_dropout", json!(0.0)),
+        ("output_dir", json!("adapter")),
+        ("save_strategy", json!("no")),
+        ("logging_steps", json!(1)),
+        ("gradient_accumulation_steps", json!(1)),
+        ("learning_rate", json!(recipe.lr)),
+        ("warmup_steps", json!((steps * recipe.warmup_ratio).ceil() as usize)),
+        ("weight_decay", json!(recipe.weight_decay)),
+        ("max_grad_norm", json!(recipe.max_grad_norm)),
+        // One that fits into 31 bits.
+        ("seed", json!(job.seed.0 >> 33)),
+    ]
+    .into_iter()
 }
 
 /// Passes or steps, as the recipe says.
@@ -107,27 +107,18 @@ fn llamafactory(config: &ElsewhereConfig, job: &TrainJob<'_>) -> Vec<(&'static s
         ("lora_target", json!("all")),
         ("lora_rank", json!(recipe.rank)),
         ("lora_alpha", json!(recipe.alpha as i64)),
-        ("lora_dropout", json!(0.0)),
         ("dataset", json!(DATASET)),
         ("dataset_dir", json!(".")),
         // Neighbours in the prompt are shown, not learnt.
         ("mask_history", json!(true)),
         ("cutoff_len", json!(config.max_tokens)),
-        ("output_dir", json!("adapter")),
         ("overwrite_output_dir", json!(true)),
-        ("save_strategy", json!("no")),
-        ("logging_steps", json!(1)),
         ("report_to", json!("none")),
         ("per_device_train_batch_size", json!(recipe.batch_size)),
-        ("gradient_accumulation_steps", json!(1)),
-        ("learning_rate", json!(recipe.lr)),
         length(recipe, "num_train_epochs"),
         ("lr_scheduler_type", json!(if recipe.cosine { "cosine" } else { "constant_with_warmup" })),
-        ("warmup_steps", json!(warmup(job))),
-        ("weight_decay", json!(recipe.weight_decay)),
-        ("max_grad_norm", json!(recipe.max_grad_norm)),
-        ("seed", json!(seed(job))),
     ];
+    pairs.extend(shared(job));
     pairs.extend(config.template.as_ref().map(|template| ("template", json!(template))));
     pairs
 }
@@ -144,30 +135,22 @@ fn axolotl(config: &ElsewhereConfig, job: &TrainJob<'_>) -> Vec<(&'static str, V
         "roles_to_train": [],
         "train_on_eos": "turn",
     }]);
-    vec![
+    let mut pairs = vec![
         ("base_model", json!(config.base)),
         ("chat_template", json!("tokenizer_default")),
         ("datasets", data),
         ("adapter", json!("lora")),
         ("lora_r", json!(recipe.rank)),
         ("lora_alpha", json!(recipe.alpha as i64)),
-        ("lora_dropout", json!(0.0)),
         ("lora_target_linear", json!(true)),
         ("sequence_len", json!(config.max_tokens)),
-        ("output_dir", json!("adapter")),
-        ("save_strategy", json!("no")),
-        ("logging_steps", json!(1)),
         ("micro_batch_size", json!(recipe.batch_size)),
-        ("gradient_accumulation_steps", json!(1)),
-        ("learning_rate", json!(recipe.lr)),
         length(recipe, "num_epochs"),
         ("lr_scheduler", json!(if recipe.cosine { "cosine" } else { "constant_with_warmup" })),
-        ("warmup_steps", json!(warmup(job))),
         ("optimizer", json!("adamw_torch")),
-        ("weight_decay", json!(recipe.weight_decay)),
-        ("max_grad_norm", json!(recipe.max_grad_norm)),
-        ("seed", json!(seed(job))),
-    ]
+    ];
+    pairs.extend(shared(job));
+    pairs
 }
 
 /// JSON is YAML, so every value may stand as it is.

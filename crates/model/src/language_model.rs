@@ -52,6 +52,17 @@ pub struct Work {
     pub new_tokens: usize,
 }
 
+impl Work {
+    /// Adds a prompt with what is wanted of it.
+    pub fn add(&mut self, prompt: &Prompt, continuations: usize, new_tokens: usize) {
+        self.prompts += 1;
+        self.characters +=
+            prompt.messages.iter().map(|message| message.content.chars().count()).sum::<usize>();
+        self.continuations += continuations;
+        self.new_tokens += new_tokens;
+    }
+}
+
 /// Asks for a sampled response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GenerateRequest {
@@ -74,6 +85,34 @@ impl GenerateRequest {
     pub fn new(prompt: Prompt, seed: Seed) -> Self {
         GenerateRequest { prompt, seed, max_tokens: 64, temperature: 1.0, top_p: 1.0, stop: Vec::new() }
     }
+}
+
+impl GenerateRequest {
+    /// What every model refuses before it is asked.
+    ///
+    /// # Errors
+    /// For a setting out of range and a prompt without messages.
+    pub fn check(&self, index: usize) -> Result<(), ModelError> {
+        let refuse = |reason: String| Err(ModelError::InvalidRequest { index, reason });
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return refuse(format!("temperature is {}, but must be 0 or more", self.temperature));
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            return refuse(format!("top_p is {}, but must be in (0, 1]", self.top_p));
+        }
+        if self.max_tokens == 0 {
+            return refuse("max_tokens is 0: nothing could be answered".into());
+        }
+        check_messages(index, &self.prompt)
+    }
+}
+
+fn check_messages(index: usize, prompt: &Prompt) -> Result<(), ModelError> {
+    if prompt.messages.is_empty() {
+        let reason = "the prompt has no message: give at least one".into();
+        return Err(ModelError::InvalidRequest { index, reason });
+    }
+    Ok(())
 }
 
 /// Why a response ended.
@@ -104,6 +143,20 @@ pub struct ScoreRequest {
     pub prompt: Prompt,
     /// The responses after the prompt's `response_prefix`, such as `" positive"`.
     pub continuations: Vec<String>,
+}
+
+impl ScoreRequest {
+    /// What every model refuses before it is asked.
+    ///
+    /// # Errors
+    /// Without a continuation, and for a prompt without messages.
+    pub fn check(&self, index: usize) -> Result<(), ModelError> {
+        if self.continuations.is_empty() {
+            let reason = "there is no continuation to score: give at least one".into();
+            return Err(ModelError::InvalidRequest { index, reason });
+        }
+        check_messages(index, &self.prompt)
+    }
 }
 
 /// A chat model.

@@ -39,6 +39,13 @@ pub struct Adapter {
     pub digest: String,
 }
 
+impl Adapter {
+    /// The name that PEFT gives the configuration.
+    pub const CONFIG_FILE: &str = "adapter_config.json";
+    /// The name that PEFT gives the weights.
+    pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+}
+
 /// Turns an adapter into the model of the next stage.
 pub trait ModelLoader: Send + Sync {
     /// The base model, with the adapter's change if one is given. Models that answer differently have different

@@ -2,7 +2,7 @@
 
 use crate::generate::{chat_answer, chat_body};
 use crate::score::{ALTERNATIVES, NO_OPTION, alternatives_answer, alternatives_body};
-use semievol_core::Prompt;
+use semievol_core::{hex, write_whole};
 use semievol_model::{
     Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, OnDone, ScoreRequest,
     Scores,
@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Where requests are written to and results read from: a table `[batches.NAME]` of an experiment file.
@@ -106,7 +105,8 @@ impl BatchFiles {
     fn each<R, T>(
         &self,
         requests: &[R],
-        body: impl Fn(Value, &R) -> Result<Value, String>,
+        check: impl Fn(&R, usize) -> Result<(), ModelError>,
+        body: impl Fn(Value, &R) -> Value,
         read: impl Fn(&Value, &R) -> Result<Option<T>, String>,
         on_done: OnDone<'_, T>,
     ) -> Result<(), ModelError> {
@@ -114,15 +114,13 @@ impl BatchFiles {
         let mut missing = BTreeMap::new();
         let mut unreadable = None;
         for (index, request) in requests.iter().enumerate() {
-            let body = match body(json!({"model": self.config.model}), request) {
-                Ok(body) => body,
-                Err(reason) => {
-                    if on_done(index, Err(ModelError::InvalidRequest { index, reason })).is_break() {
-                        return Ok(());
-                    }
-                    continue;
+            if let Err(error) = check(request, index) {
+                if on_done(index, Err(error)).is_break() {
+                    return Ok(());
                 }
-            };
+                continue;
+            }
+            let body = body(json!({"model": self.config.model}), request);
             let id = custom_id(&body);
             let all = answers.good.get(&id).map(Vec::as_slice).unwrap_or_default();
             let mut found = None;
@@ -165,11 +163,7 @@ impl BatchFiles {
 
 /// Names a request by all that it says, so that it is found again whoever asks, in whatever order.
 fn custom_id(body: &Value) -> String {
-    let digest = Sha256::digest(body.to_string());
-    digest[..12].iter().fold("semievol-".to_owned(), |mut id, byte| {
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
+    format!("semievol-{}", hex(&Sha256::digest(body.to_string())[..12]))
 }
 
 fn write(file: &Path, requests: &BTreeMap<String, Value>) -> std::io::Result<()> {
@@ -180,14 +174,7 @@ fn write(file: &Path, requests: &BTreeMap<String, Value>) -> std::io::Result<()>
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // Whoever reads it sees the old file or the new one.
-    let partial = file.with_extension("jsonl.part");
-    std::fs::write(&partial, requests.iter().map(line).collect::<String>())?;
-    std::fs::rename(&partial, file)
-}
-
-fn has_messages(prompt: &Prompt) -> Result<(), String> {
-    if prompt.messages.is_empty() { Err("the prompt has no message".into()) } else { Ok(()) }
+    write_whole(file, requests.iter().map(line).collect::<String>().as_bytes())
 }
 
 impl LanguageModel for BatchFiles {
@@ -204,24 +191,13 @@ impl LanguageModel for BatchFiles {
         requests: &[GenerateRequest],
         on_done: OnDone<'_, Generation>,
     ) -> Result<(), ModelError> {
-        let body = |body: Value, request: &GenerateRequest| {
-            has_messages(&request.prompt)?;
-            if !(request.temperature.is_finite() && request.temperature >= 0.0) {
-                return Err(format!("temperature {} must be 0 or more", request.temperature));
-            }
-            Ok(chat_body(body, request, false))
-        };
-        self.each(requests, body, |answer, request| chat_answer(answer, request).map(Some), on_done)
+        let body = |body: Value, request: &GenerateRequest| chat_body(body, request, false);
+        let read = |answer: &Value, request: &GenerateRequest| chat_answer(answer, request).map(Some);
+        self.each(requests, GenerateRequest::check, body, read, on_done)
     }
 
     fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError> {
-        let body = |body: Value, request: &ScoreRequest| {
-            has_messages(&request.prompt)?;
-            if request.continuations.is_empty() {
-                return Err("there is no continuation to score: pass at least one".to_owned());
-            }
-            Ok(alternatives_body(body, request, ALTERNATIVES[0]))
-        };
-        self.each(requests, body, alternatives_answer, on_done)
+        let body = |body: Value, request: &ScoreRequest| alternatives_body(body, request, ALTERNATIVES[0]);
+        self.each(requests, ScoreRequest::check, body, alternatives_answer, on_done)
     }
 }

@@ -111,11 +111,6 @@ impl Client {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// What there is to say when the runtime is gone.
-    pub fn stopped(&self) -> ServerError {
-        ServerError::Settings { server: self.server(), reason: "the connection was closed".into() }
-    }
-
     /// Requests sent and tokens counted so far.
     pub fn spent(&self) -> (u64, u64) {
         (self.requests.load(Ordering::Relaxed), self.tokens.load(Ordering::Relaxed))
@@ -310,14 +305,21 @@ impl Client {
         }
     }
 
-    /// Waits for one future.
-    pub fn wait<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    /// Waits for what a future comes to.
+    pub fn wait<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T, ServerError>> + Send + 'static,
+    ) -> Result<T, ServerError> {
         let (sender, receiver) = mpsc::channel();
-        self.runtime.as_ref()?.spawn(async move {
-            // Nobody may be listening any more.
-            let _ = sender.send(future.await);
-        });
-        receiver.recv().ok()
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(async move {
+                // Nobody may be listening any more.
+                let _ = sender.send(future.await);
+            });
+        }
+        receiver.recv().unwrap_or_else(|_| {
+            Err(ServerError::Settings { server: self.server(), reason: "the connection was closed".into() })
+        })
     }
 
     /// Runs `n` jobs, as many at once as the server bears, and passes on each result when it is there. The first error

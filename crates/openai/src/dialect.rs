@@ -41,6 +41,13 @@ pub(crate) struct Found {
     pub fingerprint: String,
 }
 
+impl Found {
+    /// Names the model in artefacts.
+    pub fn name(&self) -> String {
+        format!("{} on {}{}", self.model, self.dialect.name(), self.fingerprint)
+    }
+}
+
 /// Asks what models there are.
 pub(crate) async fn discover(client: &Client, config: &ServerConfig) -> Result<Found, ServerError> {
     let settings = |reason: String| ServerError::Settings { server: client.server(), reason };

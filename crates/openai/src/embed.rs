@@ -32,17 +32,16 @@ impl ServedEmbedder {
     pub fn connect(config: &ServerConfig) -> Result<Self, ServerError> {
         let client = Arc::new(Client::new(config)?);
         let (asking, config) = (client.clone(), config.clone());
-        let found = client.wait(async move {
+        let (found, dim) = client.wait(async move {
             let found = discover(&asking, &config).await?;
             let rows = rows(&asking, &found.model, vec!["width".into()]).await?;
             Ok::<_, ServerError>((found, rows.into_iter().next().unwrap_or_default().len()))
-        });
-        let (found, dim) = found.unwrap_or_else(|| Err(client.stopped()))?;
+        })?;
         if dim == 0 {
             let reason = "the server's vectors are empty".to_owned();
             return Err(ServerError::Settings { server: client.server(), reason });
         }
-        let id = ModelId::new(format!("{} on {}{}", found.model, found.dialect.name(), found.fingerprint));
+        let id = ModelId::new(found.name());
         Ok(ServedEmbedder { client, model: found.model, id, dim })
     }
 

@@ -6,7 +6,7 @@ use crate::dialect::{Dialect, discover, scoring};
 use crate::error::ServerError;
 use crate::tokens::Tokens;
 use futures_util::future::BoxFuture;
-use semievol_core::{Prompt, Seed};
+use semievol_core::Seed;
 use semievol_model::{
     Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, OnDone, ScoreRequest,
     Scores, Work,
@@ -23,9 +23,7 @@ use std::sync::Arc;
 /// No server repeats itself to the bit, so [`Capabilities::repeatable`] is false: what was answered once is kept.
 #[derive(Clone)]
 pub struct ServedModel {
-    pub(crate) asker: Arc<Asker>,
-    id: ModelId,
-    max_context: Option<usize>,
+    asker: Arc<Asker>,
 }
 
 /// What every request needs.
@@ -52,9 +50,8 @@ impl ServedModel {
     pub fn connect(config: &ServerConfig) -> Result<Self, ServerError> {
         let client = Arc::new(Client::new(config)?);
         let (asking, config) = (client.clone(), config.clone());
-        let asker = client.wait(async move { Asker::new(asking, &config).await });
-        let asker = asker.unwrap_or_else(|| Err(client.stopped()))?;
-        Ok(ServedModel { id: asker.id.clone(), max_context: asker.max_context, asker: Arc::new(asker) })
+        let asker = client.wait(async move { Asker::new(asking, &config).await })?;
+        Ok(ServedModel { asker: Arc::new(asker) })
     }
 
     /// Requests that were sent and tokens that the server counted, this model's and what was asked about it.
@@ -66,16 +63,16 @@ impl ServedModel {
     fn each<R: Clone + Send + Sync + 'static, T: Send + 'static>(
         &self,
         requests: &[R],
-        check: impl Fn(&R) -> Result<(), String>,
+        check: impl Fn(&R, usize) -> Result<(), ModelError>,
         ask: impl Fn(Arc<Asker>, R) -> BoxFuture<'static, Result<T, Refusal>> + Send + 'static,
         on_done: OnDone<'_, T>,
     ) -> Result<(), ModelError> {
         let mut good = Vec::with_capacity(requests.len());
         for (index, request) in requests.iter().enumerate() {
-            match check(request) {
+            match check(request, index) {
                 Ok(()) => good.push((index, request.clone())),
-                Err(reason) => {
-                    if on_done(index, Err(ModelError::InvalidRequest { index, reason })).is_break() {
+                Err(error) => {
+                    if on_done(index, Err(error)).is_break() {
                         return Ok(());
                     }
                 }
@@ -86,18 +83,18 @@ impl ServedModel {
             let future = ask(asker.clone(), good[at].1.clone());
             Box::pin(async move {
                 match future.await {
-                    Err(Refusal::Server(error)) if !error.is_of_one_request() => Err(error),
+                    Err(Refusal::Server(error)) => Err(error),
                     other => Ok(other),
                 }
             })
         };
         let n = indices.len();
-        let failed = |error: ServerError| error.of(&self.id);
+        let id = &self.asker.id;
         let mut pass = |at: usize, result: Result<T, Refusal>| {
             let index = indices[at];
-            on_done(index, result.map_err(|refusal| refusal.of(index, &self.id)))
+            on_done(index, result.map_err(|refusal| refusal.of(index, id)))
         };
-        self.asker.client.each(n, job, &mut pass).map_err(failed)
+        self.asker.client.each(n, job, &mut pass).map_err(|error| error.of(id))
     }
 }
 
@@ -115,7 +112,10 @@ pub(crate) enum Refusal {
 
 impl From<ServerError> for Refusal {
     fn from(error: ServerError) -> Self {
-        Refusal::Server(error)
+        match error.is_of_one_request() {
+            true => Refusal::Refused(error.to_string()),
+            false => Refusal::Server(error),
+        }
     }
 }
 
@@ -126,9 +126,6 @@ impl Refusal {
             Refusal::TooLong { needed, limit } => ModelError::ContextExceeded { index, needed, limit, model },
             Refusal::Unsupported => ModelError::Unsupported { model, what: "scoring" },
             Refusal::Refused(reason) => ModelError::Refused { index, model, reason },
-            Refusal::Server(error) if error.is_of_one_request() => {
-                ModelError::Refused { index, model, reason: error.to_string() }
-            }
             Refusal::Server(error) => error.of(&model),
         }
     }
@@ -163,7 +160,7 @@ impl Asker {
             config.lora.iter().map(|lora| format!(", lora {} x {}", lora.id, lora.scale)).collect();
         // The others agree but for rounding.
         let by = if scoring == Scoring::TopLogprobs { ", by first tokens" } else { "" };
-        let id = format!("{} on {}{}{lora}{by}", found.model, found.dialect.name(), found.fingerprint);
+        let id = format!("{}{lora}{by}", found.name());
         Ok(Asker {
             client,
             dialect: found.dialect,
@@ -228,12 +225,12 @@ impl Asker {
 
 impl LanguageModel for ServedModel {
     fn id(&self) -> &ModelId {
-        &self.id
+        &self.asker.id
     }
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            max_context: self.max_context.unwrap_or(usize::MAX),
+            max_context: self.asker.max_context.unwrap_or(usize::MAX),
             scores: self.asker.scoring != Scoring::Never,
             seeded: self.asker.dialect.has_tokens(),
             batch_invariant: false,
@@ -250,39 +247,20 @@ impl LanguageModel for ServedModel {
         requests: &[GenerateRequest],
         on_done: OnDone<'_, Generation>,
     ) -> Result<(), ModelError> {
-        let check = |request: &GenerateRequest| {
-            if !(request.temperature.is_finite() && request.temperature >= 0.0) {
-                return Err(format!("temperature {} must be 0 or more", request.temperature));
-            }
-            has_messages(&request.prompt)
-        };
         let ask = |asker: Arc<Asker>, request: GenerateRequest| -> BoxFuture<'static, _> {
             Box::pin(async move { asker.generate(&request).await })
         };
-        self.each(requests, check, ask, on_done)
+        self.each(requests, GenerateRequest::check, ask, on_done)
     }
 
     fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError> {
         if self.asker.scoring == Scoring::Never {
-            return Err(ModelError::Unsupported { model: self.id.clone(), what: "scoring" });
+            return Err(ModelError::Unsupported { model: self.asker.id.clone(), what: "scoring" });
         }
-        let check = |request: &ScoreRequest| {
-            if request.continuations.is_empty() {
-                return Err("there is no continuation to score: pass at least one".to_owned());
-            }
-            has_messages(&request.prompt)
-        };
         let ask = |asker: Arc<Asker>, request: ScoreRequest| -> BoxFuture<'static, _> {
             Box::pin(async move { asker.score(&request).await })
         };
-        self.each(requests, check, ask, on_done)
-    }
-}
-
-fn has_messages(prompt: &Prompt) -> Result<(), String> {
-    match prompt.messages.is_empty() {
-        true => Err("the prompt has no message".into()),
-        false => Ok(()),
+        self.each(requests, ScoreRequest::check, ask, on_done)
     }
 }
 

@@ -142,20 +142,17 @@ pub(crate) fn ask(
 }
 
 fn work<'q>(questions: impl Iterator<Item = &'q Question>) -> Work {
-    questions.fold(Work::default(), |work, question| {
-        let messages = question.prompts.first().map(|prompt| prompt.messages.as_slice()).unwrap_or_default();
+    let mut work = Work::default();
+    for question in questions {
         let (continuations, new_tokens) = match &question.want {
             Want::Scores(continuations) => (continuations.len(), 0),
             Want::Response(request) => (0, request.max_tokens),
         };
-        Work {
-            prompts: work.prompts + 1,
-            characters: work.characters
-                + messages.iter().map(|message| message.content.chars().count()).sum::<usize>(),
-            continuations: work.continuations + continuations,
-            new_tokens: work.new_tokens + new_tokens,
+        if let Some(prompt) = question.prompts.first() {
+            work.add(prompt, continuations, new_tokens);
         }
-    })
+    }
+    work
 }
 
 /// Drops the replies of batches that are not complete, where a model's last bits depend on the batch and can be had again:

@@ -8,6 +8,7 @@ use crate::round::{Round, class};
 use crate::seed_run::broken;
 use crate::{Answered, OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
+use semievol_data::Wording;
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
 use semievol_select::classify::{fit_by_cross_validation, vote_of_neighbours};
 use semievol_select::options::{OptionScore, draw, mean, most_probable, option_scores};
@@ -37,8 +38,8 @@ struct Plan<'a> {
     asked: Vec<Vec<Vec<usize>>>,
     /// For each sample, the warm model's question about its options.
     warm: Vec<Option<usize>>,
-    /// Scored questions by model, sample and shots, of the task in its own words.
-    scored: HashMap<(usize, usize, usize), usize>,
+    /// Scored questions by model, sample, shots and wording.
+    scored: HashMap<(usize, usize, usize, Option<&'a Wording>), usize>,
 }
 
 impl SeedRun<'_> {
@@ -79,7 +80,7 @@ impl SeedRun<'_> {
         })
     }
 
-    fn plan<'m>(&'m self, method: &MethodConfig, round: &Round<'m>) -> Result<Plan<'m>, PipelineError> {
+    fn plan<'m>(&'m self, method: &'m MethodConfig, round: &Round<'m>) -> Result<Plan<'m>, PipelineError> {
         let Round { warm, samples, neighbours, .. } = round;
         // The warm model is the first, asked or not: confidence is its own.
         let mut plan = Plan {
@@ -106,19 +107,14 @@ impl SeedRun<'_> {
             }
             // The plan was checked: the task can be put so.
             let reworded = wording.as_ref().and_then(|wording| self.task.reworded(wording));
+            let asker = SeedRun { task: reworded.as_deref().unwrap_or(self.task), ..self.clone() };
             let seed = self.seed.child("collaborator", 0).child(name, 0);
             let asked = samples.iter().enumerate().map(|(index, sample)| {
                 let shots = &neighbours[index][..(*shots).min(neighbours[index].len())];
                 let seed = seed.child(&sample.id, 0);
-                let ask = |position: &usize| match &reworded {
-                    None => {
-                        let question = self.question(*position, sample, shots, *temperature, seed);
-                        plan.add(index, shots.len(), question)
-                    }
-                    Some(task) => {
-                        let task = task.as_ref();
-                        plan.push(self.question_of(task, *position, sample, shots, *temperature, seed))
-                    }
+                let ask = |position: &usize| {
+                    let question = asker.question(*position, sample, shots, *temperature, seed);
+                    plan.add(index, shots.len(), wording.as_ref(), question)
                 };
                 positions[model.as_str()].iter().map(ask).collect()
             });
@@ -129,8 +125,8 @@ impl SeedRun<'_> {
             // Pooled distributions have a confidence of their own.
             let closed = method.combine.is_none() && !self.task.candidates(sample).is_empty();
             let shots = &neighbours[index][..method.confidence_shots.min(neighbours[index].len())];
-            let question =
-                closed.then(|| plan.add(index, shots.len(), self.question(0, sample, shots, 0.0, Seed(0))));
+            let ask = || self.question(0, sample, shots, 0.0, Seed(0));
+            let question = closed.then(|| plan.add(index, shots.len(), None, ask()));
             plan.warm.push(question);
         }
         Ok(plan)
@@ -230,20 +226,22 @@ impl SeedRun<'_> {
     }
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
     /// The question's position; a closed set's scores do not depend on a seed and are asked for once.
-    fn add(&mut self, sample: usize, shots: usize, question: Question) -> usize {
-        let key = (question.model, sample, shots);
+    fn add(
+        &mut self,
+        sample: usize,
+        shots: usize,
+        wording: Option<&'a Wording>,
+        question: Question,
+    ) -> usize {
+        let key = (question.model, sample, shots, wording);
         if let (Want::Scores(_), Some(known)) = (&question.want, self.scored.get(&key)) {
             return *known;
         }
         if matches!(question.want, Want::Scores(_)) {
             self.scored.insert(key, self.questions.len());
         }
-        self.push(question)
-    }
-
-    fn push(&mut self, question: Question) -> usize {
         self.questions.push(question);
         self.questions.len() - 1
     }

@@ -47,17 +47,10 @@ impl SeedRun<'_> {
         let pool = library.features("learning curves", &samples).ok()?;
         let seed = self.seed.child("learning curves", 0);
         let n_classes = options.len();
-        Some(Curves {
-            labels: LearningCurve::of_labels(&labelled, &classes, n_classes, FOLDS, seed).ok()?,
-            prompts: LearningCurve::of_pseudo_labels(
-                &labelled,
-                &classes,
-                n_classes,
-                (&pool, &pseudo),
-                FOLDS,
-                seed,
-            )
-            .ok()?,
-        })
+        let pool = (&pool, pseudo.as_slice());
+        let curves =
+            LearningCurve::of_labels_and_pseudo_labels(&labelled, &classes, n_classes, pool, FOLDS, seed);
+        let (labels, prompts) = curves.ok()?;
+        Some(Curves { labels, prompts })
     }
 }

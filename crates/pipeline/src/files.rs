@@ -2,10 +2,11 @@
 
 use crate::PipelineError;
 use crate::folder::Hashing;
+use semievol_core::write_whole;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// Writes beside the file and renames.
@@ -14,15 +15,7 @@ use std::path::Path;
 /// Names the file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
     create_folder_of(path)?;
-    let attempt = || {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!("{name}.{}.tmp", std::process::id()));
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    attempt().map_err(|source| PipelineError::file(path, source))
+    write_whole(path, bytes).map_err(|source| PipelineError::file(path, source))
 }
 
 /// The folder that a file is to stand in.

@@ -242,6 +242,14 @@ impl CollaboratorConfig {
         }
     }
 
+    /// The model that it asks, if it is one.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            CollaboratorConfig::LanguageModel { model, .. } => Some(model),
+            CollaboratorConfig::Classifier { .. } | CollaboratorConfig::Neighbours { .. } => None,
+        }
+    }
+
     /// Whether the other differs from it by its name alone.
     fn answers_like(&self, other: &Self) -> bool {
         let unnamed = |one: &Self| {
@@ -412,8 +420,7 @@ impl MethodConfig {
 
     /// A collaborator that asks the models of the folds.
     pub(crate) fn asks_folds(&self) -> Option<&CollaboratorConfig> {
-        let asks = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS);
-        self.collaborators.iter().find(asks)
+        self.collaborators.iter().find(|one| one.model() == Some(FOLDS))
     }
 
     /// Whether a collaborator learns from what earlier rounds kept.
@@ -425,9 +432,7 @@ impl MethodConfig {
 
     /// The first collaborator that says what models trained on the labels say.
     pub(crate) fn own_voice(&self) -> Option<usize> {
-        self.collaborators.iter().position(|one| {
-            matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == FOLDS || model == WARM)
-        })
+        self.collaborators.iter().position(|one| matches!(one.model(), Some(FOLDS | WARM)))
     }
 
     /// How many of the unlabelled samples are used; at least one.
@@ -439,8 +444,7 @@ impl MethodConfig {
 
     /// Whether embeddings are needed: by retrieval or by a classifier.
     pub fn needs_embedder(&self) -> bool {
-        let classifies = |one: &CollaboratorConfig| !matches!(one, CollaboratorConfig::LanguageModel { .. });
-        self.collaborators.iter().any(classifies)
+        self.collaborators.iter().any(|one| one.model().is_none())
             || (self.retrieval.needs_embedder() && self.most_shots() > 0)
     }
 

@@ -346,7 +346,7 @@ impl SeedRun<'_> {
     }
 
     fn adapter(&self, folder: &Path) -> Result<Adapter, PipelineError> {
-        let weights = folder.join("adapter_model.safetensors");
+        let weights = folder.join(Adapter::WEIGHTS_FILE);
         let digest = files::digest(&weights).map_err(|error| PipelineError::file(&weights, error))?;
         Ok(Adapter { base: self.base.id().clone(), folder: folder.to_owned(), digest })
     }
@@ -394,20 +394,7 @@ impl SeedRun<'_> {
         temperature: f64,
         seed: Seed,
     ) -> Question {
-        self.question_of(self.task, model, sample, shots, temperature, seed)
-    }
-
-    /// The same for a task in other words.
-    pub(crate) fn question_of(
-        &self,
-        task: &dyn Task,
-        model: usize,
-        sample: &Sample,
-        shots: &[&Labeled],
-        temperature: f64,
-        seed: Seed,
-    ) -> Question {
-        let candidates = task.candidates(sample);
+        let candidates = self.task.candidates(sample);
         let want = if candidates.is_empty() {
             Want::Response(GenerateRequest {
                 max_tokens: self.max_answer_tokens,
@@ -417,7 +404,7 @@ impl SeedRun<'_> {
         } else {
             Want::Scores(candidates)
         };
-        Question { model, prompts: prompts(task, sample, shots), want }
+        Question { model, prompts: prompts(self.task, sample, shots), want }
     }
 
     fn answered(

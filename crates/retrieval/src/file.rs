@@ -3,11 +3,11 @@
 use crate::RetrievalError;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use semievol_core::write_whole;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The one metadata entry: several would be written in the random order of a hash map.
@@ -15,19 +15,8 @@ const ABOUT: &str = "semievol";
 
 /// Writes beside the file and renames: a reader sees the old file or the new one, never a part.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RetrievalError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!("{name}.{}.partial", std::process::id()));
-    let attempt = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    attempt().map_err(|error: io::Error| {
-        // Whatever was written has no use, and whether it can be removed changes nothing.
-        let _ = fs::remove_file(&partial);
-        RetrievalError::file_source(path, format!("cannot be written: {error}"), error)
-    })
+    write_whole(path, bytes)
+        .map_err(|error| RetrievalError::file_source(path, format!("cannot be written: {error}"), error))
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, RetrievalError> {

@@ -13,8 +13,7 @@ use semievol_hub::{Hub, Source};
 use semievol_model::{LanguageModel, ModelId, Work};
 use semievol_openai::ServerConfig;
 use semievol_pipeline::{
-    Answered, CollaboratorConfig, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent,
-    files,
+    Answered, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent, files,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -75,27 +74,27 @@ impl Experiment {
     /// The servers that collaborators of some arm ask, by name.
     pub fn servers(&self) -> impl Iterator<Item = (&String, &ServerConfig)> {
         let asked = |name: &str| {
-            let asks = |one: &CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == name);
-            let methods = self.config.arms.iter().filter_map(|arm| match arm {
-                Arm::Semievol => Some(&self.config.method),
-                Arm::Variant(name) => self.config.methods.get(name),
-                _ => None,
-            });
-            methods.into_iter().any(|method| method.collaborators.iter().any(asks))
+            let mut collaborators = self.methods().flat_map(|method| &method.collaborators);
+            collaborators.any(|one| one.model() == Some(name))
         };
         self.config.servers.iter().filter(move |(name, _)| asked(name))
     }
 
+    /// The methods of its arms.
+    fn methods(&self) -> impl Iterator<Item = &MethodConfig> {
+        self.config.arms.iter().filter_map(|arm| match arm {
+            Arm::Semievol => Some(&self.config.method),
+            Arm::Variant(name) => self.config.methods.get(name),
+            _ => None,
+        })
+    }
+
     fn needs_embedder(&self) -> bool {
-        let method = &self.config.method;
         let needs = |arm: &Arm| match arm {
-            Arm::InContext => method.retrieval.needs_embedder(),
-            Arm::Classifier => true,
-            Arm::Semievol => method.needs_embedder(),
-            Arm::Variant(name) => self.config.methods.get(name).is_some_and(MethodConfig::needs_embedder),
-            _ => false,
+            Arm::InContext => self.config.method.retrieval.needs_embedder(),
+            arm => *arm == Arm::Classifier,
         };
-        self.config.arms.iter().any(needs)
+        self.config.arms.iter().any(needs) || self.methods().any(MethodConfig::needs_embedder)
     }
 
     /// Runs every arm for every seed and writes a folder `NAME-DIGEST` into `out`.
@@ -209,7 +208,7 @@ impl Experiment {
             method.selector.id()
         ));
         data.iter().for_each(|digest| hasher.update(digest));
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        semievol_core::hex(&hasher.finalize())
     }
 
     /// What `manifest.json` holds.
@@ -347,8 +346,8 @@ impl Run<'_> {
         for (name, model) in self.parts.models {
             let mut work = Work::default();
             for method in self.config.arms.iter().filter_map(|arm| self.method_of(arm)) {
-                let asks = |one: &&CollaboratorConfig| matches!(one, CollaboratorConfig::LanguageModel { model, .. } if model == name);
-                for collaborator in method.config.collaborators.iter().filter(asks) {
+                let collaborators = method.config.collaborators.iter();
+                for collaborator in collaborators.filter(|one| one.model() == Some(name)) {
                     drawn.iter().for_each(|sets| self.count(method, collaborator.shots(), sets, &mut work));
                 }
             }
@@ -371,10 +370,8 @@ impl Run<'_> {
         for sample in unlabelled.iter().chain(labelled) {
             let prompt = self.task.prompt(sample, &shots);
             let continuations = self.task.candidates(sample).len();
-            work.prompts += 1;
-            work.characters += prompt.messages.iter().map(|one| one.content.chars().count()).sum::<usize>();
-            work.continuations += continuations;
-            work.new_tokens += if continuations == 0 { self.config.max_answer_tokens } else { 0 };
+            let new_tokens = if continuations == 0 { self.config.max_answer_tokens } else { 0 };
+            work.add(&prompt, continuations, new_tokens);
         }
     }
 
@@ -403,10 +400,8 @@ impl Run<'_> {
                 sample.id
             )));
         }
-        let asked = methods().flat_map(|method| &method.config.collaborators).filter_map(|one| match one {
-            CollaboratorConfig::LanguageModel { model, .. } => self.parts.models.get(model),
-            _ => None,
-        });
+        let asked = methods().flat_map(|method| &method.config.collaborators);
+        let asked = asked.filter_map(|one| self.parts.models.get(one.model()?));
         let mut models = [&self.base].into_iter().chain(asked);
         match models.find(|model| !model.capabilities().scores) {
             None => Ok(()),

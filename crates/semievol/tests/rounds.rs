@@ -46,6 +46,13 @@ fn what_was_kept_is_not_asked_again() {
     assert!(files(&again.folder) == before);
 }
 
+/// The label of the question that a prompt ends with, if it is one of these.
+fn known<'l>(labels: &'l [(String, String)], prompt: &Prompt) -> Option<&'l str> {
+    let asked = &prompt.messages.last().unwrap().content;
+    let found = labels.iter().find(|(question, _)| asked.contains(question))?;
+    Some(&found.1)
+}
+
 /// Answers `negative` to everything once it has learnt pseudo-labels, and knows the labels before.
 struct Spoilt {
     labels: Vec<(String, String)>,
@@ -56,9 +63,8 @@ impl ModelLoader for Spoilt {
         let evolved = adapter.is_some_and(|adapter| adapter.folder.ends_with("evolved"));
         let labels = self.labels.clone();
         let score = move |prompt: &Prompt, option: &str| {
-            let asked = &prompt.messages.last().unwrap().content;
-            let known = labels.iter().find(|(question, _)| asked.contains(question));
-            let said = known.filter(|_| !evolved).map_or("negative", |(_, answer)| answer);
+            let known = known(&labels, prompt);
+            let said = known.filter(|_| !evolved).unwrap_or("negative");
             if option.contains(said) { -0.1 } else { -3.0 }
         };
         Ok(Arc::new(ScriptedModel::babbler(if evolved { "spoilt" } else { "base" }).scoring(score)))
@@ -122,9 +128,8 @@ impl ModelLoader for Misled {
     fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
         let (trained, labels) = (adapter.is_some(), self.labels.clone());
         let score = move |prompt: &Prompt, option: &str| {
-            let asked = &prompt.messages.last().unwrap().content;
-            let known = labels.iter().find(|(question, _)| asked.contains(question));
-            let right = known.map_or("neutral", |(_, answer)| answer);
+            let known = known(&labels, prompt);
+            let right = known.unwrap_or("neutral");
             let wrong = if right == "negative" { "positive" } else { "negative" };
             if option.contains(if trained { right } else { wrong }) { -0.1 } else { -3.0 }
         };

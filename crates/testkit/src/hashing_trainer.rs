@@ -1,5 +1,6 @@
-use crate::hex;
 use semievol_core::Seed;
+use semievol_core::hex;
+use semievol_core::write_whole;
 use semievol_model::ModelId;
 use semievol_train::{Adapter, Schedule, Step, TrainError, TrainJob, Trainer};
 use serde::{Deserialize, Serialize};
@@ -42,8 +43,8 @@ impl HashingTrainer {
         let config = serde_json::json!({
             "peft_type": "LORA", "base_model_name_or_path": self.base, "r": job.recipe.rank, "lora_alpha": job.recipe.alpha,
         });
-        write(&job.out.join("adapter_config.json"), config.to_string().as_bytes())?;
-        write(&job.out.join("adapter_model.safetensors"), &weights)?;
+        write(&job.out.join(Adapter::CONFIG_FILE), config.to_string().as_bytes())?;
+        write(&job.out.join(Adapter::WEIGHTS_FILE), &weights)?;
         let digest = hex(&Sha256::digest(&weights));
         Ok(Adapter { base: self.base.clone(), folder: job.out.to_path_buf(), digest })
     }
@@ -100,9 +101,9 @@ impl Trainer for HashingTrainer {
 }
 
 fn check(base: &ModelId, job: &TrainJob<'_>) -> Result<(), TrainError> {
-    job.recipe.check()?;
+    job.check()?;
     if let Some(from) = job.from {
-        let config = fs::read(from.folder.join("adapter_config.json"));
+        let config = fs::read(from.folder.join(Adapter::CONFIG_FILE));
         let config = config.map_err(|error| file_error(&from.folder, error))?;
         let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
         if from.base != *base || config["r"] != job.recipe.rank || config["lora_alpha"] != job.recipe.alpha {
@@ -110,19 +111,7 @@ fn check(base: &ModelId, job: &TrainJob<'_>) -> Result<(), TrainError> {
             return Err(TrainError::From { reason });
         }
     }
-    if job.examples.is_empty() {
-        return Err(TrainError::NoExamples);
-    }
-    let wrong = |weight: f32| !weight.is_finite() || weight < 0.0;
-    let mut weights = job
-        .examples
-        .iter()
-        .enumerate()
-        .flat_map(|(index, example)| example.responses().map(move |(_, weight)| (index, weight)));
-    match weights.find(|(_, weight)| wrong(*weight)) {
-        Some((index, weight)) => Err(TrainError::Weight { index, weight }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// A name that differs where jobs differ.
@@ -150,10 +139,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, TrainError> {
 
 /// Writes beside and renames, so that a reader sees all or nothing.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let temporary = path.with_extension("tmp");
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| file_error(path, error))
+    write_whole(path, bytes).map_err(|error| file_error(path, error))
 }
 
 fn file_error(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> TrainError {

@@ -51,7 +51,3 @@ fn hash(parts: &[&str]) -> u64 {
     let digest = hasher.finalize();
     digest[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

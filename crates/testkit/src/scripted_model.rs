@@ -91,10 +91,8 @@ impl ScriptedModel {
     }
 
     fn generation(&self, index: usize, request: &GenerateRequest) -> Result<Generation, ModelError> {
-        self.check_prompt(index, &request.prompt, request.max_tokens)?;
-        if request.temperature.is_nan() || request.temperature < 0.0 {
-            return Err(invalid(index, format!("temperature {} is not 0 or more", request.temperature)));
-        }
+        request.check(index)?;
+        self.check_length(index, &request.prompt, request.max_tokens)?;
         let mut text = (self.reply)(request).map_err(|reason| invalid(index, reason))?;
         let stops = request.stop.iter().filter(|stop| !stop.is_empty());
         if let Some(end) = stops.filter_map(|stop| text.find(stop.as_str())).min() {
@@ -110,18 +108,13 @@ impl ScriptedModel {
     }
 
     fn scores(&self, index: usize, request: &ScoreRequest) -> Result<Vec<Vec<TokenLogprob>>, ModelError> {
-        if request.continuations.is_empty() {
-            return Err(invalid(index, "there is no continuation to score: give at least one".into()));
-        }
+        request.check(index)?;
         let longest = request.continuations.iter().map(|text| pieces(text).len() + 1).max().unwrap_or(0);
-        self.check_prompt(index, &request.prompt, longest)?;
+        self.check_length(index, &request.prompt, longest)?;
         Ok(request.continuations.iter().map(|text| self.logprobs(&request.prompt, text)).collect())
     }
 
-    fn check_prompt(&self, index: usize, prompt: &Prompt, new_tokens: usize) -> Result<(), ModelError> {
-        if prompt.messages.is_empty() {
-            return Err(invalid(index, "the prompt has no message: give at least one".into()));
-        }
+    fn check_length(&self, index: usize, prompt: &Prompt, new_tokens: usize) -> Result<(), ModelError> {
         let needed = pieces(&text_of(prompt)).len().saturating_add(new_tokens);
         let limit = self.capabilities.max_context;
         if needed > limit {

@@ -49,6 +49,26 @@ pub struct TrainJob<'a> {
     pub from: Option<&'a Adapter>,
 }
 
+impl TrainJob<'_> {
+    /// What every trainer refuses before it begins.
+    ///
+    /// # Errors
+    /// For a recipe that makes no sense, no example, and a weight that is negative or not finite.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.recipe.check()?;
+        if self.examples.is_empty() {
+            return Err(TrainError::NoExamples);
+        }
+        let weights = self.examples.iter().enumerate();
+        let mut weights =
+            weights.flat_map(|(index, example)| example.responses().map(move |(_, weight)| (index, weight)));
+        match weights.find(|(_, weight)| !(weight.is_finite() && *weight >= 0.0)) {
+            Some((index, weight)) => Err(TrainError::Weight { index, weight }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Progress of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Step {

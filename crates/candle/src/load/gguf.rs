@@ -6,7 +6,9 @@ use super::gguf_tokenizer;
 use crate::kernels::panels::Precision;
 use crate::{EngineError, Family, LlamaConfig, RopeScaling};
 use candle_core::Device;
-use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::gguf_file::{self, Content, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,34 @@ pub(super) fn load(path: &Path, precision: Precision) -> Result<Parts, EngineErr
     let (weights, tokenizer) =
         rayon::join(|| assemble(&file, config, tied, precision), || gguf_tokenizer::tokenizer(&metadata));
     Ok((weights?, tokenizer?))
+}
+
+/// Writes a GGUF file again with every tensor in f32: what this engine computes with, for servers that would compute with
+/// the compressed weights.
+///
+/// # Errors
+/// If `from` is no GGUF file, or `to` cannot be written.
+pub fn write_f32(from: &Path, to: &Path) -> Result<(), EngineError> {
+    let GgufFile { content, .. } = GgufFile::open(from)?;
+    let read = |e: candle_core::Error| EngineError::file_source(from, e.to_string(), e);
+    let opened = |e: std::io::Error| EngineError::file_source(from, "cannot be opened", e);
+    let mut file = File::open(from).map_err(opened)?;
+    let f32_type = Value::U32(0);
+    let mut metadata: BTreeMap<&str, &Value> =
+        content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    metadata.insert("general.file_type", &f32_type);
+    let mut tensors = BTreeMap::new();
+    for name in content.tensor_infos.keys() {
+        let tensor = content.tensor(&mut file, name, &Device::Cpu).and_then(|t| t.dequantize(&Device::Cpu));
+        let tensor = tensor.and_then(|t| QTensor::quantize(&t, GgmlDType::F32)).map_err(read)?;
+        tensors.insert(name.as_str(), tensor);
+    }
+    let metadata: Vec<(&str, &Value)> = metadata.into_iter().collect();
+    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    let failed = |e: candle_core::Error| EngineError::file_source(to, e.to_string(), e);
+    let mut out =
+        File::create(to).map_err(|e| EngineError::file_source(to, format!("cannot be written: {e}"), e))?;
+    gguf_file::write(&mut out, &metadata, &tensors).map_err(failed)
 }
 
 /// Metadata by key, with errors that name the file and the key.

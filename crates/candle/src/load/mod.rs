@@ -11,6 +11,7 @@ mod huggingface;
 mod huggingface_config;
 mod huggingface_tokenizer;
 
+pub use gguf::write_f32 as write_f32_gguf;
 pub(crate) use huggingface::read_json;
 
 use crate::kernels::panels::Precision;
@@ -85,7 +86,7 @@ fn with_reading(
     if precision != Precision::F32 {
         hasher.update(format!("{precision:?}"));
     }
-    let digest = crate::tokenizer::hex(&hasher.finalize());
+    let digest = semievol_core::hex(&hasher.finalize());
     ModelId::new(format!("{name}@{}", &digest[..ID_DIGITS]))
 }
 
@@ -146,7 +147,7 @@ fn digest_files(files: &[PathBuf]) -> Result<String, EngineError> {
             hasher.update(&buffer[..n]);
         }
     }
-    Ok(crate::tokenizer::hex(&hasher.finalize()))
+    Ok(semievol_core::hex(&hasher.finalize()))
 }
 
 fn check_vocabulary(

@@ -57,10 +57,6 @@ impl CandleTrainer {
     fn encode_all(&self, examples: &[Example]) -> Result<Vec<Vec<Sequence>>, TrainError> {
         let limit = self.base.llama.config().max_context;
         let encode = |(index, example): (usize, &Example)| {
-            let wrong = |weight: f32| !(weight >= 0.0 && weight.is_finite());
-            if let Some((_, weight)) = example.responses().find(|(_, weight)| wrong(*weight)) {
-                return Err(TrainError::Weight { index, weight });
-            }
             let sequences = self.encode(example).map_err(file_error)?;
             match sequences.iter().map(|sequence| sequence.tokens.len()).find(|tokens| *tokens > limit) {
                 Some(tokens) => Err(TrainError::TooLong { index, tokens, limit }),
@@ -82,10 +78,7 @@ impl Trainer for CandleTrainer {
         job: &TrainJob<'_>,
         on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Adapter, TrainError> {
-        job.recipe.check()?;
-        if job.examples.is_empty() {
-            return Err(TrainError::NoExamples);
-        }
+        job.check()?;
         let sequences = self.encode_all(job.examples)?;
         let key = JobKey::of(&self.base, job, &sequences);
         let mut run = Run::start(&self.base, job, sequences, self.recompute, &key)?;

@@ -29,7 +29,7 @@ pub struct ClosedSet {
 }
 
 /// How an answer from a closed set is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerForm {
     /// Its letter; the prompt shows the options as `A. negative`.

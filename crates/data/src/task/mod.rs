@@ -48,7 +48,7 @@ pub trait Task: Send + Sync {
 }
 
 /// How the questions of a task are asked otherwise: what is absent stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wording {
     /// How an answer from a closed set is written.

@@ -1,3 +1,4 @@
+use semievol_core::hex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -48,10 +49,6 @@ fn digest_json(value: &impl Serialize) -> String {
     // Writing to a hasher cannot fail, and what is hashed here has a JSON form.
     let _ = serde_json::to_writer(&mut writer, value);
     writer.hex()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 of what is written to it.

@@ -21,19 +21,36 @@ pub struct LearningCurve {
 }
 
 impl LearningCurve {
-    /// With a quarter, half and all of the labels that `folds` leave to learn from.
+    /// Two curves of the classifier whose penalty suits all labels: with a quarter, half and all of the labels that `folds`
+    /// leave to learn from; and with all of those and a quarter, half and all of the pseudo-labels.
     ///
     /// # Errors
-    /// As [`fit_by_cross_validation`].
-    pub fn of_labels(
+    /// As [`fit_by_cross_validation`]; unless there is a class for each row.
+    pub fn of_labels_and_pseudo_labels(
         labels: &Embeddings,
         classes: &[usize],
         n_classes: usize,
+        (pool, pseudo): (&Embeddings, &[usize]),
+        folds: usize,
+        seed: Seed,
+    ) -> Result<(Self, Self), SelectError> {
+        check(pool, pseudo, n_classes)?;
+        let l2 = fit_by_cross_validation(labels, classes, n_classes, folds, seed)?.l2;
+        let (labels, pool) = (matrix(labels), matrix(pool));
+        let by_labels = Self::of_labels(&labels, classes, n_classes, l2, folds, seed)?;
+        let by_pseudo =
+            Self::of_pseudo_labels(&labels, classes, n_classes, (&pool, pseudo), l2, folds, seed)?;
+        Ok((by_labels, by_pseudo))
+    }
+
+    fn of_labels(
+        labels: &Array2<f64>,
+        classes: &[usize],
+        n_classes: usize,
+        l2: f64,
         folds: usize,
         seed: Seed,
     ) -> Result<Self, SelectError> {
-        let l2 = fit_by_cross_validation(labels, classes, n_classes, folds, seed)?.l2;
-        let labels = matrix(labels);
         let least = classes.len() - classes.len().div_ceil(folds);
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (least / part).max(1)).collect();
         let fit = |kept: &[usize], order: Seed, size: usize| {
@@ -45,24 +62,18 @@ impl LearningCurve {
             let l2 = l2 * classes.len() as f64 / learnt.len() as f64;
             LogisticRegression::solve(labels.select(Axis(0), &learnt).view(), &of_learnt, n_classes, l2)
         };
-        Self::measure(&labels, classes, folds, seed, rows, fit)
+        Self::measure(labels, classes, folds, seed, rows, fit)
     }
 
-    /// With the labels that `folds` leave to learn from, and a quarter, half and all of the pseudo-labels.
-    ///
-    /// # Errors
-    /// As [`fit_by_cross_validation`]; unless there is a class for each row.
-    pub fn of_pseudo_labels(
-        labels: &Embeddings,
+    fn of_pseudo_labels(
+        labels: &Array2<f64>,
         classes: &[usize],
         n_classes: usize,
-        (pool, pseudo): (&Embeddings, &[usize]),
+        (pool, pseudo): (&Array2<f64>, &[usize]),
+        l2: f64,
         folds: usize,
         seed: Seed,
     ) -> Result<Self, SelectError> {
-        check(pool, pseudo, n_classes)?;
-        let l2 = fit_by_cross_validation(labels, classes, n_classes, folds, seed)?.l2;
-        let (labels, pool) = (matrix(labels), matrix(pool));
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (pseudo.len() / part).max(1)).collect();
         let fit = |kept: &[usize], order: Seed, size: usize| {
             let taken: Vec<usize> = order.permutation(pseudo.len()).into_iter().take(size).collect();
@@ -74,7 +85,7 @@ impl LearningCurve {
             let l2 = l2 * classes.len() as f64 / of_all.len() as f64;
             LogisticRegression::solve(all.view(), &of_all, n_classes, l2)
         };
-        Self::measure(&labels, classes, folds, seed, rows, fit)
+        Self::measure(labels, classes, folds, seed, rows, fit)
     }
 
     /// Asks models of every fold and size about the labels that the fold leaves out.
@@ -110,6 +121,7 @@ impl LearningCurve {
 #[cfg(test)]
 mod tests {
     use super::LearningCurve;
+    use crate::SelectError;
     use semievol_core::Seed;
     use semievol_model::Embeddings;
 
@@ -135,11 +147,9 @@ mod tests {
     fn errors_fall_with_labels_and_with_right_pseudo_labels() {
         let (labels, classes) = cloud(60, 1);
         let (pool, pseudo) = cloud(400, 2);
-        let by_labels = LearningCurve::of_labels(&labels, &classes, 2, 5, Seed(3)).unwrap();
+        let (by_labels, by_prompts) = curves(&labels, &classes, (&pool, &pseudo), 5, Seed(3)).unwrap();
         assert_eq!(by_labels.rows, [12, 24, 48]);
         assert!(mean(&by_labels, 0) > mean(&by_labels, 2), "{by_labels:?}");
-        let by_prompts =
-            LearningCurve::of_pseudo_labels(&labels, &classes, 2, (&pool, &pseudo), 5, Seed(3)).unwrap();
         assert_eq!(by_prompts.rows, [100, 200, 400]);
         assert!(mean(&by_prompts, 2) < mean(&by_labels, 2));
     }
@@ -149,15 +159,24 @@ mod tests {
         let (labels, classes) = cloud(60, 1);
         let (pool, pseudo) = cloud(400, 2);
         let wrong: Vec<usize> = pseudo.iter().map(|class| 1 - class).collect();
-        let curve =
-            LearningCurve::of_pseudo_labels(&labels, &classes, 2, (&pool, &wrong), 5, Seed(3)).unwrap();
+        let (_, curve) = curves(&labels, &classes, (&pool, &wrong), 5, Seed(3)).unwrap();
         assert!(mean(&curve, 2) > 0.5 && mean(&curve, 0) <= mean(&curve, 2), "{curve:?}");
     }
 
     #[test]
     fn as_many_pseudo_labels_as_rows() {
         let (labels, classes) = cloud(12, 1);
-        let unfit = LearningCurve::of_pseudo_labels(&labels, &classes, 2, (&labels, &[0]), 3, Seed(1));
+        let unfit = curves(&labels, &classes, (&labels, &[0]), 3, Seed(1));
         assert!(unfit.unwrap_err().to_string().contains("12 rows stand against 1 classes"));
+    }
+
+    fn curves(
+        labels: &Embeddings,
+        classes: &[usize],
+        pool: (&Embeddings, &[usize]),
+        folds: usize,
+        seed: Seed,
+    ) -> Result<(LearningCurve, LearningCurve), SelectError> {
+        LearningCurve::of_labels_and_pseudo_labels(labels, classes, 2, pool, folds, seed)
     }
 }

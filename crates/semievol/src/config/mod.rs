@@ -318,8 +318,8 @@ impl ExperimentConfig {
             let expected = format!("different instructions, but {twice:?} occurs twice");
             return refuse("paraphrases", format!("{:?}", self.paraphrases), &expected);
         }
-        let consistent =
-            [&self.method].into_iter().chain(self.methods.values()).any(|one| one.evolve.paraphrase);
+        let methods = || [&self.method].into_iter().chain(self.methods.values());
+        let consistent = methods().any(|one| one.evolve.paraphrase);
         if consistent && self.taught_paraphrases.is_empty() {
             let expected = "some other instructions where method.evolve.paraphrase is true";
             return refuse("taught_paraphrases", "[]".into(), expected);
@@ -329,7 +329,7 @@ impl ExperimentConfig {
             return refuse("taught_paraphrases", format!("{both:?}"), expected);
         }
         if self.elsewhere.is_some() {
-            for method in [&self.method].into_iter().chain(self.methods.values()) {
+            for method in methods() {
                 let weighs = matches!(method.select, SelectorConfig::Weighted { .. });
                 if method.evolve.targets == Targets::Soft || weighs || method.pretrain.is_some() {
                     let expected = "left out where method.evolve.targets is \"soft\", method.select weighs or there is a method.pretrain: other programs cannot learn those";
@@ -341,8 +341,7 @@ impl ExperimentConfig {
             let wrong = |reason| wrong(Box::new(PipelineError::Assembly(reason)));
             tune.check(&self.train).map_err(wrong)?;
         }
-        self.method.build().map_err(|error| wrong(Box::new(error)))?;
-        for method in self.methods.values() {
+        for method in methods() {
             method.build().map_err(|error| wrong(Box::new(error)))?;
         }
         if self.arms.contains(&Arm::SftMatched) && !self.arms.iter().any(Arm::is_semi_supervised) {

@@ -1,5 +1,5 @@
 use super::{Rule, ensure, hold_to, rule};
-use crate::hex;
+use semievol_core::hex;
 use semievol_core::{Prompt, Seed};
 use semievol_model::ModelId;
 use semievol_train::{Adapter, Example, Recipe, Step, TrainError, TrainJob, Trainer};
@@ -8,8 +8,8 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+const CONFIG: &str = Adapter::CONFIG_FILE;
+const WEIGHTS: &str = Adapter::WEIGHTS_FILE;
 
 /// Tries a trainer on five short examples; about 25 optimiser steps of rank 2 in all. Folders are made below
 /// `scratch`, which should be empty and outlive the call.

@@ -1,0 +1,32 @@
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Bytes as two lower-case hexadecimal digits each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Writes a file whole: to a temporary name beside it, then renamed, so that a reader sees the old bytes or the new ones.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!("{name}.{}.tmp", std::process::id()));
+    let attempt = || {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)
+    };
+    attempt().inspect_err(|_: &std::io::Error| {
+        // Whatever was written has no use, and whether it can be removed changes nothing.
+        let _ = std::fs::remove_file(&partial);
+    })
+}
