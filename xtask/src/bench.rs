@@ -4,12 +4,12 @@
 use crate::cores::Cores;
 use crate::peers;
 use crate::shapes::{Shape, Stored};
-use crate::timing::peak_memory;
 use anyhow::{Context, Result, bail};
 use semievol_candle::kernels::gemm::{Mat, MatMut, Write, matmul};
 use semievol_candle::kernels::product::{Factor, Term, product};
 use semievol_candle::optim::AdamW;
 use semievol_candle::{Llama, LlamaConfig, Lora, Panels, Pass, Precision, Sequence};
+use semievol_cli::peak_memory;
 use semievol_core::Seed;
 use std::time::Instant;
 

@@ -1,11 +1,9 @@
 //! `cargo xtask experiment`: a configuration file, run to a table.
 
 use crate::files;
-use crate::progress::Screen;
 use anyhow::{Context, bail};
-use semievol::engine::Engine;
 use semievol::hub::{Hub, HubConfig};
-use semievol::{Experiment, ExperimentConfig, Override, Results};
+use semievol::{Experiment, ExperimentConfig, Override};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,11 +73,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let mut hub = HubConfig::from_env()?;
     hub.offline |= args.offline;
-    let mut screen = Screen::new();
-    let done = measure(&experiment, &Hub::new(hub), &args.out, &mut screen);
-    screen.clear();
-    let results = done?;
-    report(&results, &screen)?;
+    let results = semievol_cli::execute(&experiment, &Hub::new(hub), &args.out)?;
+    semievol_cli::print(&results);
     Ok(())
 }
 
@@ -120,34 +115,4 @@ fn read(args: &Args) -> anyhow::Result<Experiment> {
         config = config.quick();
     }
     Ok(config.check(&file)?)
-}
-
-fn measure(experiment: &Experiment, hub: &Hub, out: &Path, screen: &mut Screen) -> anyhow::Result<Results> {
-    let engine = Engine::open(experiment, hub, &mut |event| screen.on(event))?;
-    screen.timing.load = screen.timing.total();
-    let results = experiment.run(hub, engine.parts(), &mut |event| screen.on(event), out)?;
-    Ok(results)
-}
-
-/// Prints the results and keeps the times beside them.
-fn report(results: &Results, screen: &Screen) -> anyhow::Result<()> {
-    println!("\n{}\n\n{}", results.verdict(), results.table());
-    if let Some(table) = results.paraphrase_table() {
-        println!("in other words\n{table}");
-    }
-    for (heading, table) in results.pseudo_tables() {
-        println!("{heading}\n{table}");
-    }
-    for line in results.worth().into_iter().chain(results.sizes()).chain(results.notes()) {
-        println!("{line}");
-    }
-    println!();
-    let file = results.folder.join("timing.json");
-    let earlier =
-        fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    let timing = screen.timing.to_json(rayon::current_num_threads(), &earlier);
-    semievol::pipeline::files::write_json(&file, &timing)?;
-    println!("{}", screen.timing.line());
-    println!("results: {}; open report.html there in a browser", results.folder.display());
-    Ok(())
 }

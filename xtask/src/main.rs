@@ -6,10 +6,8 @@ mod cores;
 mod experiment;
 mod files;
 mod peers;
-mod progress;
 mod results;
 mod shapes;
-mod timing;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -41,27 +39,7 @@ fn main() -> ExitCode {
         Command::Agreement(args) => agreement::run(&args),
         Command::BenchJob(args) => peers::ours::run(&args),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", whole(&error));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// An error with its causes, without those that it repeats.
-fn whole(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        let cause = cause.trim_end();
-        if text.is_empty() {
-            text = cause.to_owned();
-        } else if !text.contains(cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
+    semievol_cli::exit(done)
 }
 
 #[cfg(test)]
@@ -72,11 +50,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_cause_is_said_once() {
-        let error = anyhow::anyhow!("no such file").context("model: no such file").context("stopped");
-        assert_eq!(whole(&error), "stopped: model: no such file");
     }
 }

@@ -45,6 +45,7 @@ mod backward;
 pub mod bert;
 mod cache;
 mod config;
+pub mod doctor;
 mod error;
 pub mod export;
 mod forest;

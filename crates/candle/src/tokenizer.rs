@@ -117,6 +117,16 @@ impl ChatTokenizer {
         Ok(ids)
     }
 
+    /// A whole chat as the template writes it, the assistant's last message included; no turn is opened. Special tokens'
+    /// text is read as tokens wherever it stands: this is for looking, [`ChatTokenizer::encode_prompt`] for training.
+    ///
+    /// # Errors
+    /// If the template refuses the messages.
+    pub fn encode_conversation(&self, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+        let text = self.inner.template.render(messages, false)?;
+        self.inner.markup.encode_fast(text, false).map(ids).map_err(|e| failed(e.to_string()))
+    }
+
     /// The way for messages that hold special tokens' text: a marker inside each such text keeps it from being
     /// read as a token while the special tokens of the template are located; then the text between those is
     /// encoded without the markers.
@@ -206,6 +216,11 @@ impl ChatTokenizer {
     /// The text of `ids` without special tokens; ids outside the vocabulary are left out.
     pub fn decode(&self, ids: &[u32]) -> String {
         self.inner.markup.decode(ids, true).unwrap_or_default()
+    }
+
+    /// The text of `ids` with special tokens written out.
+    pub fn decode_markup(&self, ids: &[u32]) -> String {
+        self.inner.markup.decode(ids, false).unwrap_or_default()
     }
 
     /// How the vocabulary writes a token (`Ġ` for a space in byte-level ones), for inspection.

@@ -43,7 +43,7 @@ pub struct Split {
 pub enum SplitError {
     /// Fewer rows than asked for.
     #[error(
-        "{wanted} {part} rows are asked for and {found} are left of {total} ({answered} with an answer); lower split.{part} or give more rows"
+        "{wanted} {part} rows are asked for and {found} are left of {total} ({answered} with an answer); ask for fewer, or give more rows"
     )]
     NotEnough {
         /// `test`, `labelled` or `unlabelled`.

@@ -127,7 +127,9 @@ impl ServerConfig {
     /// Names the setting, its value and what would be right.
     pub fn check(&self) -> Result<(), String> {
         let shown = self.shown_url();
-        let url = reqwest::Url::parse(&self.url).map_err(|error| format!("url = {shown:?}: {error}"))?;
+        let url = reqwest::Url::parse(&self.url).map_err(|error| {
+            format!("url = {shown:?} ({error}), but must be whole, such as http://127.0.0.1:8080/v1")
+        })?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(format!("url = {shown:?}, but must begin with http:// or https://"));
         }

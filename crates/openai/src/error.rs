@@ -15,7 +15,9 @@ pub enum ServerError {
         reason: String,
     },
     /// Every attempt failed.
-    #[error("{server}: {attempts} attempts failed, the last one with: {last}")]
+    #[error(
+        "{server}: {attempts} attempts failed, the last one with: {last}; is it running at this address? What was answered is kept, and the same command goes on"
+    )]
     GaveUp {
         /// Its address.
         server: String,

@@ -3,7 +3,7 @@
 use crate::ask::{Question, Reply, Said, Want, ask};
 use crate::folder::Inputs;
 use crate::library::Library;
-use crate::method::{BASE, CollaboratorConfig, FOLDS, MethodConfig, WARM};
+use crate::method::{BASE, CollaboratorConfig, ENSEMBLE, FOLDS, MethodConfig, WARM};
 use crate::round::{Round, class};
 use crate::seed_run::broken;
 use crate::{Answered, OnEvent, PipelineError, SeedRun, files};
@@ -101,6 +101,7 @@ impl SeedRun<'_> {
                 let first = plan.models.len();
                 match model.as_str() {
                     FOLDS => plan.models.extend(&round.folds),
+                    ENSEMBLE => plan.models.extend(&round.ensemble),
                     _ => plan.models.push(self.model_called(name, model)?),
                 }
                 positions.insert(model, (first..plan.models.len()).collect());

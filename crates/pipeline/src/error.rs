@@ -3,6 +3,7 @@ use semievol_model::ModelError;
 use semievol_retrieval::RetrievalError;
 use semievol_select::SelectError;
 use semievol_train::TrainError;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -56,7 +57,7 @@ pub enum PipelineError {
         source: SelectError,
     },
     /// A file of the run folder.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), remedy(source))]
     File {
         /// Which.
         path: PathBuf,
@@ -72,5 +73,21 @@ impl PipelineError {
 
     pub(crate) fn model(stage: &str) -> impl Fn(ModelError) -> Self + '_ {
         move |source| PipelineError::Model { stage: stage.to_owned(), source: source.into() }
+    }
+}
+
+/// What may help against a file that cannot be read or written.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; make room, and the same command goes on where this one stopped"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; give a folder that can be written to, or the rights to it"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "; a file stands where a folder has to be: move it, or name another folder"
+        }
+        _ => "",
     }
 }

@@ -62,6 +62,8 @@ impl HeldOutFold<'_> {
             tag: format!("-fold-{}", self.fold),
             warm: self.model,
             folds: vec![self.model],
+            // One that has learnt the fold would know the answers.
+            ensemble: vec![self.model],
             samples,
             neighbours: (self.rows.iter())
                 .map(|row| neighbours.get(*row).cloned().unwrap_or_default())

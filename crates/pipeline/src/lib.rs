@@ -88,6 +88,7 @@ mod probe;
 mod round;
 mod seed_run;
 mod tune;
+mod work;
 
 pub use collaborate::Answers;
 pub use combine::CombineConfig;
@@ -106,3 +107,4 @@ pub use pretrain::PretrainConfig;
 pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Start, Trained};
 pub use semievol_select::options::OptionScore;
 pub use tune::{Tried, TuneConfig};
+pub use work::MethodWork;

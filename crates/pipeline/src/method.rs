@@ -28,6 +28,11 @@ pub struct MethodConfig {
     /// them, and they can be asked about labels that they have not learnt. 0 trains none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub folds: usize,
+    /// Models trained on all labels, the warm one and others that differ by their initial values and the order of the
+    /// examples: collaborators may name them, and answer with their mean (deep ensembles, Lakshminarayanan et al., arXiv
+    /// 1612.01474). 0 trains the warm one alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ensemble: usize,
     /// Who answers the unlabelled prompts (Eq. 4; paper: 4).
     pub collaborators: Vec<CollaboratorConfig>,
     /// Makes one distribution of all collaborators', whose most probable option is the final answer and whose
@@ -100,7 +105,7 @@ pub enum CollaboratorConfig {
     LanguageModel {
         /// Names it in files and tables.
         name: String,
-        /// `warm`, `base`, `folds` (the mean of the folds' models), or the name of a further model.
+        /// `warm`, `base`, `folds` and `ensemble` (the mean of their models), or the name of a further model.
         #[serde(default = "warm")]
         model: String,
         /// Neighbours in its prompt, the nearest ones.
@@ -144,7 +149,8 @@ pub struct EvolveConfig {
     pub on: EvolveOn,
     /// The labelled set is repeated whole until it is at least this share of the examples; 0 leaves it once.
     pub label_share: f64,
-    /// Passes over the examples; else as many as the recipe says.
+    /// Passes over the examples; else as many as the recipe says. Where little was kept these would be fewer steps than
+    /// the labels alone were given: then as many as those take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
     /// What it learns of a pseudo-label.
@@ -198,9 +204,15 @@ impl Default for EvolveConfig {
 }
 
 impl EvolveConfig {
-    /// The recipe of the evolved model.
-    pub(crate) fn recipe(&self, recipe: &Recipe) -> Recipe {
-        Recipe { epochs: self.epochs.unwrap_or(recipe.epochs), ..recipe.clone() }
+    /// The recipe of the evolved model for so many examples: it starts from the base as the warm model does, and is never
+    /// trained for fewer steps than that was on `labelled` rows.
+    pub(crate) fn recipe(&self, recipe: &Recipe, labelled: usize, examples: usize) -> Recipe {
+        let mut own = Recipe { epochs: self.epochs.unwrap_or(recipe.epochs), ..recipe.clone() };
+        let (warm, per_epoch) = (recipe.total_steps(labelled), examples.div_ceil(recipe.batch_size.max(1)));
+        if recipe.max_steps == 0 && own.total_steps(examples) < warm {
+            own.epochs = warm.div_ceil(per_epoch.max(1));
+        }
+        own
     }
 }
 
@@ -231,6 +243,10 @@ pub(crate) const WARM: &str = "warm";
 pub(crate) const BASE: &str = "base";
 /// The models trained on the labels without a fold, as collaborators name them.
 pub(crate) const FOLDS: &str = "folds";
+/// The models trained on all labels, as collaborators name them.
+pub(crate) const ENSEMBLE: &str = "ensemble";
+/// What collaborators may name besides further models.
+pub(crate) const OWN_MODELS: [&str; 4] = [WARM, BASE, FOLDS, ENSEMBLE];
 
 impl CollaboratorConfig {
     /// Its name.
@@ -373,17 +389,25 @@ impl MethodConfig {
                     .into(),
             );
         }
-        if let Some(one) = self.asks_folds().filter(|_| self.folds == 0) {
-            return Err(format!(
-                "method.collaborators: `{}` asks the models of the folds, but method.folds is 0: set it to 2 or more",
-                one.name()
-            ));
+        if self.ensemble == 1 {
+            return Err(
+                "method.ensemble is 1, which is the warm model: set it to 2 or more, or leave it out".into(),
+            );
+        }
+        for (key, n) in [(FOLDS, self.folds), (ENSEMBLE, self.ensemble)] {
+            let asked = self.collaborators.iter().find(|one| one.model() == Some(key));
+            if let Some(one) = asked.filter(|_| n == 0) {
+                return Err(format!(
+                    "method.collaborators: `{}` asks the models of method.{key}, but that is 0: set it to 2 or more",
+                    one.name()
+                ));
+            }
         }
         if self.probe && self.folds == 0 {
             return Err("method.probe learns from labels that models have not, but method.folds is 0: set it to 2 or more, 5 is usual".into());
         }
         if self.do_no_harm && (self.folds == 0 || self.own_voice().is_none()) {
-            return Err("method.do_no_harm compares final answers with the models' own on labels that these have not learnt: set method.folds to 2 or more, and let a collaborator ask model = \"warm\" or \"folds\"".into());
+            return Err("method.do_no_harm compares final answers with the models' own on labels that these have not learnt: set method.folds to 2 or more, and let a collaborator ask model = \"warm\", \"folds\" or \"ensemble\"".into());
         }
         if self.probe && self.combine.is_some() {
             return Err(
@@ -418,9 +442,9 @@ impl MethodConfig {
         Ok(())
     }
 
-    /// A collaborator that asks the models of the folds.
-    pub(crate) fn asks_folds(&self) -> Option<&CollaboratorConfig> {
-        self.collaborators.iter().find(|one| one.model() == Some(FOLDS))
+    /// A collaborator that answers with the mean of several models.
+    pub(crate) fn asks_several(&self) -> Option<&CollaboratorConfig> {
+        self.collaborators.iter().find(|one| matches!(one.model(), Some(FOLDS | ENSEMBLE)))
     }
 
     /// Whether a collaborator learns from what earlier rounds kept.
@@ -432,7 +456,7 @@ impl MethodConfig {
 
     /// The first collaborator that says what models trained on the labels say.
     pub(crate) fn own_voice(&self) -> Option<usize> {
-        self.collaborators.iter().position(|one| matches!(one.model(), Some(FOLDS | WARM)))
+        self.collaborators.iter().position(|one| matches!(one.model(), Some(FOLDS | ENSEMBLE | WARM)))
     }
 
     /// How many of the unlabelled samples are used; at least one.
@@ -452,5 +476,21 @@ impl MethodConfig {
     pub fn most_shots(&self) -> usize {
         let shown = self.collaborators.iter().map(CollaboratorConfig::shots).max().unwrap_or(0);
         shown.max(self.warm.shots).max(self.confidence_shots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_evolved_model_takes_at_least_the_warm_ones_steps() {
+        let recipe = Recipe { epochs: 30, batch_size: 8, ..Recipe::default() };
+        let evolve = EvolveConfig { epochs: Some(2), ..EvolveConfig::default() };
+        // 12 labels for 60 steps; 24 examples are 3 steps a pass.
+        assert_eq!(evolve.recipe(&recipe, 12, 24).total_steps(24), 60);
+        assert_eq!(evolve.recipe(&recipe, 12, 400).total_steps(400), 100);
+        let given = Recipe { max_steps: 5, ..recipe };
+        assert_eq!(evolve.recipe(&given, 12, 24).total_steps(24), 5);
     }
 }

@@ -1,6 +1,6 @@
 //! What would fail in the middle of a run is found before it.
 
-use crate::method::{BASE, CollaboratorConfig, FOLDS, Method, WARM};
+use crate::method::{CollaboratorConfig, Method, OWN_MODELS};
 use crate::round::held_out;
 use crate::{Parts, PipelineError};
 use semievol_core::{Answer, Labeled, Sample};
@@ -116,9 +116,9 @@ impl Method {
             ));
         }
         let open = labelled.iter().find(|labeled| task.candidates(&labeled.sample).is_empty());
-        match (self.config.asks_folds(), open) {
+        match (self.config.asks_several(), open) {
             (Some(one), Some(open)) => refuse(format!(
-                "method.collaborators: `{}` takes the mean of the folds' models, which needs options, but sample `{}` has an open answer",
+                "method.collaborators: `{}` takes the mean of several models, which needs options, but sample `{}` has an open answer",
                 one.name(),
                 open.sample.id
             )),
@@ -183,10 +183,10 @@ impl Method {
 }
 
 fn check_model(parts: &Parts<'_>, collaborator: &str, model: &str) -> Result<(), PipelineError> {
-    if [WARM, BASE, FOLDS].contains(&model) || parts.models.contains_key(model) {
+    if OWN_MODELS.contains(&model) || parts.models.contains_key(model) {
         return Ok(());
     }
-    let known = [WARM, BASE, FOLDS].into_iter().chain(parts.models.keys().map(String::as_str));
+    let known = OWN_MODELS.into_iter().chain(parts.models.keys().map(String::as_str));
     refuse(format!(
         "method.collaborators: `{collaborator}` asks model `{model}`, but there are only {}",
         known.collect::<Vec<_>>().join(", ")

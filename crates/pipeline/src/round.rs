@@ -10,6 +10,8 @@ pub(crate) struct Round<'a> {
     pub warm: &'a dyn LanguageModel,
     /// The models of the folds, as far as they may be asked.
     pub folds: Vec<&'a dyn LanguageModel>,
+    /// The models trained on all labels, the warm one first.
+    pub ensemble: Vec<&'a dyn LanguageModel>,
     /// What is asked.
     pub samples: &'a [Sample],
     /// The labelled neighbours of each, the nearest first.

@@ -5,7 +5,7 @@ use crate::run::Run;
 use crate::sets::Sets;
 use semievol_core::{Labeled, Sample};
 use semievol_eval::EvalError;
-use semievol_model::LanguageModel;
+use semievol_model::{Adapter, LanguageModel};
 use semievol_pipeline::{
     Answered, Evolved, Lesson, Library, Method, MethodConfig, OnEvent, PipelineError, SeedRun, StageEvent,
     Start, Trained, Unit,
@@ -54,6 +54,8 @@ pub(crate) struct ArmDone {
     pub answered: Vec<Answered>,
     /// The same under each paraphrase of the instruction; empty for an arm that is not trained.
     pub paraphrased: Vec<Vec<Answered>>,
+    /// What it trained; nothing for an arm that trains none.
+    pub adapter: Option<Adapter>,
     pub cost: Cost,
 }
 
@@ -69,11 +71,12 @@ pub(crate) struct Done {
 struct Answers {
     test: Vec<Answered>,
     paraphrased: Vec<Vec<Answered>>,
+    adapter: Option<Adapter>,
 }
 
 impl From<Vec<Answered>> for Answers {
     fn from(test: Vec<Answered>) -> Self {
-        Answers { test, paraphrased: Vec::new() }
+        Answers { test, paraphrased: Vec::new(), adapter: None }
     }
 }
 
@@ -89,9 +92,9 @@ impl Arms<'_> {
                 cost.count(event);
                 events(event);
             };
-            let Answers { test: answered, paraphrased } =
+            let Answers { test: answered, paraphrased, adapter } =
                 self.run_one(arm, &mut done.evolved, &mut counted)?;
-            done.arms.push(ArmDone { arm: arm.clone(), answered, paraphrased, cost });
+            done.arms.push(ArmDone { arm: arm.clone(), answered, paraphrased, adapter, cost });
         }
         done.arms.sort_by_key(|done| arms.iter().position(|known| *known == done.arm));
         Ok(done)
@@ -229,7 +232,7 @@ impl Arms<'_> {
             let name = format!("{arm}-paraphrase-{}", number + 1);
             paraphrased.push(seed.answer(&name, model.as_ref(), &self.sets.test, &[], events)?);
         }
-        Ok(Answers { test, paraphrased })
+        Ok(Answers { test, paraphrased, adapter: Some(trained.adapter.clone()) })
     }
 
     fn answer(

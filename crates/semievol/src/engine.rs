@@ -33,9 +33,7 @@ impl Engine {
     ) -> Result<Self, RunError> {
         let embedder =
             experiment.embedder().map(|source| fetch("embedder", source, "", hub, events)).transpose()?;
-        let model = fetch("model", &experiment.config().model, "", hub, events)?;
-        events(&Event::Loading { path: model.clone() });
-        let mut engine = Self::load_as(&model, experiment.config().engine)?;
+        let mut engine = Self::open_base(experiment, hub, events)?;
         if let Some(elsewhere) = &experiment.config().elsewhere {
             engine.trainer = Box::new(CommandTrainer::new(elsewhere.clone(), engine.base.id.clone()));
         }
@@ -55,6 +53,20 @@ impl Engine {
             Some(folder) => engine.with_embedder(&folder),
             None => Ok(engine),
         }
+    }
+
+    /// The same with the base model alone: for what neither embeds nor asks a server.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_base(
+        experiment: &Experiment,
+        hub: &Hub,
+        events: &mut dyn FnMut(&Event),
+    ) -> Result<Self, RunError> {
+        let model = fetch("model", &experiment.config().model, "", hub, events)?;
+        events(&Event::Loading { path: model.clone() });
+        Self::load_as(&model, experiment.config().engine)
     }
 
     /// Loads a GGUF file or a Hugging Face folder.
@@ -94,6 +106,11 @@ impl Engine {
     pub fn with_model(mut self, name: impl Into<String>, model: Arc<dyn LanguageModel>) -> Self {
         self.models.insert(name.into(), model);
         self
+    }
+
+    /// The base model.
+    pub fn base(&self) -> &BaseModel {
+        &self.base
     }
 
     /// The parts of an experiment.

@@ -53,6 +53,7 @@
 //! | `seed-N/confidence.jsonl` | how sure |
 //! | `seed-N/selection.jsonl` | kept or dropped, and why |
 //! | `seed-N/warm/`, `evolved/`, `sft/`, `sft_matched/` | adapters in PEFT's layout, each with `steps.jsonl` |
+//! | `seed-N/adapters.json` | which arm's model is which adapter: what [`FinishedRun`] reads |
 //! | `seed-N/to-label.csv` | the unlabelled rows, the ones that a label would tell most about first |
 //! | `seed-N/METHOD/` | the same files of a method of its own (`methods.METHOD`) |
 //! | `seed-N/predictions-ARM.jsonl` | [`Answered`], one a line |
@@ -67,6 +68,9 @@ mod config;
 pub mod engine;
 mod error;
 mod event;
+mod finished;
+mod predictor;
+mod preview;
 mod pseudo;
 mod report;
 mod results;
@@ -81,6 +85,9 @@ pub use certified::CertifiedResults;
 pub use config::{ConfigError, DataConfig, Draw, EngineConfig, ExperimentConfig, Override, Quick, preset};
 pub use error::RunError;
 pub use event::Event;
+pub use finished::FinishedRun;
+pub use predictor::{Predicted, Predictor};
+pub use preview::{ArmWork, Drawn};
 pub use pseudo::{CollaboratorResults, ConfidenceResults, PseudoResults, RightOf};
 pub use results::{Against, ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
 pub use run::Experiment;

@@ -5,7 +5,7 @@ use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
-use crate::{Arm, Event, RunError, report, to_label};
+use crate::{Arm, Event, RunError, finished, report, to_label};
 use semievol_core::{Labeled, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
@@ -46,6 +46,10 @@ impl Experiment {
     /// What it was made from.
     pub fn config(&self) -> &ExperimentConfig {
         &self.config
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// The parts of the file's method. Put one of your own in the place of another and hand them to
@@ -307,6 +311,7 @@ impl Run<'_> {
         run.recipe = &recipe;
         let arms = Arms { run: self, seed: &run, sets };
         let done = arms.run_all(&mut on_stage).map_err(RunError::stage(seed))?;
+        finished::write_adapters(&run.folder, &done.arms)?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
         let mut paraphrased = Vec::new();
         for done in &done.arms {

@@ -1,6 +1,6 @@
 //! The rows of an experiment: read once, drawn for each seed.
 
-use crate::config::{Draw, Origin, PreparedFiles};
+use crate::config::{Draw, Origin, PreparedFiles, TestRows};
 use crate::engine::fetch;
 use crate::{Event, ExperimentConfig, RunError};
 use semievol_core::{Answer, Labeled, Sample, Seed};
@@ -27,8 +27,14 @@ struct Files {
     unlabelled: Option<Dataset>,
     /// What the unlabelled file says of its rows' answers, by id: for grading, and out of the draw's sight.
     unlabelled_answers: HashMap<String, Answer>,
-    test: Dataset,
+    test: Test,
     draw: Draw,
+}
+
+enum Test {
+    Rows(Dataset),
+    /// A share of the labelled rows.
+    HeldOut(f64),
 }
 
 /// The rows of one seed. Gold answers of test and unlabelled rows stand in the keys alone.
@@ -98,7 +104,10 @@ impl Pool {
                     labelled,
                     unlabelled,
                     unlabelled_answers,
-                    test: read("data.test", test)?,
+                    test: match test {
+                        TestRows::File(source) => Test::Rows(read("data.test", source)?),
+                        TestRows::HeldOut(share) => Test::HeldOut(*share),
+                    },
                     draw: *draw,
                 }))
             }
@@ -129,6 +138,16 @@ impl Files {
             let drawn = some_of(rows, size, draw, Seed(seed).child(key, 0));
             drawn.map_err(|source| RunError::Split { seed, key, source: source.into() })
         };
+        let held_out;
+        let (labelled, test) = match test {
+            Test::Rows(test) => (labelled, test),
+            Test::HeldOut(share) => {
+                let key = "data.hold_out";
+                let parts = hold_out(labelled, *share, Seed(seed).child(key, 0));
+                held_out = parts.map_err(|source| RunError::Split { seed, key, source: source.into() })?;
+                (&held_out.0, &held_out.1)
+            }
+        };
         let labelled = take("data.draw.labelled", labelled, draw.labelled)?;
         let test = take("data.draw.test", test, draw.test)?;
         let mut unlabelled = match unlabelled {
@@ -152,7 +171,7 @@ fn read(
 ) -> Result<Dataset, RunError> {
     let hint = match source {
         Source::Local(path) if path.is_relative() => {
-            "; give the folder that holds the data with --data DIR (data.root)"
+            "; data.root (--data DIR of `cargo xtask experiment`) names the folder that holds the data"
         }
         _ => "",
     };
@@ -199,6 +218,16 @@ fn some_of(
     Ok(rows.subset(if answered { &drawn.labelled } else { &drawn.unlabelled }))
 }
 
+/// The rows that train, and this share that tests. Rows of one group stay together.
+fn hold_out(rows: &Dataset, share: f64, seed: Seed) -> Result<(Dataset, Dataset), semievol_data::SplitError> {
+    let test = ((rows.len() as f64 * share).round() as usize).clamp(1, rows.len().max(2) - 1);
+    let by_group = rows.groups.iter().any(Option::is_some);
+    let sizes = SplitConfig { test, by_group, stratified: !by_group, ..SplitConfig::default() };
+    let drawn = split(rows, &sizes, seed)?;
+    // To the draw, rows that nobody asked for are unlabelled ones.
+    Ok((rows.subset(&drawn.unlabelled), rows.subset(&drawn.test)))
+}
+
 impl Sets {
     fn new(seed: u64, labelled: Dataset, unlabelled: Dataset, test: Dataset) -> Result<Sets, RunError> {
         let data = |key| move |source| RunError::Data { key, source: Box::new(source) };
@@ -209,6 +238,14 @@ impl Sets {
             labelled_classes: classes(&labelled),
             test_classes: classes(&test),
         };
+        for (key, set) in [("data.labelled", &labelled), ("data.test", &test)] {
+            if set.is_empty() {
+                let reason = format!(
+                    "seed {seed}: {key}: there is no row; give more rows, or look at what was left out"
+                );
+                return Err(RunError::Assembly(reason));
+            }
+        }
         // A test row without an answer is found here rather than after the hour.
         test.labeled().map_err(data("data.test"))?;
         let key = AnswerKey::new(&test.samples, &test.answers)

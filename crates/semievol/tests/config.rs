@@ -165,7 +165,11 @@ fn bad_values_are_named_with_what_would_be_right() {
         ),
         (
             GOOD.replace("test = 't.csv'", ""),
-            "x.toml: `data.test` is absent, but must be a file of rows with answers",
+            "x.toml: `data.test` is absent, but must be a file of rows with answers; or set data.hold_out = 0.25, and a quarter of the labelled rows tests",
+        ),
+        (
+            GOOD.replace("test = 't.csv'", "hold_out = 0.0"),
+            "x.toml: `data.hold_out` is 0, but must be a share between 0 and 1, such as 0.25",
         ),
         (format!("{GOOD}[train]\nlr = 0.0"), "x.toml: recipe: `lr` is 0, but must be a positive number"),
         (

@@ -104,6 +104,36 @@ fn collaborators_are_weighed_by_labels_that_they_have_not_learnt() {
 }
 
 #[test]
+fn an_ensemble_is_several_models_of_all_labels() {
+    let method = "
+        ensemble = 3
+        collaborators = [
+            { kind = 'language_model', name = 'warm', temperature = 0.0 },
+            { kind = 'language_model', name = 'all three', model = 'ensemble', temperature = 0.0 },
+        ]
+        combine = { kind = 'log_pool', align = 0.5 }
+        select = { kind = 'all' }
+        warm = { shots = 0 }
+        neighbours = 0
+        evolve = { targets = 'soft' }
+    ";
+    let (out, experiment) = (tempfile::tempdir().unwrap(), with_method(method));
+    let results = run_tiny(&experiment, out.path(), &mut |_| ());
+    let seed = results.folder.join("seed-1");
+    let weights = ["warm", "ensemble-1", "ensemble-2"]
+        .map(|name| std::fs::read(seed.join(name).join("adapter_model.safetensors")).unwrap());
+    assert!(weights[0] != weights[1] && weights[1] != weights[2] && weights[0] != weights[2]);
+    let answers: Vec<Answers> = rows(&results, "candidates.jsonl");
+    assert_eq!(answers.len(), 30);
+    for answers in &answers {
+        let [warm, all] = answers.candidates.as_slice() else { panic!("{answers:?}") };
+        assert!((all.distribution.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert_ne!(warm.distribution, all.distribution);
+    }
+    run_again(&experiment, out.path());
+}
+
+#[test]
 fn folds_that_make_no_sense_are_refused() {
     let config = minitask("arms = ['semievol']").config().to_toml();
     let refused = |method: &str| {
@@ -123,8 +153,13 @@ fn folds_that_make_no_sense_are_refused() {
         ("select = { kind = 'error_controlled', alpha = 0.1 }", "method.folds is 0: set it to 2 or more"),
         (
             "collaborators = [{ kind = 'language_model', name = 'c', model = 'folds' }]",
-            "but method.folds is 0",
+            "asks the models of method.folds, but that is 0",
         ),
+        (
+            "collaborators = [{ kind = 'language_model', name = 'c', model = 'ensemble' }]",
+            "asks the models of method.ensemble, but that is 0",
+        ),
+        ("ensemble = 1", "method.ensemble is 1, which is the warm model"),
         ("folds = 1000", "labelled rows: take fewer folds"),
         ("probe = true", "method.probe learns from labels that models have not, but method.folds is 0"),
         ("combine = { kind = 'log_pool', align = 2.0 }", "method.combine.align is 2, but must be in [0, 1]"),

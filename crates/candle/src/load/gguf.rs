@@ -280,7 +280,11 @@ impl GgufFile {
 
     fn values(&self, name: &str) -> Result<Vec<f32>, EngineError> {
         let fail = |e: candle_core::Error| {
-            EngineError::file_source(&self.path, format!("tensor {name} cannot be read: {e}"), e)
+            EngineError::file_source(
+                &self.path,
+                format!("tensor {name} cannot be read: {e}; fetch the file again"),
+                e,
+            )
         };
         let mut file = File::open(&self.path)
             .map_err(|e| EngineError::file_source(&self.path, "cannot be opened", e))?;
@@ -311,7 +315,7 @@ fn unreadable(error: &str) -> String {
             "has a tensor of a type that is not supported ({error}); supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, \
              Q5_1, Q8_0, Q2_K to Q6_K. Quantise the model to one of these, or use its Hugging Face folder"
         ),
-        false => format!("not a whole GGUF file: {error}"),
+        false => format!("not a whole GGUF file: {error}; fetch it again"),
     }
 }
 

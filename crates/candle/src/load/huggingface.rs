@@ -109,7 +109,12 @@ fn read_header(path: &Path) -> Result<Vec<(String, StoredTensor)>, EngineError> 
     file.read_exact(&mut prefix).map_err(fail)?;
     let header_len = u64::from_le_bytes(prefix);
     if header_len > MAX_HEADER.min(file_len) {
-        return Err(EngineError::file(path, format!("header of {header_len} bytes in a file of {file_len}")));
+        return Err(EngineError::file(
+            path,
+            format!(
+                "cut short, or no safetensors file: a header of {header_len} bytes in a file of {file_len}; fetch it again"
+            ),
+        ));
     }
     let mut header = vec![0; header_len as usize];
     file.read_exact(&mut header).map_err(fail)?;
@@ -122,13 +127,18 @@ fn read_header(path: &Path) -> Result<Vec<(String, StoredTensor)>, EngineError> 
         if end as u64 > data_len {
             return Err(EngineError::file(
                 path,
-                format!("cut short: tensor {name} ends at byte {end} of the data, which has {data_len}"),
+                format!(
+                    "cut short: tensor {name} ends at byte {end} of the data, which has {data_len}; fetch it again"
+                ),
             ));
         }
         let start = data_start + first as u64;
         Ok((name, StoredTensor { file: path.to_path_buf(), start, info: info.clone() }))
     };
-    metadata.tensors().into_iter().map(place).collect()
+    // In the file's order, so that the same file always gives the same message.
+    let mut tensors: Vec<_> = metadata.tensors().into_iter().collect();
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    tensors.into_iter().map(place).collect()
 }
 
 impl StoredTensor {

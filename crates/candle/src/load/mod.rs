@@ -104,7 +104,10 @@ fn find_gguf(path: &Path) -> Result<Option<PathBuf>, EngineError> {
         if is_gguf(path) {
             return Ok(Some(path.to_path_buf()));
         }
-        return Err(EngineError::file(path, "neither a .gguf file nor a folder"));
+        return Err(EngineError::file(
+            path,
+            "neither a .gguf file nor a folder: give a GGUF file, or the folder of a Hugging Face model",
+        ));
     }
     if path.join("config.json").is_file() {
         return Ok(None);

@@ -32,7 +32,7 @@ impl SeedRun<'_> {
                 "no pseudo-label was kept: the evolved model sees the labels alone".into(),
             ));
         }
-        let recipe = config.evolve.recipe(self.recipe);
+        let recipe = config.evolve.recipe(self.recipe, progress.labels().len(), lessons.len());
         self.train_from(Start { stream: 0, from }, &format!("evolved{tag}"), &lessons, &recipe, events)
     }
 
@@ -55,7 +55,7 @@ impl SeedRun<'_> {
             pretrained.map(|pretrain| self.pretrain(pretrain, labelled, &samples, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
         let lessons = self.beside_labels(&config.evolve, labelled, gold.iter().map(Lesson::label).collect());
-        let recipe = config.evolve.recipe(self.recipe);
+        let recipe = config.evolve.recipe(self.recipe, labelled.len(), lessons.len());
         self.train_from(Start { stream: 0, from }, name, &lessons, &recipe, events)
     }
 
@@ -122,7 +122,7 @@ fn soften<'s>(lesson: Lesson<'s>, distribution: &[f64]) -> Lesson<'s> {
 }
 
 /// How often `labels` have to be repeated to be at least `share` of the examples; at least once.
-fn repeats(labels: usize, kept: usize, share: f64) -> usize {
+pub(crate) fn repeats(labels: usize, kept: usize, share: f64) -> usize {
     let needed = share / (1.0 - share) * kept as f64 / labels.max(1) as f64;
     (needed.ceil() as usize).max(1)
 }

@@ -1,6 +1,7 @@
 //! The method, steps 1 to 7, for one seed.
 
 mod lessons;
+pub(crate) use lessons::repeats;
 mod progress;
 mod select;
 mod validation;
@@ -113,6 +114,15 @@ struct Stand {
     right: Option<usize>,
 }
 
+/// Who may be asked in a round.
+#[derive(Clone, Copy)]
+struct Models<'m> {
+    stand: &'m Stand,
+    /// Trained on all labels besides the warm one.
+    ensemble: &'m [Arc<dyn LanguageModel>],
+    folds: Option<&'m Folds>,
+}
+
 impl SeedRun<'_> {
     /// Runs the method: warm up, then for each round retrieve, collaborate, justify, estimate, select, evolve. Finished
     /// stages are read, partial ones go on. `others` are further samples whose embeddings are made together with those
@@ -146,22 +156,30 @@ impl SeedRun<'_> {
         let pretrained =
             pretrained.map(|pretrain| self.pretrain(pretrain, labelled, unlabelled, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
-        let (warm, folds, mut outcome, curves) = {
+        let (warm, ensemble, folds, mut outcome, curves) = {
             let library = self.library_of(config, &progress.taught, unlabelled, others, "", events)?;
             let own = self.own_neighbours(method, &library, progress.n_labels)?;
             let warm = self.warm_up(progress.labels(), &own, config.warm.shots, from, events)?;
             let model = self.load("warm", &warm.adapter)?;
             let right = self.validate("warm", model.as_ref(), &held_out, events)?;
+            let ensemble = self.train_ensemble(
+                config.ensemble,
+                progress.labels(),
+                &own,
+                config.warm.shots,
+                from,
+                events,
+            )?;
             let folds = match config.folds {
                 0 => None,
                 n => Some(self.train_folds(n, progress.labels(), &own, config.warm.shots, from, events)?),
             };
             let warm = Stand { trained: warm, model, right };
-            let outcome =
-                self.round(method, &library, &own, &warm, folds.as_ref(), unlabelled, "", events)?;
+            let models = Models { stand: &warm, ensemble: &ensemble, folds: folds.as_ref() };
+            let outcome = self.round(method, &library, &own, models, unlabelled, "", events)?;
             let finals = &outcome.judged.finals;
             let curves = self.curves(&library, progress.labels(), unlabelled, finals);
-            (warm, folds, outcome, curves)
+            (warm, ensemble, folds, outcome, curves)
         };
         let mut rounds = Vec::new();
         let first = warm.trained.clone();
@@ -175,7 +193,8 @@ impl SeedRun<'_> {
                 }
                 let library = self.library_of(config, &progress.taught, unlabelled, others, &tag, events)?;
                 let own = self.own_neighbours(method, &library, progress.n_labels)?;
-                outcome = self.round(method, &library, &own, &stand, folds.as_ref(), &asked, &tag, events)?;
+                let models = Models { stand: &stand, ensemble: &ensemble, folds: folds.as_ref() };
+                outcome = self.round(method, &library, &own, models, &asked, &tag, events)?;
             }
             files::write_jsonl(&self.folder.join(format!("selection{tag}.jsonl")), &outcome.selected)?;
             if let Some(note) = &outcome.note {
@@ -274,13 +293,13 @@ impl SeedRun<'_> {
         method: &Method,
         library: &Library<'_>,
         own: &[Vec<&Labeled>],
-        stand: &Stand,
-        folds: Option<&Folds>,
+        models: Models<'_>,
         samples: &[Sample],
         tag: &str,
         events: OnEvent<'_>,
     ) -> Result<Outcome, PipelineError> {
         let config = &method.config;
+        let Models { stand, ensemble, folds } = models;
         let labels = &library.labelled()[..own.len()];
         let hits = library.nearest(samples, config.neighbours)?;
         self.write_prompts(tag, samples, &hits, library)?;
@@ -288,6 +307,7 @@ impl SeedRun<'_> {
             tag: tag.to_owned(),
             warm: stand.model.as_ref(),
             folds: folds.map(Folds::models).unwrap_or_default(),
+            ensemble: [&stand.model].into_iter().chain(ensemble).map(AsRef::as_ref).collect(),
             samples,
             neighbours: hits.iter().map(|hits| library.shots(hits)).collect(),
             taught: labels.iter().collect(),
@@ -363,6 +383,31 @@ impl SeedRun<'_> {
         let (lessons, max_steps) = self.warm_lessons(&labelled, neighbours, shots);
         let recipe = Recipe { max_steps, ..self.recipe.clone() };
         self.train_from(Start { stream: 0, from }, "warm", &lessons, &recipe, events)
+    }
+
+    /// The models of an ensemble besides the warm one: like it, but for their initial values and the order of the lessons.
+    fn train_ensemble(
+        &self,
+        n: usize,
+        labelled: &[Labeled],
+        neighbours: &[Vec<&Labeled>],
+        shots: usize,
+        from: Option<&Adapter>,
+        events: OnEvent<'_>,
+    ) -> Result<Vec<Arc<dyn LanguageModel>>, PipelineError> {
+        // The warm model's is 0, and those of folds follow it.
+        const STREAM: u64 = 1 << 32;
+        let labelled: Vec<&Labeled> = labelled.iter().collect();
+        let (lessons, max_steps) = self.warm_lessons(&labelled, neighbours, shots);
+        let recipe = Recipe { max_steps, ..self.recipe.clone() };
+        let mut models = Vec::new();
+        for member in 1..n {
+            let (start, name) =
+                (Start { stream: STREAM + member as u64, from }, format!("ensemble-{member}"));
+            let trained = self.train_from(start, &name, &lessons, &recipe, events)?;
+            models.push(self.load(&name, &trained.adapter)?);
+        }
+        Ok(models)
     }
 
     /// What a warm model learns, and the most steps that it takes. With shots, each label is a lesson with 0, 1, ...

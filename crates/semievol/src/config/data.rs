@@ -24,6 +24,10 @@ pub struct DataConfig {
     /// A file of rows that test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Source>,
+    /// Where there is no `test`: the share of `labelled` that tests instead of training, such as 0.25; drawn anew for
+    /// each seed, with the class shares of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_out: Option<f64>,
     /// What to do with a row that cannot be understood.
     #[serde(default)]
     pub on_bad_row: OnBadRow,
@@ -75,8 +79,16 @@ pub(crate) enum Origin {
 pub(crate) struct PreparedFiles {
     pub labelled: Source,
     pub unlabelled: Option<Source>,
-    pub test: Source,
+    pub test: TestRows,
     pub draw: Draw,
+}
+
+/// Where ready-made files have the rows that test.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TestRows {
+    File(Source),
+    /// This share of the labelled rows.
+    HeldOut(f64),
 }
 
 impl DataConfig {
@@ -116,6 +128,10 @@ impl DataConfig {
                 if let Some((name, _)) = sizes_given.iter().find(|(_, size)| *size == 0) {
                     return Err(ConfigError::value(file, &format!("data.split.{name}"), "0", "at least 1"));
                 }
+                if let Some(share) = self.hold_out {
+                    let expected = "absent where data.source is given: the sizes stand in data.split";
+                    return Err(ConfigError::value(file, "data.hold_out", share.to_string(), expected));
+                }
                 if self.draw.is_some() {
                     let expected = "absent where data.source is given: the sizes stand in data.split";
                     return Err(ConfigError::value(file, "data.draw", "given", expected));
@@ -127,9 +143,24 @@ impl DataConfig {
     }
 
     fn files(&self, file: &Path) -> Result<PreparedFiles, ConfigError> {
-        let need = |key: &str, source: &Option<Source>| {
-            let source = source.as_ref().map(|source| self.rooted(source));
-            source.ok_or_else(|| ConfigError::value(file, key, "absent", "a file of rows with answers"))
+        let absent = |key, expected: &str| ConfigError::value(file, key, "absent", expected);
+        let labelled = self.labelled.as_ref().map(|source| self.rooted(source));
+        let labelled = labelled.ok_or_else(|| absent("data.labelled", "a file of rows with answers"))?;
+        let test = match (&self.test, self.hold_out) {
+            (Some(test), None) => TestRows::File(self.rooted(test)),
+            (None, Some(share)) if 0.0 < share && share < 1.0 => TestRows::HeldOut(share),
+            (None, Some(share)) => {
+                let expected = "a share between 0 and 1, such as 0.25";
+                return Err(ConfigError::value(file, "data.hold_out", share.to_string(), expected));
+            }
+            (Some(_), Some(share)) => {
+                let expected = "absent where data.test is given: that file tests";
+                return Err(ConfigError::value(file, "data.hold_out", share.to_string(), expected));
+            }
+            (None, None) => {
+                let expected = "a file of rows with answers; or set data.hold_out = 0.25, and a quarter of the labelled rows tests";
+                return Err(absent("data.test", expected));
+            }
         };
         if self.split.is_some() {
             let expected = "absent where the files are ready-made: the sizes stand in data.draw";
@@ -142,9 +173,9 @@ impl DataConfig {
             }
         }
         Ok(PreparedFiles {
-            labelled: need("data.labelled", &self.labelled)?,
+            labelled,
             unlabelled: self.unlabelled.as_ref().map(|source| self.rooted(source)),
-            test: need("data.test", &self.test)?,
+            test,
             draw,
         })
     }
@@ -153,6 +184,23 @@ impl DataConfig {
         match (source, &self.root) {
             (Source::Local(path), Some(root)) => Source::Local(root.join(path)),
             _ => source.clone(),
+        }
+    }
+
+    /// Lowers the numbers of unlabelled and test rows to at most this.
+    pub(super) fn limit_rows(&mut self, rows: usize) {
+        let lower = |size: &mut Option<usize>| *size = Some(size.map_or(rows, |size| size.min(rows)));
+        match &mut self.split {
+            Some(split) => {
+                lower(&mut split.unlabelled);
+                split.test = split.test.min(rows);
+            }
+            None => {
+                let draw = self.draw.get_or_insert_default();
+                lower(&mut draw.unlabelled);
+                lower(&mut draw.test);
+                draw.at_most = true;
+            }
         }
     }
 

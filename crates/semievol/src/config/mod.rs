@@ -7,7 +7,7 @@ mod overrides;
 mod task;
 
 pub use data::{DataConfig, Draw};
-pub(crate) use data::{Origin, PreparedFiles};
+pub(crate) use data::{Origin, PreparedFiles, TestRows};
 pub use error::ConfigError;
 pub use method::preset;
 pub use overrides::Override;
@@ -214,6 +214,12 @@ impl ExperimentConfig {
         self
     }
 
+    /// The same experiment on at most so many unlabelled and so many test rows.
+    pub fn limited(mut self, rows: usize) -> Self {
+        self.data.limit_rows(rows);
+        self
+    }
+
     /// Looks for relative paths of [`DataConfig`] in this folder.
     pub fn with_data_root(mut self, root: impl Into<PathBuf>) -> Self {
         self.data.root = Some(root.into());
@@ -253,8 +259,9 @@ impl ExperimentConfig {
             self.arms.extend(self.methods.keys().cloned().map(Arm::Variant).filter(|_| unlabelled));
         }
         for name in self.methods.keys() {
-            let prefixed =
-                ["fold-", "evolved-", "tune-", "embeddings-"].iter().any(|start| name.starts_with(start));
+            let prefixed = ["fold-", "ensemble-", "evolved-", "tune-", "embeddings-"]
+                .iter()
+                .any(|start| name.starts_with(start));
             if prefixed {
                 return refuse("methods", format!("{name:?}"), "a name that no stage's folder begins with");
             }
@@ -297,13 +304,14 @@ impl ExperimentConfig {
         }
         for name in self.servers.keys().chain(self.batches.keys()) {
             let twice = self.servers.contains_key(name) && self.batches.contains_key(name);
-            if twice || ["warm", "base", "folds"].contains(&name.as_str()) {
+            if twice || ["warm", "base", "folds", "ensemble"].contains(&name.as_str()) {
                 return refuse("servers", format!("{name:?}"), "a name that no other model of the run has");
             }
         }
         for (name, server) in &self.servers {
             if let Err(reason) = server.check() {
-                return refuse("servers", name.clone(), &format!("a server that can be asked: {reason}"));
+                let reason = PipelineError::Assembly(format!("servers.{name}: {reason}"));
+                return Err(ConfigError::Part { file: file.to_owned(), source: reason.into() });
             }
         }
         if let Some(name) = self.embedding_server.as_ref().filter(|name| !self.servers.contains_key(*name)) {

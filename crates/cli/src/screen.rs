@@ -15,6 +15,12 @@ pub struct Screen {
     interactive: bool,
 }
 
+impl Default for Screen {
+    fn default() -> Self {
+        Screen::new()
+    }
+}
+
 impl Screen {
     /// Bars where standard error is a terminal.
     pub fn new() -> Self {

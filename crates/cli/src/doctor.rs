@@ -1,0 +1,81 @@
+//! `semievol doctor`: whether a model can be trained and trusted on this machine.
+
+use crate::input::{Input, hub};
+use crate::screen::Screen;
+use crate::trained::threads;
+use anstyle::AnsiColor;
+use anyhow::bail;
+use semievol::candle::doctor::{Verdict, examine};
+use semievol::data::Task;
+use semievol::engine::Engine;
+use semievol::train::Example;
+use serde_json::json;
+
+const EXAMPLES: &str = "\
+Examples:
+  semievol doctor mine.toml
+  semievol doctor --labelled labeled.csv --model path/to/model.gguf
+
+`odd` is no failure: some templates trim an answer, some tokenizers do not give a text back as it was.";
+
+/// Labelled rows that the checks use.
+const ROWS: usize = 6;
+
+/// Checks the model with your own rows: tokenizer, template, loss mask, gradients, merging.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Downloads nothing: what is not in the cache is an error.
+    #[arg(long)]
+    offline: bool,
+    /// Threads to compute with; all by default.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Prints one JSON object a check.
+    #[arg(long)]
+    json: bool,
+    // Last, for its heading holds for all that follows.
+    #[command(flatten)]
+    input: Input,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    threads(args.threads)?;
+    let experiment = args.input.experiment()?;
+    let hub = hub(args.offline)?;
+    let mut screen = Screen::new();
+    let config = experiment.config();
+    let drawn = experiment.draw(config.seeds[0], &hub, &mut |event| screen.on(event))?;
+    let engine = Engine::open_base(&experiment, &hub, &mut |event| screen.on(event))?;
+    screen.clear();
+    let task = config.task.build()?;
+    let examples: Vec<Example> = drawn
+        .labelled
+        .iter()
+        .take(ROWS)
+        .map(|one| Example::new(task.prompt(&one.sample, &[]), task.target(&one.sample, &one.answer)))
+        .collect();
+    let checks = examine(engine.base(), &examples)?;
+    for check in &checks {
+        let (word, colour) = match check.verdict {
+            Verdict::Passed => ("ok", AnsiColor::Green),
+            Verdict::Odd => ("odd", AnsiColor::Yellow),
+            Verdict::Failed => ("FAILED", AnsiColor::Red),
+        };
+        if args.json {
+            println!(
+                "{}",
+                json!({ "check": check.name, "verdict": word.to_lowercase(), "finding": check.finding })
+            );
+        } else {
+            let colour = colour.on_default();
+            anstream::println!("{colour}{word:6}{colour:#} {:13} {}", check.name, check.finding);
+        }
+    }
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
+    if failed > 0 {
+        bail!("{failed} checks failed: what is trained with {} here cannot be trusted", engine.base().id);
+    }
+    Ok(())
+}

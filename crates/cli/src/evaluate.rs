@@ -1,0 +1,135 @@
+//! `semievol evaluate`: how good a trained model is on rows with answers.
+
+use crate::trained::Which;
+use anyhow::Context;
+use semievol::core::Seed;
+use semievol::data::Dataset;
+use semievol::eval::{Align, AnswerKey, Graded, Prediction, Table, auroc, compare, wilson};
+use semievol::model::{LanguageModel, ModelLoader};
+use semievol::{Predicted, Predictor};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const EXAMPLES: &str = "\
+Examples:
+  semievol evaluate runs/mine-1a2b3c4d more.csv
+  semievol evaluate runs/mine-1a2b3c4d more.csv --arm sft --json
+  semievol evaluate mine.toml --adapter path/to/adapter more.csv";
+
+const LEVEL: f64 = 0.95;
+
+/// Grades a trained model on rows with answers, and compares it with its base model on the same rows.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Rows with answers, none of which any model has learnt.
+    #[arg(value_name = "ROWS")]
+    rows: PathBuf,
+    /// Does not ask the base model.
+    #[arg(long)]
+    alone: bool,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let trained = args.which.open()?;
+    let config = trained.experiment.config();
+    let rows = Dataset::read([&args.rows], &config.data.dataset())?;
+    // A row without an answer is found before the model is asked.
+    rows.labeled().with_context(|| args.rows.display().to_string())?;
+    let key = AnswerKey::new(&rows.samples, &rows.answers)?;
+    let grade = |model: Arc<dyn LanguageModel>| -> anyhow::Result<(Graded, Vec<Predicted>)> {
+        let predictor = Predictor::new(config, model)?;
+        let predicted = predictor.answer(&rows.samples)?;
+        let answers: Vec<Prediction> = rows
+            .samples
+            .iter()
+            .zip(&predicted)
+            .map(|(sample, predicted)| Prediction::new(&sample.id, predicted.answer.clone()))
+            .collect();
+        let correct = |predicted: &_, gold: &_| predictor.task().is_correct(predicted, gold);
+        Ok((key.grade(&answers, &correct)?, predicted))
+    };
+    let (graded, predicted) = grade(trained.model()?)?;
+    let interval = wilson(graded.n_correct(), graded.len(), LEVEL)?;
+    let sure: Vec<f64> = predicted.iter().map(|one| one.confidence.unwrap_or(0.0)).collect();
+    let ranks = auroc(&sure, &graded.correct())?;
+    let against = if args.alone || trained.adapter.is_none() {
+        None
+    } else {
+        let (base, _) = grade(trained.engine.base().load(None)?)?;
+        Some((base.accuracy(), compare(&graded, &base, Seed(0))?))
+    };
+    let f1 = graded.macro_f1().ok();
+    if args.json {
+        let object = json!({
+            "n": graded.len(),
+            "n_correct": graded.n_correct(),
+            "n_unread": graded.n_unparsed(),
+            "accuracy": graded.accuracy(),
+            "interval": interval,
+            "macro_f1": f1,
+            "auroc_of_confidence": ranks,
+            "per_class": graded.per_class(),
+            "by_category": graded.by_category(),
+            "base": against.as_ref().map(|(accuracy, comparison)| json!({ "accuracy": accuracy, "gain": comparison })),
+        });
+        println!("{}", serde_json::to_string_pretty(&object)?);
+        return Ok(());
+    }
+    let percent = |share: f64| format!("{:.1}", 100.0 * share);
+    println!(
+        "{}% of {} rows right (95% interval {} to {}){}",
+        percent(graded.accuracy()),
+        graded.len(),
+        percent(interval.low),
+        percent(interval.high),
+        f1.map(|f1| format!(", macro-F1 {}", percent(f1))).unwrap_or_default()
+    );
+    if graded.n_unparsed() > 0 {
+        println!("{} responses could not be read; they count as wrong", graded.n_unparsed());
+    }
+    if let Some((base, comparison)) = &against {
+        println!(
+            "the base model: {}%; gain {:+.1} points ({:+.1} to {:+.1}), p = {:.3} (exact McNemar)",
+            percent(*base),
+            100.0 * comparison.difference,
+            100.0 * comparison.interval.low,
+            100.0 * comparison.interval.high,
+            comparison.mcnemar.p
+        );
+    }
+    if let Some(ranks) = ranks {
+        println!("a right answer is surer than a wrong one in {}% of pairs (AUROC)", percent(ranks));
+    }
+    let classes = graded.per_class();
+    if !classes.is_empty() {
+        let columns = [("precision", Align::Right), ("recall", Align::Right), ("F1", Align::Right)];
+        let mut table = Table::new([("class", Align::Left)].into_iter().chain(columns));
+        for class in &classes {
+            table.row([
+                class.class.clone(),
+                percent(class.precision),
+                percent(class.recall),
+                percent(class.f1),
+            ]);
+        }
+        println!("\n{table}");
+    }
+    let categories = graded.by_category();
+    if !categories.is_empty() {
+        let columns = [("right", Align::Right), ("rows", Align::Right)];
+        let mut table = Table::new([("category", Align::Left)].into_iter().chain(columns));
+        for (category, (right, all)) in &categories {
+            table.row([category.clone(), percent(*right as f64 / *all as f64), all.to_string()]);
+        }
+        println!("{table}");
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! `semievol inspect`: which tokens a row becomes, and what the model is shown.
+
+use crate::input::{Input, hub};
+use crate::screen::Screen;
+use anstyle::{AnsiColor, Style};
+use anyhow::bail;
+use semievol::candle::{BaseModel, CandleTrainer, ChatTokenizer};
+use semievol::core::{Labeled, Prompt, Seed};
+use semievol::data::Task;
+use semievol::engine::Engine;
+use semievol::model::ModelLoader;
+use semievol::pipeline::{SeedRun, Shelf};
+use semievol::train::Example;
+use semievol::{Arm, Drawn, Experiment};
+
+const EXAMPLES: &str = "\
+Examples:
+  semievol inspect mine.toml
+  semievol inspect mine.toml --row l07 --ids
+  semievol inspect --labelled labeled.csv --unlabelled unlabeled.jsonl --answer label
+
+Trained tokens stand in ⟦ ⟧, and in colour on a terminal; everything before them is read and not learnt.";
+
+/// Shows exactly which tokens a row becomes, a prompt with its neighbours, and rows that stand twice.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Shows the rows of these ids; by default the first two labelled ones and the first unlabelled one.
+    #[arg(long, value_name = "ID")]
+    row: Vec<String>,
+    /// Shows each token's number.
+    #[arg(long)]
+    ids: bool,
+    /// Draws the rows as this seed does; the experiment's first by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Downloads nothing: what is not in the cache is an error.
+    #[arg(long)]
+    offline: bool,
+    // Last, for its heading holds for all that follows.
+    #[command(flatten)]
+    input: Input,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let experiment = args.input.experiment()?;
+    let hub = hub(args.offline)?;
+    let mut screen = Screen::new();
+    let seed = args.seed.unwrap_or(experiment.config().seeds[0]);
+    let drawn = experiment.draw(seed, &hub, &mut |event| screen.on(event))?;
+    let engine = Engine::open(&experiment, &hub, &mut |event| screen.on(event))?;
+    screen.clear();
+    let task = experiment.config().task.build()?;
+    let known = |id: &String| {
+        drawn.labelled.iter().any(|one| one.sample.id == *id)
+            || drawn.unlabelled.iter().any(|one| one.id == *id)
+    };
+    if let Some(unknown) = args.row.iter().find(|id| !known(id)) {
+        bail!("--row {unknown}: neither a labelled nor an unlabelled row that seed {seed} draws has this id");
+    }
+    let wanted = |id: &str, index: usize, first: usize| {
+        if args.row.is_empty() { index < first } else { args.row.iter().any(|row| row == id) }
+    };
+    let tokenizer = &engine.base().tokenizer;
+    let labelled = drawn.labelled.iter().enumerate().filter(|(index, one)| wanted(&one.sample.id, *index, 2));
+    for (_, one) in labelled {
+        heading(&format!("labelled row `{}`", one.sample.id));
+        taught(engine.base(), task.as_ref(), one, args.ids)?;
+    }
+    let rows = drawn.unlabelled.iter().enumerate().filter(|(index, sample)| wanted(&sample.id, *index, 1));
+    let rows: Vec<_> = rows.map(|(_, sample)| sample.clone()).collect();
+    let shown = neighbours(&experiment, &engine, &drawn, &rows)?;
+    for (sample, shots) in rows.iter().zip(shown) {
+        let shots: Vec<&Labeled> = shots.iter().collect();
+        heading(&format!("unlabelled row `{}`, with {} neighbours", sample.id, shots.len()));
+        open_prompt(tokenizer, &task.prompt(sample, &shots), args.ids)?;
+        let options = task.candidates(sample);
+        if !options.is_empty() {
+            println!("scored after it: {options:?}");
+        }
+    }
+    heading("rows that stand twice");
+    println!("{}", if drawn.overlap.is_empty() { "none".to_owned() } else { drawn.overlap.to_string() });
+    Ok(())
+}
+
+pub fn heading(text: &str) {
+    let bold = Style::new().bold();
+    anstream::println!("\n{bold}{text}{bold:#}");
+}
+
+/// A labelled row as it is trained on.
+pub fn taught(base: &BaseModel, task: &dyn Task, one: &Labeled, ids: bool) -> anyhow::Result<()> {
+    let response = task.target(&one.sample, &one.answer);
+    if response.is_empty() {
+        bail!(
+            "row `{}`: its answer {:?} is none that the task can write; check task.kind and data.columns.answer",
+            one.sample.id,
+            one.answer
+        );
+    }
+    let example = Example::new(task.prompt(&one.sample, &[]), response);
+    for sequence in CandleTrainer::new(base.clone()).encode(&example)? {
+        let (read, learnt) = sequence.tokens.split_at(sequence.n_prompt);
+        tokens(&base.tokenizer, read, learnt, ids);
+        println!("{} tokens, {} of them trained", sequence.tokens.len(), learnt.len());
+    }
+    Ok(())
+}
+
+/// A prompt as a model reads it, up to where it answers.
+pub fn open_prompt(tokenizer: &ChatTokenizer, prompt: &Prompt, ids: bool) -> anyhow::Result<()> {
+    let mut read = tokenizer.encode_prompt(prompt)?;
+    let mut begun = tokenizer.encode_response(&prompt.response_prefix, "")?.ids;
+    begun.pop(); // the end of the turn
+    read.append(&mut begun);
+    tokens(tokenizer, &read, &[], ids);
+    println!("{} tokens", read.len());
+    Ok(())
+}
+
+fn tokens(tokenizer: &ChatTokenizer, read: &[u32], learnt: &[u32], ids: bool) {
+    let trained = AnsiColor::Green.on_default().bold();
+    if ids {
+        for (part, style) in [(read, Style::new()), (learnt, trained)] {
+            for id in part {
+                let text = tokenizer.token_text(*id).unwrap_or_default();
+                let mark = if style == trained { "trained" } else { "" };
+                anstream::println!("{style}{id:>7}  {text:24} {mark}{style:#}");
+            }
+        }
+        return;
+    }
+    let text = |part: &[u32]| tokenizer.decode_markup(part);
+    match learnt {
+        [] => anstream::println!("{}", text(read)),
+        _ => anstream::println!("{}{trained}⟦{}⟧{trained:#}", text(read), text(learnt)),
+    }
+}
+
+/// The labelled neighbours that the method would show each row.
+fn neighbours(
+    experiment: &Experiment,
+    engine: &Engine,
+    drawn: &Drawn,
+    rows: &[semievol::core::Sample],
+) -> anyhow::Result<Vec<Vec<Labeled>>> {
+    let config = experiment.config();
+    let method = &config.method;
+    let learns = config.arms.iter().any(Arm::is_semi_supervised);
+    if rows.is_empty() || method.neighbours == 0 || !learns {
+        return Ok(vec![Vec::new(); rows.len()]);
+    }
+    let folder = tempfile::tempdir()?;
+    let task = config.task.build()?;
+    let parts = engine.parts();
+    let run = SeedRun {
+        parts,
+        task: task.as_ref(),
+        task_id: "inspect",
+        paraphrases: &[],
+        base: engine.base().load(None)?,
+        recipe: &config.train,
+        max_answer_tokens: config.max_answer_tokens,
+        seed: Seed(config.seeds[0]),
+        folder: folder.path().to_owned(),
+        shelf: &Shelf::of(folder.path()),
+    };
+    let embeds = method.retrieval.needs_embedder();
+    let library = run.library(&drawn.labelled, &[rows], Some(&method.retrieval), embeds, &mut |_| ())?;
+    let hits = library.nearest(rows, method.neighbours)?;
+    Ok(hits.iter().map(|hits| library.shots(hits).into_iter().cloned().collect()).collect())
+}

@@ -1,0 +1,133 @@
+//! A look at a file of rows: its columns and what stands in them.
+
+use anyhow::Context;
+use semievol::data::{FileOptions, rows};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Rows that are looked at; a file's beginning says what its columns are.
+const ROWS: usize = 5_000;
+/// Values of a column that are told apart.
+const VALUES: usize = 200;
+
+/// What a file looks like.
+pub struct Look {
+    pub file: PathBuf,
+    /// Rows that were looked at.
+    pub rows: usize,
+    /// In the file's order.
+    pub columns: Vec<Column>,
+}
+
+/// A column.
+pub struct Column {
+    pub name: String,
+    /// Rows in which something stands there.
+    pub filled: usize,
+    /// Each value that occurs with its number of rows; empty where there are too many.
+    pub values: BTreeMap<String, usize>,
+    /// Characters, of all rows.
+    characters: usize,
+    /// Rows in which a list, or an object, stands there.
+    pub nested: usize,
+    /// Rows in which a number stands there.
+    pub numbers: usize,
+    too_many: bool,
+}
+
+impl Look {
+    pub fn at(file: &Path) -> anyhow::Result<Look> {
+        let mut look = Look { file: file.to_owned(), rows: 0, columns: Vec::new() };
+        for row in rows(file, &FileOptions::default())?.take(ROWS) {
+            let row = row?;
+            look.rows += 1;
+            for (name, value) in &row.values {
+                let at = match look.columns.iter().position(|column| column.name == *name) {
+                    Some(at) => at,
+                    None => {
+                        look.columns.push(Column::new(name));
+                        look.columns.len() - 1
+                    }
+                };
+                look.columns[at].add(value);
+            }
+        }
+        (look.rows > 0)
+            .then_some(look)
+            .with_context(|| format!("{}: holds no row; check that it is the right file", file.display()))
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The first of these names that is a column, in any case.
+    pub fn any_of(&self, names: &[&str]) -> Option<&Column> {
+        names
+            .iter()
+            .find_map(|name| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+    }
+
+    /// The column names, for messages.
+    pub fn names(&self) -> String {
+        self.columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Column {
+    fn new(name: &str) -> Self {
+        Column {
+            name: name.to_owned(),
+            filled: 0,
+            values: BTreeMap::new(),
+            characters: 0,
+            nested: 0,
+            numbers: 0,
+            too_many: false,
+        }
+    }
+
+    fn add(&mut self, value: &Value) {
+        let text = match value {
+            Value::Null => return,
+            Value::String(text) => text.trim().to_owned(),
+            Value::Array(_) | Value::Object(_) => {
+                self.nested += 1;
+                value.to_string()
+            }
+            other => other.to_string(),
+        };
+        if text.is_empty() {
+            return;
+        }
+        self.filled += 1;
+        self.characters += text.chars().count();
+        self.numbers += usize::from(text.parse::<f64>().is_ok_and(f64::is_finite));
+        if !self.too_many {
+            *self.values.entry(text).or_default() += 1;
+            if self.values.len() > VALUES {
+                self.too_many = true;
+                self.values.clear();
+            }
+        }
+    }
+
+    /// Characters of a row, in the mean.
+    pub fn length(&self) -> f64 {
+        self.characters as f64 / self.filled.max(1) as f64
+    }
+
+    /// Whether its values are few, short and occur more than once: classes.
+    pub fn is_closed(&self) -> bool {
+        !self.values.is_empty()
+            && self.nested == 0
+            && self.values.len() <= 30
+            && 2 * self.values.len() <= self.filled.max(4)
+            && self.values.keys().all(|value| value.chars().count() <= 60)
+    }
+
+    pub fn is_numeric(&self) -> bool {
+        self.filled > 0 && self.numbers == self.filled
+    }
+}

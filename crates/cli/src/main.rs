@@ -1,0 +1,5 @@
+//! The command `semievol`.
+
+fn main() -> std::process::ExitCode {
+    semievol_cli::main()
+}

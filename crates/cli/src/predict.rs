@@ -1,0 +1,230 @@
+//! `semievol predict`: a trained model's answers to new rows.
+
+use crate::answers::written;
+use crate::trained::Which;
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use semievol::core::Sample;
+use semievol::data::{Dataset, DatasetConfig, FileOptions, Format};
+use semievol::{Predicted, Predictor};
+use serde_json::{Map, Value, json};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  semievol predict runs/mine-1a2b3c4d new.csv -o answers.jsonl
+  semievol predict runs/mine-1a2b3c4d --arm sft new.csv --to csv
+  echo '{\"text\": \"It broke.\"}' | semievol predict runs/mine-1a2b3c4d -
+  semievol predict mine.toml --adapter path/to/adapter new.parquet
+
+The columns are those of the run's experiment; an answer column is not needed. Each row of the output has the row's id,
+the answer (null where there is none), the model's probability of it as confidence, and of each option.";
+
+/// Rows that are asked and written together.
+const CHUNK: usize = 64;
+
+/// Answers new rows with a trained model, with confidence.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// The rows; `-` reads them from standard input.
+    #[arg(value_name = "ROWS")]
+    rows: PathBuf,
+    /// Writes this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The layout of the answers; by the output's extension, else jsonl.
+    #[arg(long, value_name = "FORMAT")]
+    to: Option<To>,
+    /// The format of standard input.
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    from: From,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum To {
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum From {
+    Jsonl,
+    Csv,
+    Tsv,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    // The rows first: what is wrong with them is found before a model is loaded, but for the columns.
+    let stdin = if args.rows == Path::new("-") { Some(standard_input(args.from)?) } else { None };
+    let path = stdin.as_ref().map_or(args.rows.as_path(), |(_, file)| file);
+    if stdin.is_none() && !path.exists() {
+        bail!("{}: there is no such file; `-` reads standard input", path.display());
+    }
+    let trained = args.which.open()?;
+    let columns = trained.experiment.config().data.dataset();
+    let columns = match stdin {
+        Some(_) => {
+            let format = match args.from {
+                From::Jsonl => Format::Jsonl,
+                From::Csv => Format::Csv,
+                From::Tsv => Format::Tsv,
+            };
+            DatasetConfig { file: FileOptions { format: Some(format), ..columns.file.clone() }, ..columns }
+        }
+        None => columns,
+    };
+    let samples = match (read(path, columns), &stdin) {
+        (Err(error), Some((_, file))) => {
+            bail!(crate::whole(&error).replace(&file.display().to_string(), "standard input"))
+        }
+        (samples, _) => samples?,
+    };
+    let predictor = Predictor::new(trained.experiment.config(), trained.model()?)?;
+    let to = args.to.unwrap_or_else(|| match args.output.as_deref().and_then(Format::of) {
+        Some(Format::Csv) => To::Csv,
+        _ => To::Jsonl,
+    });
+    let out: Box<dyn Write> = match &args.output {
+        Some(file) => Box::new(File::create(file).with_context(|| cannot(file))?),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let mut out = Out::new(Box::new(BufWriter::new(out)), to)?;
+    let at = || args.output.as_deref().map_or_else(|| "standard output".to_owned(), cannot);
+    let bar = bar(samples.len());
+    let mut unread = 0;
+    for chunk in samples.chunks(CHUNK) {
+        for (sample, predicted) in chunk.iter().zip(predictor.answer(chunk)?) {
+            unread += usize::from(predicted.answer.is_none());
+            out.row(sample, &predicted).with_context(at)?;
+        }
+        // Whoever reads along sees each chunk, and one that stops here keeps it.
+        out.flush().with_context(at)?;
+        bar.inc(chunk.len() as u64);
+    }
+    bar.finish_and_clear();
+    if unread > 0 {
+        eprintln!(
+            "{unread} of {} rows have no answer: the response could not be read or the prompt did not fit; see `error` and `response`",
+            samples.len()
+        );
+    }
+    Ok(())
+}
+
+fn cannot(file: &Path) -> String {
+    format!("{}: cannot be written; its folder has to be there, with room and with rights", file.display())
+}
+
+/// The rows without what they say of their answers, which may be anything.
+pub fn read(path: &Path, mut columns: DatasetConfig) -> anyhow::Result<Vec<Sample>> {
+    columns.on_duplicate = semievol::data::OnDuplicate::Keep;
+    if let Some(answer) = &columns.columns.answer {
+        // New rows have no answer, and need no column for one.
+        let has = semievol::data::rows(path, &columns.file)?
+            .next()
+            .transpose()?
+            .is_some_and(|row| row.values.contains_key(&answer.column));
+        if !has {
+            columns.columns.answer = None;
+        }
+    }
+    Ok(Dataset::read([path], &columns)?.samples)
+}
+
+/// Standard input as a file; it goes when the folder does.
+fn standard_input(from: From) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
+    if std::io::stdin().is_terminal() {
+        eprintln!("reading rows from the terminal, one a line; end with Ctrl-D");
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        let layout = match from {
+            From::Jsonl => "one JSON object a line",
+            From::Csv | From::Tsv => "a header line, then the rows",
+        };
+        bail!("standard input is empty; it has to hold {layout}");
+    }
+    // The file's stem is in the ids of rows without one.
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("stdin");
+    std::fs::write(&file, bytes).with_context(|| file.display().to_string())?;
+    Ok((folder, file))
+}
+
+fn bar(rows: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} rows  {per_sec}  {eta} left");
+    ProgressBar::new(rows as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Where the answers go.
+enum Out {
+    Jsonl(Box<dyn Write>),
+    Csv(Box<csv::Writer<Box<dyn Write>>>),
+}
+
+impl Out {
+    fn new(out: Box<dyn Write>, to: To) -> anyhow::Result<Self> {
+        Ok(match to {
+            To::Jsonl => Out::Jsonl(out),
+            To::Csv => {
+                let mut writer = csv::Writer::from_writer(out);
+                writer.write_record(["id", "answer", "confidence"])?;
+                Out::Csv(Box::new(writer))
+            }
+        })
+    }
+
+    fn row(&mut self, sample: &Sample, predicted: &Predicted) -> anyhow::Result<()> {
+        let answer = predicted.answer.as_ref().map(|answer| written(sample, answer));
+        match self {
+            Out::Jsonl(out) => writeln!(out, "{}", json_row(sample, predicted, answer))?,
+            Out::Csv(writer) => {
+                let sure = predicted.confidence.map(|sure| format!("{sure:.4}")).unwrap_or_default();
+                writer.write_record([&sample.id, &answer.unwrap_or_default(), &sure])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        match self {
+            Out::Jsonl(out) => out.flush()?,
+            Out::Csv(writer) => writer.flush()?,
+        }
+        Ok(())
+    }
+}
+
+fn json_row(sample: &Sample, predicted: &Predicted, answer: Option<String>) -> Value {
+    let sure = predicted.confidence.map(rounded);
+    let mut row = json!({ "id": sample.id, "answer": answer, "confidence": sure });
+    if !predicted.options.is_empty() {
+        let options = predicted.options.iter();
+        let options: Map<String, Value> =
+            options.map(|one| (one.option.clone(), rounded(one.probability).into())).collect();
+        row["options"] = options.into();
+    }
+    if let Some(response) = &predicted.response {
+        row["response"] = response.as_str().into();
+    }
+    if let Some(error) = &predicted.error {
+        row["error"] = error.as_str().into();
+    }
+    row
+}
+
+/// Six digits: what follows depends on the machine.
+fn rounded(probability: f64) -> f64 {
+    (probability * 1e6).round() / 1e6
+}

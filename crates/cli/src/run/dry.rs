@@ -1,0 +1,277 @@
+//! `semievol run --dry-run`: what a run would do, measured on a few of its own rows.
+
+use crate::inspect::{heading, open_prompt, taught};
+use crate::screen::Screen;
+use crate::timing::peak_memory;
+use semievol::candle::{BaseModel, CandleTrainer};
+use semievol::core::{Answer, Labeled, Prompt, Sample, Seed};
+use semievol::data::Task;
+use semievol::engine::Engine;
+use semievol::hub::Hub;
+use semievol::model::{LanguageModel, ModelLoader, ScoreRequest};
+use semievol::train::{Example, Recipe, TrainJob, Trainer};
+use semievol::{ArmWork, Drawn, Experiment};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// Prompts whose tokens are counted, and whose scoring is timed.
+const COUNTED: usize = 1_000;
+const TIMED: usize = 16;
+/// Rows of a class below which its share among the pseudo-labels is a matter of luck.
+const FEW: usize = 4;
+
+/// Runs the command.
+pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
+    let mut screen = Screen::new();
+    let config = experiment.config();
+    let drawn = experiment.draw(config.seeds[0], hub, &mut |event| screen.on(event))?;
+    let engine = Engine::open_base(experiment, hub, &mut |event| screen.on(event))?;
+    screen.clear();
+    let task = config.task.build()?;
+    let base = engine.base();
+
+    heading("rows");
+    let sizes = &drawn.sizes;
+    println!(
+        "{} labelled, {} unlabelled, {} test (seed {})",
+        sizes.labelled, sizes.unlabelled, sizes.test, config.seeds[0]
+    );
+    for class in &sizes.labelled_classes {
+        println!("  {:5} labelled {}", class.rows, class.class);
+    }
+
+    if let Some(first) = drawn.labelled.first() {
+        heading(&format!("what is trained on, for the labelled row `{}`", first.sample.id));
+        taught(base, task.as_ref(), first, false)?;
+    }
+    if let Some(first) = drawn.unlabelled.first() {
+        heading(&format!("what is asked, for the unlabelled row `{}`", first.id));
+        open_prompt(&base.tokenizer, &task.prompt(first, &[]), false)?;
+    }
+
+    let counts = Counts::of(base, task.as_ref(), &drawn)?;
+    heading("tokens of a prompt, neighbours not counted");
+    println!(
+        "{:.0} in the mean, {} at most, of the {} that the model can read",
+        counts.mean, counts.most, counts.limit
+    );
+
+    heading("estimate");
+    estimate(experiment, base, task.as_ref(), &drawn, &counts)?;
+
+    heading("warnings");
+    let warnings = warnings(&drawn, &counts);
+    warnings.iter().for_each(|warning| println!("- {warning}"));
+    if warnings.is_empty() {
+        println!("none");
+    }
+    Ok(())
+}
+
+struct Counts {
+    mean: f64,
+    most: usize,
+    limit: usize,
+    /// Rows whose prompt does not fit.
+    over: Vec<String>,
+}
+
+impl Counts {
+    fn of(base: &BaseModel, task: &dyn Task, drawn: &Drawn) -> anyhow::Result<Counts> {
+        let labelled = drawn.labelled.iter().map(|one| &one.sample);
+        let samples = labelled.chain(&drawn.test).chain(&drawn.unlabelled).take(COUNTED);
+        let limit = base.llama.config().max_context;
+        let mut counts = Counts { mean: 0.0, most: 0, limit, over: Vec::new() };
+        let mut n = 0;
+        for sample in samples {
+            let tokens = base.tokenizer.encode_prompt(&task.prompt(sample, &[]))?.len();
+            n += 1;
+            counts.mean += tokens as f64;
+            counts.most = counts.most.max(tokens);
+            if tokens >= limit {
+                counts.over.push(sample.id.clone());
+            }
+        }
+        counts.mean /= f64::from(n.max(1));
+        Ok(counts)
+    }
+}
+
+/// Time and memory, from one step of training and a few prompts.
+fn estimate(
+    experiment: &Experiment,
+    base: &BaseModel,
+    task: &dyn Task,
+    drawn: &Drawn,
+    counts: &Counts,
+) -> anyhow::Result<()> {
+    let config = experiment.config();
+    let per_step = step_time(base, task, &drawn.labelled, &config.train)?;
+    let prompts: Vec<Prompt> = drawn
+        .unlabelled
+        .iter()
+        .chain(&drawn.test)
+        .filter(|sample| !counts.over.contains(&sample.id))
+        .take(TIMED)
+        .map(|sample| task.prompt(sample, &[]))
+        .collect();
+    let options: Vec<Vec<String>> =
+        drawn.unlabelled.iter().chain(&drawn.test).take(TIMED).map(|s| task.candidates(s)).collect();
+    let per_prompt = prompt_time(base, &prompts, &options, config.max_answer_tokens)?;
+    let work = experiment.work(&drawn.sizes);
+    let time = |work: &ArmWork| per_step.mul_f64(work.steps as f64) + per_prompt.mul_f64(work.prompts as f64);
+    for arm in &work {
+        println!(
+            "{:>16}: at most {:5} steps, {:6} prompts, about {}",
+            arm.arm.as_str(),
+            arm.steps,
+            arm.prompts,
+            about(time(arm))
+        );
+    }
+    let all: Duration = work.iter().map(time).sum();
+    let seeds = config.seeds.len();
+    println!(
+        "{:.2} s a step and {:.3} s a prompt here: about {} in all{}, at most; prompts with neighbours take longer",
+        per_step.as_secs_f64(),
+        per_prompt.as_secs_f64(),
+        about(all * seeds as u32),
+        if seeds > 1 { format!(" for {seeds} seeds") } else { String::new() }
+    );
+    if let Some(peak) = peak_memory() {
+        println!(
+            "memory: {:.2} GB held at most while this was measured, which is about what the run needs",
+            peak / 953.7
+        );
+    }
+    Ok(())
+}
+
+/// One optimiser step, the second of two: the first one makes the buffers.
+fn step_time(
+    base: &BaseModel,
+    task: &dyn Task,
+    labelled: &[Labeled],
+    recipe: &Recipe,
+) -> anyhow::Result<Duration> {
+    let example =
+        |one: &Labeled| Example::new(task.prompt(&one.sample, &[]), task.target(&one.sample, &one.answer));
+    let examples: Vec<Example> = labelled.iter().take(2 * recipe.batch_size).map(example).collect();
+    let folder = tempfile::tempdir()?;
+    let recipe = Recipe { max_steps: 3, checkpoint_every: 0, ..recipe.clone() };
+    let job =
+        TrainJob { examples: &examples, recipe: &recipe, seed: Seed(0), out: folder.path(), from: None };
+    let mut last = Instant::now();
+    let mut least = Duration::MAX;
+    CandleTrainer::new(base.clone()).train(&job, &mut |step| {
+        if step.step > 0 {
+            least = least.min(last.elapsed());
+        }
+        last = Instant::now();
+        ControlFlow::Continue(())
+    })?;
+    Ok(least)
+}
+
+fn prompt_time(
+    base: &BaseModel,
+    prompts: &[Prompt],
+    options: &[Vec<String>],
+    max_tokens: usize,
+) -> anyhow::Result<Duration> {
+    if prompts.is_empty() {
+        return Ok(Duration::ZERO);
+    }
+    let model = base.load(None)?;
+    let begun = Instant::now();
+    if options.iter().all(|options| !options.is_empty()) {
+        let pairs = prompts.iter().zip(options);
+        let requests: Vec<ScoreRequest> = pairs
+            .map(|(prompt, options)| ScoreRequest { prompt: prompt.clone(), continuations: options.clone() })
+            .collect();
+        model.score(&requests)?;
+    } else {
+        let requests: Vec<_> = prompts
+            .iter()
+            .map(|prompt| semievol::model::GenerateRequest {
+                max_tokens,
+                ..semievol::model::GenerateRequest::new(prompt.clone(), Seed(0))
+            })
+            .collect();
+        model.generate(&requests)?;
+    }
+    Ok(begun.elapsed() / prompts.len() as u32)
+}
+
+fn about(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds < 90 => format!("{seconds} s"),
+        seconds if seconds < 5400 => format!("{} min", (seconds + 30) / 60),
+        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}
+
+/// What looks wrong.
+fn warnings(drawn: &Drawn, counts: &Counts) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let classes = &drawn.sizes.labelled_classes;
+    for class in classes.iter().filter(|class| class.rows < FEW) {
+        warnings.push(format!(
+            "only {} labelled rows are {}: label some more of them, or expect the model to miss them",
+            class.rows, class.class
+        ));
+    }
+    if classes.iter().filter(|class| class.rows > 0).count() == 1 {
+        warnings.push("all labelled rows have one class: nothing can be learnt from them".into());
+    }
+    if drawn.unlabelled.is_empty() {
+        warnings.push(
+            "there are no unlabelled rows: the base model is compared with fine-tuning, and nothing else"
+                .into(),
+        );
+    }
+    if !counts.over.is_empty() {
+        warnings.push(format!(
+            "{} prompts are longer than the model can read and get no answer (the first is `{}`); data.columns.shorten cuts them",
+            counts.over.len(),
+            counts.over[0]
+        ));
+    }
+    if !drawn.overlap.is_empty() {
+        warnings.push(format!("{}", drawn.overlap));
+    }
+    for (question, ids) in contradictions(&drawn.labelled) {
+        warnings.push(format!(
+            "the labelled rows {} ask the same and have different answers: {:?}",
+            ids.join(" and "),
+            question.chars().take(80).collect::<String>()
+        ));
+    }
+    if drawn.sizes.test > 0 && drawn.sizes.test < 100 {
+        warnings.push(format!(
+            "{} test rows tell models apart that differ by about {:.0} points; more rows tell finer",
+            drawn.sizes.test,
+            100.0 * 2.0 * (0.2 / drawn.sizes.test as f64).sqrt()
+        ));
+    }
+    warnings
+}
+
+/// Labelled rows with one question and several answers.
+fn contradictions(labelled: &[Labeled]) -> Vec<(String, Vec<String>)> {
+    let mut by_question: HashMap<String, Vec<(&Sample, &Answer)>> = HashMap::new();
+    for one in labelled {
+        let key = one.sample.question.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        by_question.entry(key).or_default().push((&one.sample, &one.answer));
+    }
+    let mut found: Vec<(String, Vec<String>)> = by_question
+        .into_values()
+        .filter(|rows| rows.iter().any(|(_, answer)| *answer != rows[0].1))
+        .map(|rows| {
+            (rows[0].0.question.clone(), rows.iter().map(|(sample, _)| format!("`{}`", sample.id)).collect())
+        })
+        .collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,96 @@
+//! The model that a command uses: of a run's folder, or an adapter beside an experiment file.
+
+use crate::input::hub;
+use crate::screen::Screen;
+use anyhow::{Context, bail};
+use semievol::engine::Engine;
+use semievol::model::{Adapter, LanguageModel, ModelLoader};
+use semievol::{Arm, Experiment, FinishedRun, candle};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which model.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// The folder of a run (runs/NAME-DIGEST), or an experiment file.
+    #[arg(value_name = "RUN or FILE.toml")]
+    of: PathBuf,
+    /// The arm whose model it is: `semievol`, `sft`, `vanilla` (the base model) or another of the run's.
+    #[arg(long, default_value = "semievol", conflicts_with = "adapter")]
+    arm: String,
+    /// The seed whose model it is; the run's first by default.
+    #[arg(long, conflicts_with = "adapter")]
+    seed: Option<u64>,
+    /// An adapter's folder in PEFT's layout, for the base model of the experiment file.
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// Downloads nothing: what is not in the cache is an error.
+    #[arg(long)]
+    offline: bool,
+    /// Threads to compute with; all by default.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// An experiment with its base model and the adapter that was asked for.
+pub struct Trained {
+    pub experiment: Experiment,
+    pub engine: Engine,
+    pub adapter: Option<Adapter>,
+    pub arm: Arm,
+}
+
+impl Which {
+    /// Opens and loads.
+    pub fn open(&self) -> anyhow::Result<Trained> {
+        threads(self.threads)?;
+        let is_folder = self.of.is_dir();
+        let arm = Arm::from(self.arm.clone());
+        let run = is_folder.then(|| FinishedRun::open(&self.of)).transpose()?;
+        // Before the model is loaded: an arm that is not there is found at once.
+        let of_run = match (&run, &self.adapter) {
+            (Some(run), None) => run.adapter(self.seed, &arm)?,
+            _ => None,
+        };
+        let experiment = match run {
+            Some(run) => run.experiment().clone(),
+            None if self.adapter.is_none() && arm != Arm::Vanilla => bail!(
+                "{}: is no run's folder, so it has no trained model; name the folder that `semievol run` ended with, or give --adapter DIR or --arm vanilla",
+                self.of.display()
+            ),
+            None => Experiment::read(&self.of)?,
+        };
+        let mut screen = Screen::new();
+        let engine = Engine::open_base(&experiment, &hub(self.offline)?, &mut |event| screen.on(event));
+        screen.clear();
+        let engine = engine?;
+        let adapter = match &self.adapter {
+            None => of_run,
+            Some(folder) => Some(Adapter {
+                base: engine.base().id.clone(),
+                folder: folder.clone(),
+                digest: candle::adapter::digest(folder)
+                    .with_context(|| format!("--adapter {}", folder.display()))?,
+            }),
+        };
+        Ok(Trained { experiment, engine, adapter, arm })
+    }
+}
+
+impl Trained {
+    /// The model with its adapter.
+    pub fn model(&self) -> anyhow::Result<Arc<dyn LanguageModel>> {
+        Ok(self.engine.base().load(self.adapter.as_ref())?)
+    }
+}
+
+/// Computes with so many threads.
+pub fn threads(threads: Option<usize>) -> anyhow::Result<()> {
+    if let Some(threads) = threads {
+        if threads == 0 {
+            bail!("--threads 0: at least one has to compute; leave it out for all");
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads")?;
+    }
+    Ok(())
+}

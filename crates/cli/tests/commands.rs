@@ -1,0 +1,214 @@
+//! Each command on files of its own, with the tiny models.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+
+mod common;
+
+use common::{Place, experiment, fixture};
+use serde_json::Value;
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The folder that a run ended with.
+fn folder(out: &str) -> String {
+    let line = out.lines().find_map(|line| line.strip_prefix("results: ")).unwrap();
+    line.split(';').next().unwrap().to_owned()
+}
+
+#[test]
+fn from_files_to_answers() {
+    let place = Place::new();
+    let feelings = ["negative", "neutral", "positive"];
+    let mut labelled = "remark,feeling\n".to_owned();
+    for row in 0..12 {
+        labelled += &format!("\"Remark {row}, on the kettle\",{}\n", feelings[row % 3]);
+    }
+    place.write("labelled.csv", labelled.as_bytes());
+    let unlabelled: String = (0..6).map(|row| format!("{{\"remark\": \"Open remark {row}\"}}\n")).collect();
+    place.write("unlabelled.jsonl", unlabelled.as_bytes());
+
+    let said = place.run(&["init", "labelled.csv", "unlabelled.jsonl"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert!(said.out.contains("question = \"remark\""), "{}", said.out);
+    assert!(said.out.contains("fixed = [\"negative\", \"neutral\", \"positive\"]"), "{}", said.out);
+    assert!(said.out.contains("hold_out = 0.25"), "{}", said.out);
+
+    // Flags make the same experiment; the tiny models stand in for the default ones.
+    let model = fixture("tiny-llama").display().to_string();
+    let embedder = format!("embedder={}", fixture("tiny-bert").display());
+    let run = [
+        "run",
+        "--labelled",
+        "labelled.csv",
+        "--unlabelled",
+        "unlabelled.jsonl",
+        "--model",
+        &model,
+        "--set",
+        &embedder,
+        "--set",
+        "train.max_steps=3",
+        "--set",
+        "train.rank=4",
+    ];
+    let said = place.run(&run);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.out.contains("9 labelled (3 negative, 3 neutral, 3 positive), 6 unlabelled, 3 test"),
+        "{}",
+        said.out
+    );
+    let runs = folder(&said.out);
+    let again = place.run(&run);
+    assert_eq!(again.out, said.out);
+    assert!(again.err.contains("sft: finished before"), "{}", again.err);
+
+    place.write("new.csv", b"remark\nIt broke at once.\nNothing to add.\n");
+    let said = place.run(&["predict", &runs, "new.csv"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let rows = json_lines(&said.out);
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0]["id"], "new:1");
+    let options = rows[0]["options"].as_object().unwrap();
+    let (best, sure) =
+        options.iter().max_by(|a, b| a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap())).unwrap();
+    assert_eq!((&rows[0]["answer"], &rows[0]["confidence"]), (&Value::from(best.as_str()), sure));
+    assert!((options.values().map(|p| p.as_f64().unwrap()).sum::<f64>() - 1.0).abs() < 1e-5);
+
+    let piped = place.run_with(
+        &["predict", &runs, "-"],
+        "{\"remark\": \"It broke at once.\"}\n{\"remark\": \"Nothing to add.\"}\n",
+    );
+    let values = |rows: &[Value]| rows.iter().map(|row| row["options"].clone()).collect::<Vec<_>>();
+    assert_eq!(values(&json_lines(&piped.out)), values(&rows));
+    let csv = place.run(&["predict", &runs, "new.csv", "--to", "csv", "--arm", "sft"]);
+    assert_eq!(csv.out.lines().next(), Some("id,answer,confidence"));
+
+    let graded = place.run(&["evaluate", &runs, "labelled.csv", "--json"]);
+    let graded: Value = serde_json::from_str(&graded.out).unwrap_or_else(|_| panic!("{}", graded.err));
+    assert_eq!(graded["n"], 12);
+    assert!(graded["base"]["gain"]["interval"]["low"].is_number(), "{graded}");
+}
+
+#[test]
+fn predict_gives_what_the_run_gave() {
+    let place = Place::with_remarks();
+    place.write("exp.toml", experiment("arms = ['vanilla', 'sft', 'semievol']").as_bytes());
+    let said = place.run(&["run", "exp.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let runs = folder(&said.out);
+    for arm in ["vanilla", "sft", "semievol"] {
+        let said = place.run(&["predict", &runs, "test.csv", "--arm", arm]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        let of_run = json_lines(&place.read(&format!("{runs}/seed-1/predictions-{arm}.jsonl")));
+        for (ours, theirs) in json_lines(&said.out).iter().zip(&of_run) {
+            assert_eq!(ours["id"], theirs["id"]);
+            for option in theirs["options"].as_array().unwrap() {
+                let name = option["option"].as_str().unwrap();
+                let (ours, theirs) =
+                    (ours["options"][name].as_f64().unwrap(), option["probability"].as_f64().unwrap());
+                assert!((ours - theirs).abs() < 1e-4, "{arm} {name}: {ours} against {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_trains_nothing_and_says_what_looks_wrong() {
+    let place = Place::with_remarks();
+    place.write("exp.toml", experiment("arms = ['vanilla', 'sft', 'semievol']").as_bytes());
+    let mut rows = place.read("labeled.csv");
+    let first = rows.split_once("\nl02").unwrap().0.split_once('\n').unwrap().1.to_owned();
+    rows += &first.replacen("l01", "l99", 1).replace(",A", ",C");
+    place.write("labeled.csv", rows.as_bytes());
+    let said = place.run(&["run", "exp.toml", "--dry-run"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("`l01` and `l99` ask the same and have different answers"), "{}", said.out);
+    assert!(said.out.contains("15 test rows tell models apart"), "{}", said.out);
+    assert!(said.out.contains("semievol: at most"), "{}", said.out);
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn inspect_marks_what_is_trained() {
+    let place = Place::with_remarks();
+    place.write("exp.toml", experiment("arms = ['sft', 'semievol']").as_bytes());
+    let said = place.run(&["inspect", "exp.toml", "--row", "l02", "--row", "u03"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.out.contains("labelled row `l02`") && !said.out.contains("labelled row `l01`"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("unlabelled row `u03`, with 3 neighbours"), "{}", said.out);
+    let (_, marked) = said.out.split_once('⟦').unwrap();
+    let (trained, _) = marked.split_once('⟧').unwrap();
+    assert!(trained.starts_with("Answer: neutral"), "{trained}");
+    let ids = place.run(&["inspect", "exp.toml", "--row", "l02", "--ids"]);
+    let trained = ids.out.lines().filter(|line| line.starts_with(' ') && line.ends_with("trained")).count();
+    assert!(ids.out.contains(&format!("{trained} of them trained")), "{}", ids.out);
+}
+
+#[test]
+fn the_doctor_finds_a_sound_model_sound() {
+    let place = Place::with_remarks();
+    let said = place.run(&["doctor", "exp.toml", "--json"]);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let checks = json_lines(&said.out);
+    assert_eq!(checks.len(), 7);
+    assert!(checks.iter().all(|check| check["verdict"] != "failed"), "{}", said.out);
+}
+
+#[test]
+fn a_merged_model_answers_like_base_and_adapter() {
+    let place = Place::with_remarks();
+    let runs = folder(&place.run(&["run", "exp.toml"]).out);
+    let said = place.run(&["merge", &runs, "--arm", "sft", "-o", "merged"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let merged = place.read("exp.toml").replace(&fixture("tiny-llama").display().to_string(), "merged");
+    place.write("merged.toml", merged.as_bytes());
+    let whole = place.run(&["predict", "merged.toml", "--arm", "vanilla", "test.csv"]);
+    let apart = place.run(&["predict", &runs, "--arm", "sft", "test.csv"]);
+    assert_eq!(whole.code, Some(0), "{}", whole.err);
+    for (whole, apart) in json_lines(&whole.out).iter().zip(&json_lines(&apart.out)) {
+        for (name, probability) in whole["options"].as_object().unwrap() {
+            assert!((probability.as_f64().unwrap() - apart["options"][name].as_f64().unwrap()).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let said = Place::new().run(&["completions", "bash"]);
+    assert!(said.out.contains("semievol") && said.out.contains("--dry-run"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_130_and_the_same_command_goes_on() {
+    use std::io::Read;
+    let place = Place::with_remarks();
+    place.write("exp.toml", experiment("").replace("max_steps = 3", "max_steps = 400").as_bytes());
+    let mut child = place.command(&["run", "exp.toml"]).spawn().unwrap();
+    // The vanilla model's answers are the first stage that ends.
+    let runs = place.path("runs");
+    let finished = |name: &str| {
+        let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| path.join("seed-1").join(name).exists())
+    };
+    while !finished("predictions-vanilla.jsonl") {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let code = child.wait().unwrap().code();
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(code, Some(130), "{err}");
+    assert!(err.ends_with("stopped; the same command goes on where this one stopped\n"), "{err}");
+    let said = place.run(&["run", "exp.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("predictions-vanilla: finished before"), "{}", said.err);
+}

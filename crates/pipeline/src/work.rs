@@ -1,0 +1,79 @@
+//! How much a method will compute at most, before it does.
+
+use crate::evolve::repeats;
+use crate::method::{CollaboratorConfig, ENSEMBLE, EvolveOn, FOLDS, MethodConfig};
+use semievol_select::AdjudicatorConfig;
+use semievol_train::Recipe;
+
+/// Optimiser steps, and prompts that language models of this process answer or score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MethodWork {
+    /// Of all trainings.
+    pub steps: usize,
+    /// Of all models.
+    pub prompts: usize,
+}
+
+impl MethodConfig {
+    /// The work of so many labels and prompts, the warm model's included and the test rows' left out: an upper limit, for
+    /// nobody knows yet how many disputes there are and how many pseudo-labels are kept.
+    pub fn work(&self, recipe: &Recipe, labelled: usize, unlabelled: usize) -> MethodWork {
+        let unlabelled = self.n_unlabelled(labelled, unlabelled);
+        let warm = recipe.total_steps(labelled);
+        let models = self.ensemble.max(1) + self.folds;
+        let mut work = MethodWork { steps: warm * models, prompts: 0 };
+        if let Some(pretrain) = &self.pretrain {
+            let examples = labelled + unlabelled;
+            work.steps += recipe.total_steps(examples) / recipe.epochs.max(1) * pretrain.epochs;
+        }
+        for collaborator in &self.collaborators {
+            if let CollaboratorConfig::LanguageModel { model, .. } = collaborator {
+                let models = match model.as_str() {
+                    FOLDS => self.folds,
+                    ENSEMBLE => self.ensemble,
+                    _ => 1,
+                };
+                // The labels that a fold's model has not learnt are answered, too.
+                work.prompts += models * unlabelled + if self.folds > 0 { labelled } else { 0 };
+            }
+        }
+        let judged = matches!(self.justify, AdjudicatorConfig::SelfJustify { .. }) && self.combine.is_none();
+        work.prompts += if judged { unlabelled } else { 0 };
+        let labels = match self.evolve.on {
+            EvolveOn::Selected => 0,
+            EvolveOn::LabelsAndSelected => labelled * repeats(labelled, unlabelled, self.evolve.label_share),
+        };
+        let examples = labels + unlabelled;
+        work.steps += self.evolve.recipe(recipe, labelled, examples).total_steps(examples);
+        let rounds = self.rounds.n.max(1);
+        MethodWork { steps: warm + (work.steps - warm) * rounds, prompts: work.prompts * rounds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_train_and_answer_each() {
+        let method: MethodConfig = toml::from_str(
+            r#"
+            neighbours = 0
+            retrieval = { kind = "exact" }
+            warm = { shots = 0 }
+            folds = 4
+            collaborators = [{ kind = "language_model", name = "folds", model = "folds" }]
+            combine = { kind = "log_pool" }
+            justify = { kind = "mixture" }
+            confidence = { kind = "mixture" }
+            select = { kind = "all" }
+            evolve = { label_share = 0.5, epochs = 2 }
+            "#,
+        )
+        .unwrap();
+        let recipe = Recipe { epochs: 3, batch_size: 8, ..Recipe::default() };
+        // 16 labels: 2 steps an epoch, 6 in all, of five models. 80 prompts with the labels as often make 160 examples.
+        let expected = MethodWork { steps: 5 * 6 + 2 * 20, prompts: 4 * 80 + 16 };
+        assert_eq!(method.work(&recipe, 16, 80), expected);
+    }
+}
