@@ -6,6 +6,7 @@ mod cores;
 mod experiment;
 mod files;
 mod peers;
+mod reference;
 mod results;
 mod shapes;
 
@@ -25,6 +26,7 @@ enum Command {
     Experiment(experiment::Args),
     Bench(bench::Args),
     Results(results::Args),
+    Reference(reference::Args),
     Agreement(agreement::Args),
     /// One side of one row of `bench --peers`.
     #[command(hide = true)]
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Experiment(args) => experiment::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Reference(args) => reference::run(&args),
         Command::Agreement(args) => agreement::run(&args),
         Command::BenchJob(args) => peers::ours::run(&args),
     };
