@@ -45,6 +45,15 @@ pub use config::{HubConfig, Token};
 pub use digest::sha256_file;
 pub use error::HubError;
 use nearest::nearest;
+#[doc(hidden)] // for fuzzing; no stable interface
+pub fn extract(
+    archive: &Path,
+    member: Option<&str>,
+    to: &Path,
+) -> Result<(), HubError> {
+    archive::Archive::open(archive)?.extract(member, to)
+}
+
 pub use source::{HfSource, PypiSource, Source, SourceError};
 use std::path::{Path, PathBuf};
 

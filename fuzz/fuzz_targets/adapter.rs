@@ -1,0 +1,4 @@
+//! `semievol_fuzz::adapter` on what libFuzzer makes up.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| semievol_fuzz::adapter(data));
