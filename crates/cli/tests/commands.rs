@@ -131,6 +131,29 @@ fn a_dry_run_trains_nothing_and_says_what_looks_wrong() {
 }
 
 #[test]
+fn a_label_that_rows_like_it_contradict_is_doubtful() {
+    let place = Place::with_remarks();
+    let mut rows = "id,question,options,answer\n".to_owned();
+    for row in 0..24 {
+        let (word, answer) = if row % 2 == 0 { ("kettle", "A") } else { ("garden", "B") };
+        // One of them by mistake.
+        let answer = if row == 6 { "B" } else { answer };
+        let text = format!("{word} {word} {word} {row}");
+        rows += &format!("r{row},{text},\"[\"\"bad\"\", \"\"good\"\"]\",{answer}\n");
+    }
+    place.write("labeled.csv", rows.as_bytes());
+    place.write("exp.toml", experiment("arms = ['vanilla', 'sft', 'semievol']").as_bytes());
+    let said = place.run(&["run", "exp.toml", "--dry-run"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let doubts: Vec<&str> = said.out.lines().filter(|line| line.contains("is doubtful")).collect();
+    assert!(
+        matches!(doubts.as_slice(), [one] if one.starts_with("- the label of `r6` is doubtful: it is good, and rows like it are bad")),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
 fn inspect_marks_what_is_trained() {
     let place = Place::with_remarks();
     place.write("exp.toml", experiment("arms = ['sft', 'semievol']").as_bytes());

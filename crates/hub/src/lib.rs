@@ -46,11 +46,7 @@ pub use digest::sha256_file;
 pub use error::HubError;
 use nearest::nearest;
 #[doc(hidden)] // for fuzzing; no stable interface
-pub fn extract(
-    archive: &Path,
-    member: Option<&str>,
-    to: &Path,
-) -> Result<(), HubError> {
+pub fn extract(archive: &Path, member: Option<&str>, to: &Path) -> Result<(), HubError> {
     archive::Archive::open(archive)?.extract(member, to)
 }
 

@@ -1,32 +1,32 @@
 //! `semievol run --dry-run`: what a run would do, measured on a few of its own rows.
 
+mod warnings;
+
 use crate::inspect::{heading, open_prompt, taught};
 use crate::screen::Screen;
 use crate::timing::peak_memory;
 use semievol::candle::{BaseModel, CandleTrainer};
-use semievol::core::{Answer, Labeled, Prompt, Sample, Seed};
+use semievol::core::{Labeled, Prompt, Seed};
 use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
 use semievol::model::{LanguageModel, ModelLoader, ScoreRequest};
 use semievol::train::{Example, Recipe, TrainJob, Trainer};
 use semievol::{ArmWork, Drawn, Experiment};
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
+use warnings::warnings;
 
 /// Prompts whose tokens are counted, and whose scoring is timed.
 const COUNTED: usize = 1_000;
 const TIMED: usize = 16;
-/// Rows of a class below which its share among the pseudo-labels is a matter of luck.
-const FEW: usize = 4;
 
 /// Runs the command.
 pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     let mut screen = Screen::new();
     let config = experiment.config();
     let drawn = experiment.draw(config.seeds[0], hub, &mut |event| screen.on(event))?;
-    let engine = Engine::open_base(experiment, hub, &mut |event| screen.on(event))?;
+    let engine = Engine::open(experiment, hub, &mut |event| screen.on(event))?;
     screen.clear();
     let task = config.task.build()?;
     let base = engine.base();
@@ -61,7 +61,7 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     estimate(experiment, base, task.as_ref(), &drawn, &counts)?;
 
     heading("warnings");
-    let warnings = warnings(&drawn, &counts);
+    let warnings = warnings(&drawn, &counts, engine.parts().embedder);
     warnings.iter().for_each(|warning| println!("- {warning}"));
     if warnings.is_empty() {
         println!("none");
@@ -69,7 +69,7 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Counts {
+pub(super) struct Counts {
     mean: f64,
     most: usize,
     limit: usize,
@@ -210,68 +210,4 @@ fn about(time: Duration) -> String {
         seconds if seconds < 5400 => format!("{} min", (seconds + 30) / 60),
         seconds => format!("{:.1} h", seconds as f64 / 3600.0),
     }
-}
-
-/// What looks wrong.
-fn warnings(drawn: &Drawn, counts: &Counts) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let classes = &drawn.sizes.labelled_classes;
-    for class in classes.iter().filter(|class| class.rows < FEW) {
-        warnings.push(format!(
-            "only {} labelled rows are {}: label some more of them, or expect the model to miss them",
-            class.rows, class.class
-        ));
-    }
-    if classes.iter().filter(|class| class.rows > 0).count() == 1 {
-        warnings.push("all labelled rows have one class: nothing can be learnt from them".into());
-    }
-    if drawn.unlabelled.is_empty() {
-        warnings.push(
-            "there are no unlabelled rows: the base model is compared with fine-tuning, and nothing else"
-                .into(),
-        );
-    }
-    if !counts.over.is_empty() {
-        warnings.push(format!(
-            "{} prompts are longer than the model can read and get no answer (the first is `{}`); data.columns.shorten cuts them",
-            counts.over.len(),
-            counts.over[0]
-        ));
-    }
-    if !drawn.overlap.is_empty() {
-        warnings.push(format!("{}", drawn.overlap));
-    }
-    for (question, ids) in contradictions(&drawn.labelled) {
-        warnings.push(format!(
-            "the labelled rows {} ask the same and have different answers: {:?}",
-            ids.join(" and "),
-            question.chars().take(80).collect::<String>()
-        ));
-    }
-    if drawn.sizes.test > 0 && drawn.sizes.test < 100 {
-        warnings.push(format!(
-            "{} test rows tell models apart that differ by about {:.0} points; more rows tell finer",
-            drawn.sizes.test,
-            100.0 * 2.0 * (0.2 / drawn.sizes.test as f64).sqrt()
-        ));
-    }
-    warnings
-}
-
-/// Labelled rows with one question and several answers.
-fn contradictions(labelled: &[Labeled]) -> Vec<(String, Vec<String>)> {
-    let mut by_question: HashMap<String, Vec<(&Sample, &Answer)>> = HashMap::new();
-    for one in labelled {
-        let key = one.sample.question.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        by_question.entry(key).or_default().push((&one.sample, &one.answer));
-    }
-    let mut found: Vec<(String, Vec<String>)> = by_question
-        .into_values()
-        .filter(|rows| rows.iter().any(|(_, answer)| *answer != rows[0].1))
-        .map(|rows| {
-            (rows[0].0.question.clone(), rows.iter().map(|(sample, _)| format!("`{}`", sample.id)).collect())
-        })
-        .collect();
-    found.sort();
-    found
 }

@@ -1,0 +1,126 @@
+//! What looks wrong with the rows.
+
+use super::Counts;
+use crate::answers::written;
+use semievol::Drawn;
+use semievol::core::{Answer, Labeled, Sample, Seed};
+use semievol::model::TextRole;
+use semievol::pipeline::NamedEmbedder;
+use semievol::select::classify::fit_by_cross_validation;
+use std::collections::HashMap;
+
+/// Rows of a class below which its share among the pseudo-labels is a matter of luck.
+const FEW: usize = 4;
+/// Folds of the classifier that looks for doubtful labels, and the fewest rows for which its word means something.
+const FOLDS: usize = 5;
+const ENOUGH: usize = 20;
+/// A label is doubtful if rows like it make it this improbable, and another this probable.
+const IMPROBABLE: f64 = 0.1;
+const PROBABLE: f64 = 0.7;
+/// Doubtful labels that are listed.
+const LISTED: usize = 5;
+
+/// What looks wrong.
+pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'_>>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let classes = &drawn.sizes.labelled_classes;
+    for class in classes.iter().filter(|class| class.rows < FEW) {
+        warnings.push(format!(
+            "only {} labelled rows are {}: label some more of them, or expect the model to miss them",
+            class.rows, class.class
+        ));
+    }
+    if classes.iter().filter(|class| class.rows > 0).count() == 1 {
+        warnings.push("all labelled rows have one class: nothing can be learnt from them".into());
+    }
+    if drawn.unlabelled.is_empty() {
+        warnings.push(
+            "there are no unlabelled rows: the base model is compared with fine-tuning, and nothing else"
+                .into(),
+        );
+    }
+    if !counts.over.is_empty() {
+        warnings.push(format!(
+            "{} prompts are longer than the model can read and get no answer (the first is `{}`); data.columns.shorten cuts them",
+            counts.over.len(),
+            counts.over[0]
+        ));
+    }
+    if !drawn.overlap.is_empty() {
+        warnings.push(format!("{}", drawn.overlap));
+    }
+    for (question, ids) in contradictions(&drawn.labelled) {
+        warnings.push(format!(
+            "the labelled rows {} ask the same and have different answers: {:?}",
+            ids.join(" and "),
+            question.chars().take(80).collect::<String>()
+        ));
+    }
+    let embedded = embedder.and_then(|one| doubtful(&drawn.labelled, one));
+    for doubt in embedded.unwrap_or_default() {
+        warnings.push(doubt);
+    }
+    if drawn.sizes.test > 0 && drawn.sizes.test < 100 {
+        warnings.push(format!(
+            "{} test rows tell models apart that differ by about {:.0} points; more rows tell finer",
+            drawn.sizes.test,
+            100.0 * 2.0 * (0.2 / drawn.sizes.test as f64).sqrt()
+        ));
+    }
+    warnings
+}
+
+/// Labelled rows with one question and several answers.
+fn contradictions(labelled: &[Labeled]) -> Vec<(String, Vec<String>)> {
+    let mut by_question: HashMap<String, Vec<(&Sample, &Answer)>> = HashMap::new();
+    for one in labelled {
+        let key = one.sample.question.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        by_question.entry(key).or_default().push((&one.sample, &one.answer));
+    }
+    let mut found: Vec<(String, Vec<String>)> = by_question
+        .into_values()
+        .filter(|rows| rows.iter().any(|(_, answer)| *answer != rows[0].1))
+        .map(|rows| {
+            (rows[0].0.question.clone(), rows.iter().map(|(sample, _)| format!("`{}`", sample.id)).collect())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Labels that a classifier over embeddings, which has not learnt them, would not have given (as confident learning looks
+/// for label errors, Northcutt et al., arXiv 1911.00068); nothing for open answers, few rows, or where it cannot be fitted.
+fn doubtful(labelled: &[Labeled], NamedEmbedder { embedder, .. }: NamedEmbedder<'_>) -> Option<Vec<String>> {
+    let classes: Option<Vec<usize>> = labelled
+        .iter()
+        .map(|one| match one.answer {
+            Answer::Choice(class) => Some(class),
+            _ => None,
+        })
+        .collect();
+    let (classes, first) = (classes?, labelled.first()?);
+    let shared = labelled.iter().all(|one| one.sample.options == first.sample.options);
+    if labelled.len() < ENOUGH || !shared {
+        return None;
+    }
+    let texts: Vec<&str> = labelled.iter().map(|one| one.sample.question.as_str()).collect();
+    let features = embedder.embed(TextRole::Document, &texts).ok()?;
+    let n_classes = first.sample.options.len();
+    let fitted = fit_by_cross_validation(&features, &classes, n_classes, FOLDS, Seed(0)).ok()?;
+    let mut found: Vec<(f64, String)> = Vec::new();
+    for ((one, class), likely) in labelled.iter().zip(&classes).zip(&fitted.held_out) {
+        let other = (0..n_classes).max_by(|a, b| likely[*a].total_cmp(&likely[*b]))?;
+        if likely[*class] < IMPROBABLE && likely[other] > PROBABLE {
+            let said = format!(
+                "the label of `{}` is doubtful: it is {}, and rows like it are {} ({:.0}%); look at it again",
+                one.sample.id,
+                written(&one.sample, &one.answer),
+                written(&one.sample, &Answer::Choice(other)),
+                100.0 * likely[other]
+            );
+            found.push((likely[*class], said));
+        }
+    }
+    found.sort_by(|one, other| one.0.total_cmp(&other.0));
+    Some(found.into_iter().take(LISTED).map(|(_, said)| said).collect())
+}
