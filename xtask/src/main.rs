@@ -6,6 +6,7 @@ mod cores;
 mod experiment;
 mod files;
 mod peers;
+mod pool;
 mod reference;
 mod results;
 mod shapes;
@@ -25,6 +26,7 @@ struct Cli {
 enum Command {
     Experiment(experiment::Args),
     Bench(bench::Args),
+    Pool(pool::Args),
     Results(results::Args),
     Reference(reference::Args),
     Agreement(agreement::Args),
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Experiment(args) => experiment::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Pool(args) => pool::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Reference(args) => reference::run(&args),
         Command::Agreement(args) => agreement::run(&args),
