@@ -98,12 +98,19 @@ pub fn adapter(data: &[u8]) {
 
 /// An archive, unpacked whole.
 pub fn archive(data: &[u8]) {
+    // Two folders deep, so that what climbs out of one is seen.
     let folder = scratch();
-    let path = write(&folder, "archive", data);
-    let _ = semievol_hub::extract(&path, None, &folder.path().join("out"));
-    let names = fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let mut others = names.filter(|name| name != "archive" && !name.to_string_lossy().starts_with("out"));
-    assert_eq!(others.next(), None, "something was written beside the archive");
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap_or_else(|error| unreachable!("{error}"));
+    let path = write(&folder, "inner/archive", data);
+    let _ = semievol_hub::extract(&path, None, &inner.join("out"));
+    let names = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(folder.path()), ["inner"], "something was written outside");
+    let known = |name: &String| name == "archive" || name == "out" || name.starts_with("out.");
+    assert!(names(&inner).iter().all(known), "something was written beside the archive: {:?}", names(&inner));
 }
 
 /// An experiment file.

@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "\
 # Configuration
 
 Every key of an experiment file. Made by `cargo xtask reference` from the types that read the file, so it is what the code
-knows; a test holds it to that. Unknown keys are refused. `--set KEY=VALUE` changes a single one, such as
+knows; a test holds it to that. Where no default is shown for a number, its description or the code has it. Unknown keys are refused. `--set KEY=VALUE` changes a single one, such as
 `--set method.select.theta=30`.
 
 `semievol init` writes a file to begin with; `xtask/experiments/` has commented ones.
@@ -119,6 +119,13 @@ impl Page {
 
     fn fields(&mut self, path: &str, fields: &[Field]) -> anyhow::Result<()> {
         writeln!(self.text, "\n| key | value | default | |\n|---|---|---|---|")?;
+        if path == "method" {
+            // Read before the others, by hand.
+            writeln!(
+                self.text,
+                "| `preset` | `\"default\"`, `\"paper\"`, `\"best\"` | `\"default\"` | What the other keys change. |"
+            )?;
+        }
         for field in fields {
             let key = join(path, &field.name);
             let default = match self.default_of(&key) {

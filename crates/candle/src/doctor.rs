@@ -208,7 +208,7 @@ fn gradient(base: &BaseModel, lora: &Lora, sequences: &[Sequence]) -> Check {
     let numeric = (moved(step) - moved(-step)) / (2.0 * step);
     let apart = (numeric / length - 1.0).abs();
     let finding = format!(
-        "over {} parameters: the loss falls by {numeric:.4} per step along the gradient, whose length is {length:.4} ({:.2}% apart)",
+        "over {} parameters: the loss rises by {numeric:.4} per unit along the gradient, whose length is {length:.4} ({:.2}% apart)",
         grad.len(),
         100.0 * apart
     );

@@ -1,9 +1,10 @@
 //! `semievol evaluate`: how good a trained model is on rows with answers.
 
+use crate::answers::say_left_out;
 use crate::trained::Which;
 use anyhow::Context;
 use semievol::core::Seed;
-use semievol::data::Dataset;
+use semievol::data::{Dataset, DatasetConfig, OnDuplicate};
 use semievol::eval::{Align, AnswerKey, Graded, Prediction, Table, auroc, compare, wilson};
 use semievol::model::{LanguageModel, ModelLoader};
 use semievol::{Predicted, Predictor};
@@ -40,7 +41,13 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let trained = args.which.open()?;
     let config = trained.experiment.config();
-    let rows = Dataset::read([&args.rows], &config.data.dataset())?;
+    // Every row of the file is graded.
+    let columns = DatasetConfig { on_duplicate: OnDuplicate::Keep, ..config.data.dataset() };
+    let rows = Dataset::read([&args.rows], &columns)?;
+    say_left_out(&args.rows, &rows);
+    if let Some(known) = trained.known(&rows.samples) {
+        eprintln!("{known}");
+    }
     // A row without an answer is found before the model is asked.
     rows.labeled().with_context(|| args.rows.display().to_string())?;
     let key = AnswerKey::new(&rows.samples, &rows.answers)?;
@@ -58,8 +65,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let (graded, predicted) = grade(trained.model()?)?;
     let interval = wilson(graded.n_correct(), graded.len(), LEVEL)?;
-    let sure: Vec<f64> = predicted.iter().map(|one| one.confidence.unwrap_or(0.0)).collect();
-    let ranks = auroc(&sure, &graded.correct())?;
+    // A row without an answer has no confidence.
+    let correct = graded.correct();
+    let answered = predicted.iter().zip(&correct).filter_map(|(one, right)| Some((one.confidence?, *right)));
+    let (sure, right): (Vec<f64>, Vec<bool>) = answered.unzip();
+    let ranks = auroc(&sure, &right)?;
     let against = if args.alone || trained.adapter.is_none() {
         None
     } else {
@@ -93,7 +103,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         f1.map(|f1| format!(", macro-F1 {}", percent(f1))).unwrap_or_default()
     );
     if graded.n_unparsed() > 0 {
-        println!("{} responses could not be read; they count as wrong", graded.n_unparsed());
+        println!(
+            "{} rows have no answer (the response could not be read, or the prompt did not fit); they count as wrong",
+            graded.n_unparsed()
+        );
     }
     if let Some((base, comparison)) = &against {
         println!(

@@ -5,7 +5,7 @@ use crate::propose::{Files, propose};
 use anyhow::{Context, bail};
 use semievol::ExperimentConfig;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +42,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let Some(labelled) = rows.labelled.clone() else {
         bail!("name the file of labelled rows: semievol init labeled.csv unlabeled.jsonl");
     };
-    let text = propose(&Files { labelled, rows })?;
+    let name = args.output.as_deref().and_then(Path::file_stem).map(PathBuf::from);
+    let text = propose(&Files { labelled, name, rows })?;
     // What is proposed has to be an experiment.
     ExperimentConfig::parse(&text, "the proposal".as_ref())?;
     match &args.output {

@@ -62,7 +62,7 @@ impl Rows {
                 "name an experiment file, or rows with --labelled FILE (and --unlabelled FILE); `semievol run --help` has examples"
             );
         };
-        Ok(Files { labelled, rows: self.clone() })
+        Ok(Files { labelled, name: None, rows: self.clone() })
     }
 }
 

@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let rows = drawn.unlabelled.iter().enumerate().filter(|(index, sample)| wanted(&sample.id, *index, 1));
     let rows: Vec<_> = rows.map(|(_, sample)| sample.clone()).collect();
-    let shown = neighbours(&experiment, &engine, &drawn, &rows)?;
+    let shown = neighbours(&experiment, seed, &engine, &drawn, &rows)?;
     for (sample, shots) in rows.iter().zip(shown) {
         let shots: Vec<&Labeled> = shots.iter().collect();
         heading(&format!("unlabelled row `{}`, with {} neighbours", sample.id, shots.len()));
@@ -142,6 +142,7 @@ fn tokens(tokenizer: &ChatTokenizer, read: &[u32], learnt: &[u32], ids: bool) {
 /// The labelled neighbours that the method would show each row.
 fn neighbours(
     experiment: &Experiment,
+    seed: u64,
     engine: &Engine,
     drawn: &Drawn,
     rows: &[semievol::core::Sample],
@@ -163,7 +164,7 @@ fn neighbours(
         base: engine.base().load(None)?,
         recipe: &config.train,
         max_answer_tokens: config.max_answer_tokens,
-        seed: Seed(config.seeds[0]),
+        seed: Seed(seed),
         folder: folder.path().to_owned(),
         shelf: &Shelf::of(folder.path()),
     };

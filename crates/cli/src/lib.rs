@@ -74,6 +74,7 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
+    quiet_at_a_closed_pipe();
     // Whatever was finished is on the disk, and whatever was not is in no finished file: leaving at once loses nothing.
     let resumes = matches!(command, Command::Run(_));
     let _ = ctrlc::set_handler(move || {
@@ -95,6 +96,18 @@ pub fn main() -> ExitCode {
         }
     };
     exit(done)
+}
+
+/// `println!` panics when whoever read our output has seen enough of it, as `head` does; that is no failure.
+fn quiet_at_a_closed_pipe() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let what = panic.payload_as_str().unwrap_or_default();
+        if what.starts_with("failed printing to") && what.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        loud(panic);
+    }));
 }
 
 /// Says what went wrong, if anything did.

@@ -6,8 +6,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Rows that are looked at; a file's beginning says what its columns are.
-const ROWS: usize = 5_000;
+/// Rows of a file that tell which columns it has.
+const FEW: usize = 100;
 /// Values of a column that are told apart.
 const VALUES: usize = 200;
 
@@ -38,9 +38,19 @@ pub struct Column {
 }
 
 impl Look {
+    /// At all of its rows.
     pub fn at(file: &Path) -> anyhow::Result<Look> {
+        Self::at_first(file, usize::MAX)
+    }
+
+    /// At its beginning, which says what its columns are.
+    pub fn at_beginning(file: &Path) -> anyhow::Result<Look> {
+        Self::at_first(file, FEW)
+    }
+
+    fn at_first(file: &Path, n: usize) -> anyhow::Result<Look> {
         let mut look = Look { file: file.to_owned(), rows: 0, columns: Vec::new() };
-        for row in rows(file, &FileOptions::default())?.take(ROWS) {
+        for row in rows(file, &FileOptions::default())?.take(n) {
             let row = row?;
             look.rows += 1;
             for (name, value) in &row.values {
@@ -72,7 +82,11 @@ impl Look {
 
     /// The column names, for messages.
     pub fn names(&self) -> String {
-        self.columns.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", ")
+        self.columns
+            .iter()
+            .map(|column| format!("`{}`", column.name.escape_debug()))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -128,7 +142,10 @@ impl Column {
 
     /// Whether its values are few, short and occur more than once: classes.
     pub fn is_closed(&self) -> bool {
+        // Ratings are classes, measurements are not.
+        let measured = self.is_numeric() && self.values.len() > 10;
         !self.values.is_empty()
+            && !measured
             && self.nested == 0
             && self.values.len() <= 30
             && 2 * self.values.len() <= self.filled.max(4)

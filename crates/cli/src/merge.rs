@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use semievol::candle::export::{merge, write_huggingface};
 use semievol::candle::{adapter, load_model};
 use semievol::core::Prompt;
+use semievol::hub::Source;
 use semievol::model::{LanguageModel, ModelLoader, ScoreRequest};
 use std::path::PathBuf;
 
@@ -39,7 +40,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if taken && !args.force {
         bail!("{}: is not empty; name another folder, or write into it with --force", args.output.display());
     }
+    if args.output.is_file() {
+        bail!("{}: is a file; name a folder", args.output.display());
+    }
     let trained = args.which.open()?;
+    if let (Source::Local(model), Ok(output)) =
+        (&trained.experiment.config().model, args.output.canonicalize())
+        && model.canonicalize().is_ok_and(|model| model == output || model.parent() == Some(&output))
+    {
+        bail!(
+            "{}: holds the base model, which every adapter of it needs; name another folder",
+            args.output.display()
+        );
+    }
     let base = trained.engine.base();
     let Some(found) = &trained.adapter else {
         bail!("the arm `{}` answers with the base model: there is nothing to merge", trained.arm);

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use semievol::core::Sample;
-use semievol::data::{Dataset, DatasetConfig, FileOptions, Format};
+use semievol::data::{Dataset, DatasetConfig, FileOptions, Format, OnDuplicate};
 use semievol::{Predicted, Predictor};
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -41,9 +41,12 @@ pub struct Args {
     /// The layout of the answers; by the output's extension, else jsonl.
     #[arg(long, value_name = "FORMAT")]
     to: Option<To>,
-    /// The format of standard input.
-    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
-    from: From,
+    /// The format of standard input; jsonl by default.
+    #[arg(long, value_name = "FORMAT")]
+    from: Option<From>,
+    /// Writes over an output that is there.
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,8 +64,18 @@ enum From {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let from = match args.from {
+        Some(_) if args.rows != Path::new("-") => {
+            bail!(
+                "--from is the format of standard input; that of {} is its extension's",
+                args.rows.display()
+            )
+        }
+        from => from.unwrap_or(From::Jsonl),
+    };
+    let to = layout(args)?;
     // The rows first: what is wrong with them is found before a model is loaded, but for the columns.
-    let stdin = if args.rows == Path::new("-") { Some(standard_input(args.from)?) } else { None };
+    let stdin = if args.rows == Path::new("-") { Some(standard_input(from)?) } else { None };
     let path = stdin.as_ref().map_or(args.rows.as_path(), |(_, file)| file);
     if stdin.is_none() && !path.exists() {
         bail!("{}: there is no such file; `-` reads standard input", path.display());
@@ -71,7 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let columns = trained.experiment.config().data.dataset();
     let columns = match stdin {
         Some(_) => {
-            let format = match args.from {
+            let format = match from {
                 From::Jsonl => Format::Jsonl,
                 From::Csv => Format::Csv,
                 From::Tsv => Format::Tsv,
@@ -87,10 +100,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         (samples, _) => samples?,
     };
     let predictor = Predictor::new(trained.experiment.config(), trained.model()?)?;
-    let to = args.to.unwrap_or_else(|| match args.output.as_deref().and_then(Format::of) {
-        Some(Format::Csv) => To::Csv,
-        _ => To::Jsonl,
-    });
     let out: Box<dyn Write> = match &args.output {
         Some(file) => Box::new(File::create(file).with_context(|| cannot(file))?),
         None => Box::new(std::io::stdout().lock()),
@@ -111,11 +120,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     bar.finish_and_clear();
     if unread > 0 {
         eprintln!(
-            "{unread} of {} rows have no answer: the response could not be read or the prompt did not fit; see `error` and `response`",
+            "{unread} of {} rows have no answer: the prompt did not fit (`error` says so), or the response could not be read",
             samples.len()
         );
     }
     Ok(())
+}
+
+/// How the answers are laid out; refuses a file that would be lost.
+fn layout(args: &Args) -> anyhow::Result<To> {
+    let Some(file) = &args.output else { return Ok(args.to.unwrap_or(To::Jsonl)) };
+    let device = file.exists() && !file.is_file();
+    if file.exists() && !device && !args.force {
+        bail!("{}: is there already; --force writes over it, or name another with -o", file.display());
+    }
+    match (args.to, Format::of(file)) {
+        (Some(to), _) => Ok(to),
+        (None, Some(Format::Csv)) => Ok(To::Csv),
+        (None, Some(Format::Jsonl)) => Ok(To::Jsonl),
+        (None, None) if device => Ok(To::Jsonl),
+        (None, _) => bail!("{}: answers are written as .jsonl or .csv; --to says which", file.display()),
+    }
 }
 
 fn cannot(file: &Path) -> String {
@@ -123,19 +148,12 @@ fn cannot(file: &Path) -> String {
 }
 
 /// The rows without what they say of their answers, which may be anything.
-pub fn read(path: &Path, mut columns: DatasetConfig) -> anyhow::Result<Vec<Sample>> {
-    columns.on_duplicate = semievol::data::OnDuplicate::Keep;
-    if let Some(answer) = &columns.columns.answer {
-        // New rows have no answer, and need no column for one.
-        let has = semievol::data::rows(path, &columns.file)?
-            .next()
-            .transpose()?
-            .is_some_and(|row| row.values.contains_key(&answer.column));
-        if !has {
-            columns.columns.answer = None;
-        }
-    }
-    Ok(Dataset::read([path], &columns)?.samples)
+fn read(path: &Path, mut columns: DatasetConfig) -> anyhow::Result<Vec<Sample>> {
+    // As many answers as rows, and in their order.
+    columns.on_duplicate = OnDuplicate::Keep;
+    let rows = Dataset::read_questions([path], &columns)?;
+    crate::answers::say_left_out(path, &rows);
+    Ok(rows.samples)
 }
 
 /// Standard input as a file; it goes when the folder does.
@@ -179,7 +197,7 @@ impl Out {
             To::Jsonl => Out::Jsonl(out),
             To::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(["id", "answer", "confidence"])?;
+                writer.write_record(["id", "answer", "confidence", "error"])?;
                 Out::Csv(Box::new(writer))
             }
         })
@@ -191,7 +209,8 @@ impl Out {
             Out::Jsonl(out) => writeln!(out, "{}", json_row(sample, predicted, answer))?,
             Out::Csv(writer) => {
                 let sure = predicted.confidence.map(|sure| format!("{sure:.4}")).unwrap_or_default();
-                writer.write_record([&sample.id, &answer.unwrap_or_default(), &sure])?;
+                let error = predicted.error.clone().unwrap_or_default();
+                writer.write_record([&sample.id, &answer.unwrap_or_default(), &sure, &error])?;
             }
         }
         Ok(())

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// Files, and what flags say of them.
 pub struct Files {
     pub labelled: PathBuf,
+    /// What the experiment is called; by default like the labelled file's folder.
+    pub name: Option<PathBuf>,
     pub rows: Rows,
 }
 
@@ -68,7 +70,7 @@ struct Proposal<'a> {
 
 /// The text of an experiment file.
 pub fn propose(files: &Files) -> anyhow::Result<String> {
-    let Files { labelled, rows } = files;
+    let Files { labelled, rows, .. } = files;
     let look = Look::at(labelled)?;
     if let Some(what) = records(&look, rows) {
         let answers = answers_of(labelled)?;
@@ -77,8 +79,20 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
     }
     let question = question(&look, rows)?;
     let answer = answer(&look, rows, &question)?;
-    for other in [&rows.unlabelled, &rows.test].into_iter().flatten() {
-        let other = Look::at(other)?;
+    if question == answer {
+        bail!("--answer {answer}: this is the question's column, too; name another");
+    }
+    for (file, tests) in [(&rows.unlabelled, false), (&rows.test, true)] {
+        let Some(file) = file else { continue };
+        let other = Look::at_beginning(file)?;
+        if tests && other.column(&answer).is_none() {
+            bail!(
+                "{}: no column `{answer}`, which holds the answer in {}; its columns are {}; rows that test need answers",
+                file.display(),
+                labelled.display(),
+                other.names()
+            );
+        }
         if !question.contains('{') && other.column(&question).is_none() {
             bail!(
                 "{}: no column `{question}`, which holds the question in {}; its columns are {}; name the question's column alike in all files",
@@ -89,6 +103,19 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
         }
     }
     let column = look.column(&answer).cloned().unwrap_or_else(|| Column::of(&answer, []));
+    if let Some(option) = rows.options.iter().enumerate().find(|(at, one)| rows.options[..*at].contains(one))
+    {
+        bail!("--options: `{}` is listed twice", option.1);
+    }
+    let occurs = |option: &String| column.values.is_empty() || column.values.contains_key(option);
+    if !rows.options.is_empty() && !rows.options.iter().any(occurs) {
+        bail!(
+            "--options {}: none of them occurs in the column `{answer}` of {}, but {}",
+            rows.options.join(","),
+            labelled.display(),
+            column.values.keys().take(10).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+        );
+    }
     let kind = kind(&look, rows, &column);
     Ok(Proposal { files, look: &look, place: Place::Columns { question, answer }, answers: column, kind }
         .to_toml())
@@ -121,8 +148,12 @@ fn answers_of(labelled: &Path) -> anyhow::Result<Column> {
 
 fn question(look: &Look, rows: &Rows) -> anyhow::Result<String> {
     if let Some(name) = &rows.question {
-        if !name.contains('{') && look.column(name).is_none() {
-            bail!("--question {name}: {} has no such column, but {}", look.file.display(), look.names());
+        let columns =
+            name.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(column, _)| column);
+        let unknown = |column: &&str| *column != "_line" && look.column(column).is_none();
+        let wanted = if name.contains('{') { columns.collect() } else { vec![name.as_str()] };
+        if let Some(missing) = wanted.into_iter().find(unknown) {
+            bail!("--question {missing}: {} has no such column, but {}", look.file.display(), look.names());
         }
         return Ok(name.clone());
     }

@@ -124,12 +124,14 @@ fn next(results: &Results) -> anyhow::Result<String> {
     let run = FinishedRun::open(&results.folder)?;
     let folder = results.folder.display();
     let arms = results.summary.iter().map(|summary| &summary.arm).filter(|arm| **arm != Arm::Vanilla);
-    let mut lines = Vec::new();
-    for arm in arms {
-        if let Ok(Some(adapter)) = run.adapter(None, arm) {
-            lines.push(format!("model of {arm}: {}", adapter.folder.display()));
-        }
+    let of = |arm: &Arm| Some((arm.clone(), run.adapter(None, arm).ok()??.folder));
+    let models: Vec<(Arm, PathBuf)> = arms.filter_map(of).collect();
+    let mut lines: Vec<String> =
+        models.iter().map(|(arm, folder)| format!("model of {arm}: {}", folder.display())).collect();
+    if !models.is_empty() {
+        lines.push(format!(
+            "to use one: semievol predict {folder} new.csv; semievol merge {folder} -o merged (--arm says which)"
+        ));
     }
-    lines.push(format!("to use one: semievol predict {folder} new.csv; semievol merge {folder} -o merged (--arm names another)"));
     Ok(lines.join("\n"))
 }

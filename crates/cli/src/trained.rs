@@ -3,7 +3,10 @@
 use crate::input::hub;
 use crate::screen::Screen;
 use anyhow::{Context, bail};
+use semievol::core::Sample;
+use semievol::data::overlap;
 use semievol::engine::Engine;
+use semievol::hub::Hub;
 use semievol::model::{Adapter, LanguageModel, ModelLoader};
 use semievol::{Arm, Experiment, FinishedRun, candle};
 use std::path::PathBuf;
@@ -15,9 +18,10 @@ pub struct Which {
     /// The folder of a run (runs/NAME-DIGEST), or an experiment file.
     #[arg(value_name = "RUN or FILE.toml")]
     of: PathBuf,
-    /// The arm whose model it is: `semievol`, `sft`, `vanilla` (the base model) or another of the run's.
-    #[arg(long, default_value = "semievol", conflicts_with = "adapter")]
-    arm: String,
+    /// The arm whose model it is: `semievol`, `sft`, `vanilla` (the base model) or another of the run's; by default
+    /// `semievol`, or `sft` where that was not run.
+    #[arg(long, conflicts_with = "adapter")]
+    arm: Option<String>,
     /// The seed whose model it is; the run's first by default.
     #[arg(long, conflicts_with = "adapter")]
     seed: Option<u64>,
@@ -38,6 +42,8 @@ pub struct Trained {
     pub engine: Engine,
     pub adapter: Option<Adapter>,
     pub arm: Arm,
+    seed: u64,
+    hub: Hub,
 }
 
 impl Which {
@@ -45,8 +51,13 @@ impl Which {
     pub fn open(&self) -> anyhow::Result<Trained> {
         threads(self.threads)?;
         let is_folder = self.of.is_dir();
-        let arm = Arm::from(self.arm.clone());
         let run = is_folder.then(|| FinishedRun::open(&self.of)).transpose()?;
+        let runs = |arm: &Arm| run.as_ref().is_none_or(|run| run.experiment().config().arms.contains(arm));
+        let arm = match &self.arm {
+            Some(name) => Arm::from(name.clone()),
+            None if runs(&Arm::Semievol) => Arm::Semievol,
+            None => Arm::Sft,
+        };
         // Before the model is loaded: an arm that is not there is found at once.
         let of_run = match (&run, &self.adapter) {
             (Some(run), None) => run.adapter(self.seed, &arm)?,
@@ -61,7 +72,8 @@ impl Which {
             None => Experiment::read(&self.of)?,
         };
         let mut screen = Screen::new();
-        let engine = Engine::open_base(&experiment, &hub(self.offline)?, &mut |event| screen.on(event));
+        let hub = hub(self.offline)?;
+        let engine = Engine::open_base(&experiment, &hub, &mut |event| screen.on(event));
         screen.clear();
         let engine = engine?;
         let adapter = match &self.adapter {
@@ -73,11 +85,26 @@ impl Which {
                     .with_context(|| format!("--adapter {}", folder.display()))?,
             }),
         };
-        Ok(Trained { experiment, engine, adapter, arm })
+        let seed = self.seed.unwrap_or(experiment.config().seeds[0]);
+        Ok(Trained { experiment, engine, adapter, arm, seed, hub })
     }
 }
 
 impl Trained {
+    /// Says how many of these rows the model may have learnt, if it may; where the run's own rows cannot be had, that.
+    pub fn known(&self, rows: &[Sample]) -> Option<String> {
+        self.adapter.as_ref()?;
+        let drawn = match self.experiment.draw(self.seed, &self.hub, &mut |_| ()) {
+            Ok(drawn) => drawn,
+            Err(error) => return Some(format!("whether rows were trained on cannot be said: {error}")),
+        };
+        let labelled: Vec<Sample> = drawn.labelled.into_iter().map(|one| one.sample).collect();
+        let known = overlap(&[("rows", rows), ("trained", &labelled)]).count("rows", "trained");
+        (known > 0).then(|| {
+            format!("{known} of {} rows were trained on: what follows says too much of the model", rows.len())
+        })
+    }
+
     /// The model with its adapter.
     pub fn model(&self) -> anyhow::Result<Arc<dyn LanguageModel>> {
         Ok(self.engine.base().load(self.adapter.as_ref())?)

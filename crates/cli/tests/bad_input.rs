@@ -121,6 +121,18 @@ const COMMAND_LINE: &[Case] = &[
         place.write("other.csv", b"text,mood\nfirst,bad\n");
         place.run(&["init", "labeled.csv", "other.csv"])
     }),
+    ("one column for question and answer", |place| {
+        place.run(&["init", "labeled.csv", "--question", "answer", "--answer", "answer"])
+    }),
+    ("a template with an unknown column, proposed", |place| {
+        place.run(&["init", "labeled.csv", "--question", "{question} {title}"])
+    }),
+    ("test rows without the answer's column", |place| {
+        place.write("open.csv", b"question\nfirst\n");
+        place.run(&["init", "labeled.csv", "unlabeled.jsonl", "open.csv"])
+    }),
+    ("options that nobody chose", |place| place.run(&["init", "labeled.csv", "--options", "good,bad"])),
+    ("an option twice, proposed", |place| place.run(&["init", "labeled.csv", "--options", "A,A"])),
     ("predict with an experiment and no model", |place| place.run(&["predict", "exp.toml", "test.csv"])),
     ("predict with a folder that is no run's", |place| {
         place.write("runs/notes.txt", b"");
@@ -128,6 +140,15 @@ const COMMAND_LINE: &[Case] = &[
     }),
     ("predict rows that are not there", |place| {
         place.run(&["predict", "exp.toml", "--arm", "vanilla", "new.csv"])
+    }),
+    ("predict over a file", |place| {
+        place.run(&["predict", "exp.toml", "--arm", "vanilla", "test.csv", "-o", "test.csv"])
+    }),
+    ("predict into a file of another kind", |place| {
+        place.run(&["predict", "exp.toml", "--arm", "vanilla", "test.csv", "-o", "answers.parquet"])
+    }),
+    ("predict a file in the format of standard input", |place| {
+        place.run(&["predict", "exp.toml", "--arm", "vanilla", "test.csv", "--from", "tsv"])
     }),
     ("predict nothing from standard input", |place| {
         place.run(&["predict", "exp.toml", "--arm", "vanilla", "-"])
@@ -166,6 +187,16 @@ const COMMAND_LINE: &[Case] = &[
         place.write("merged/notes.txt", b"");
         place.run(&["merge", "exp.toml", "--arm", "vanilla", "-o", "merged"])
     }),
+    ("merge over the base model", |place| {
+        let mut said = model(place, "", Some);
+        let folder = std::fs::read_dir(place.path("runs")).unwrap().flatten().map(|entry| entry.path());
+        if let Some(run) = folder.into_iter().find(|path| path.is_dir()) {
+            said =
+                place.run(&["merge", &run.display().to_string(), "--arm", "sft", "-o", "model", "--force"]);
+        }
+        said
+    }),
+    ("merge into a file", |place| place.run(&["merge", "exp.toml", "--arm", "vanilla", "-o", "exp.toml"])),
     ("inspect a row that is not there", |place| place.run(&["inspect", "exp.toml", "--row", "l77"])),
 ];
 
@@ -223,6 +254,10 @@ const EXPERIMENT: &[Case] = &[
     ("a promise without folds", |place| {
         place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
         with(place, "[method]\nselect = { kind = \"error_controlled\", alpha = 0.1 }\n")
+    }),
+    ("an ensemble that nobody asks", |place| with(place, "[method]\nensemble = 3\n")),
+    ("an ensemble in several rounds", |place| {
+        with(place, "[method]\npreset = \"best\"\nrounds = { n = 2 }\n")
     }),
     ("no harm without folds", |place| with(place, "[method]\ndo_no_harm = true\n")),
     ("more labels than folds can be made of", |place| {

@@ -83,7 +83,7 @@ fn from_files_to_answers() {
     let values = |rows: &[Value]| rows.iter().map(|row| row["options"].clone()).collect::<Vec<_>>();
     assert_eq!(values(&json_lines(&piped.out)), values(&rows));
     let csv = place.run(&["predict", &runs, "new.csv", "--to", "csv", "--arm", "sft"]);
-    assert_eq!(csv.out.lines().next(), Some("id,answer,confidence"));
+    assert_eq!(csv.out.lines().next(), Some("id,answer,confidence,error"));
 
     let graded = place.run(&["evaluate", &runs, "labelled.csv", "--json"]);
     let graded: Value = serde_json::from_str(&graded.out).unwrap_or_else(|_| panic!("{}", graded.err));
@@ -193,6 +193,51 @@ fn predict_gives_what_the_run_gave() {
 }
 
 #[test]
+fn rows_to_be_answered_may_say_anything_of_their_answers() {
+    let place = Place::with_remarks();
+    let rows = "id,question,options,answer\n1,a,\"[\"\"x\"\", \"\"y\"\"]\",maybe\n1b,a,\"[\"\"x\"\", \"\"y\"\"]\",\n";
+    place.write("new.csv", rows.as_bytes());
+    let said = place.run(&["predict", "exp.toml", "--arm", "vanilla", "new.csv"]);
+    assert_eq!((said.code, json_lines(&said.out).len()), (Some(0), 2), "{}", said.err);
+}
+
+#[test]
+fn rows_that_were_trained_on_are_said_to_be() {
+    let place = Place::with_remarks();
+    let runs = folder(&place.run(&["run", "exp.toml"]).out);
+    let said = place.run(&["evaluate", &runs, "labeled.csv"]);
+    assert!(said.err.contains("15 of 15 rows were trained on"), "{}", said.err);
+    assert!(!place.run(&["evaluate", &runs, "test.csv"]).err.contains("trained on"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let place = Place::with_remarks();
+    let mut child = place.command(&["run", "exp.toml", "--dry-run"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}
+
+#[test]
+fn open_answers_get_a_method_that_serves_them() {
+    let place = Place::new();
+    let labelled: String = (0..12).map(|n| format!("What is {n} and {n}?,{}\n", 2 * n)).collect();
+    place.write("labelled.csv", format!("question,answer\n{labelled}").as_bytes());
+    place.write("open.csv", b"question\nWhat is 7 and 9?\nWhat is 1 and 0?\n");
+    let model = fixture("tiny-llama").display().to_string();
+    let embedder = format!("embedder={}", fixture("tiny-bert").display());
+    let rows = ["--labelled", "labelled.csv", "--unlabelled", "open.csv", "--model", &model];
+    let small = ["--set", &embedder, "--set", "train.max_steps=2", "--set", "train.rank=2"];
+    for more in [&["--dry-run"][..], &[]] {
+        let said = place.run(&[&["run"][..], &rows, &small, more].concat());
+        assert_eq!(said.code, Some(0), "{}", said.err);
+    }
+}
+
+#[test]
 fn a_dry_run_trains_nothing_and_says_what_looks_wrong() {
     let place = Place::with_remarks();
     place.write("exp.toml", experiment("arms = ['vanilla', 'sft', 'semievol']").as_bytes());
@@ -203,7 +248,7 @@ fn a_dry_run_trains_nothing_and_says_what_looks_wrong() {
     let said = place.run(&["run", "exp.toml", "--dry-run"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("`l01` and `l99` ask the same and have different answers"), "{}", said.out);
-    assert!(said.out.contains("15 test rows tell models apart"), "{}", said.out);
+    assert!(said.out.contains("15 test rows: two models that differ by less than 40 points"), "{}", said.out);
     assert!(said.out.contains("semievol: at most"), "{}", said.out);
     assert!(!place.path("runs").exists());
 }
@@ -220,7 +265,7 @@ fn a_label_that_rows_like_it_contradict_is_doubtful() {
         rows += &format!("r{row},{text},\"[\"\"bad\"\", \"\"good\"\"]\",{answer}\n");
     }
     place.write("labeled.csv", rows.as_bytes());
-    place.write("exp.toml", experiment("arms = ['vanilla', 'sft', 'semievol']").as_bytes());
+    place.write("exp.toml", experiment("arms = ['vanilla', 'in_context', 'sft']").as_bytes());
     let said = place.run(&["run", "exp.toml", "--dry-run"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let doubts: Vec<&str> = said.out.lines().filter(|line| line.contains("is doubtful")).collect();

@@ -79,21 +79,46 @@ impl Dataset {
         paths: impl IntoIterator<Item = P>,
         config: &DatasetConfig,
     ) -> Result<Dataset, DataError> {
+        Self::read_as(paths, config, true)
+    }
+
+    /// The same without what the rows say of their answers, which may then be anything: for rows that are to be answered.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`], but for answers.
+    pub fn read_questions<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        config: &DatasetConfig,
+    ) -> Result<Dataset, DataError> {
+        Self::read_as(paths, config, false)
+    }
+
+    fn read_as<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        config: &DatasetConfig,
+        answers: bool,
+    ) -> Result<Dataset, DataError> {
         config.columns.check()?;
         let mut dataset = Dataset::default();
         let mut met = Met::default();
         for path in paths {
-            dataset.extend(path.as_ref(), config, &mut met)?;
+            dataset.extend(path.as_ref(), config, answers, &mut met)?;
         }
         Ok(dataset)
     }
 
-    fn extend(&mut self, path: &Path, config: &DatasetConfig, met: &mut Met) -> Result<(), DataError> {
+    fn extend(
+        &mut self,
+        path: &Path,
+        config: &DatasetConfig,
+        answers: bool,
+        met: &mut Met,
+    ) -> Result<(), DataError> {
         let mut n_rows = 0;
         for row in rows(path, &config.file)? {
             let row = row?;
             n_rows += 1;
-            let mapped = match config.columns.map(&row, n_rows) {
+            let mapped = match config.columns.map(&row, n_rows, answers) {
                 Err(error) if config.on_bad_row == OnBadRow::Skip && concerns_one_row(&error) => {
                     self.skip(row.at, SkipReason::BadRow, error.to_string());
                     continue;

@@ -389,6 +389,18 @@ impl MethodConfig {
                     .into(),
             );
         }
+        if self.ensemble > 1 && !self.collaborators.iter().any(|one| one.model() == Some(ENSEMBLE)) {
+            return Err(format!(
+                "method.ensemble is {}, but no collaborator asks model = \"ensemble\": let one do so, or leave it out",
+                self.ensemble
+            ));
+        }
+        if self.ensemble > 0 && self.rounds.n > 1 {
+            return Err(format!(
+                "method.rounds.n is {}, but the models of method.ensemble are the first round's: take one round, or no ensemble",
+                self.rounds.n
+            ));
+        }
         if self.ensemble == 1 {
             return Err(
                 "method.ensemble is 1, which is the warm model: set it to 2 or more, or leave it out".into(),

@@ -1,7 +1,7 @@
 //! How much a method will compute at most, before it does.
 
 use crate::evolve::repeats;
-use crate::method::{CollaboratorConfig, ENSEMBLE, EvolveOn, FOLDS, MethodConfig};
+use crate::method::{CollaboratorConfig, ENSEMBLE, EvolveOn, FOLDS, MethodConfig, WARM};
 use semievol_select::AdjudicatorConfig;
 use semievol_train::Recipe;
 
@@ -10,6 +10,8 @@ use semievol_train::Recipe;
 pub struct MethodWork {
     /// Of all trainings.
     pub steps: usize,
+    /// Those of them that the evolved model of one round takes.
+    pub evolve_steps: usize,
     /// Of all models.
     pub prompts: usize,
 }
@@ -21,10 +23,10 @@ impl MethodConfig {
         let unlabelled = self.n_unlabelled(labelled, unlabelled);
         let warm = recipe.total_steps(labelled);
         let models = self.ensemble.max(1) + self.folds;
-        let mut work = MethodWork { steps: warm * models, prompts: 0 };
+        let mut work = MethodWork { steps: warm * models, ..MethodWork::default() };
         if let Some(pretrain) = &self.pretrain {
             let examples = labelled + unlabelled;
-            work.steps += recipe.total_steps(examples) / recipe.epochs.max(1) * pretrain.epochs;
+            work.steps += examples.div_ceil(recipe.batch_size.max(1)) * pretrain.epochs;
         }
         for collaborator in &self.collaborators {
             if let CollaboratorConfig::LanguageModel { model, .. } = collaborator {
@@ -37,6 +39,12 @@ impl MethodConfig {
                 work.prompts += models * unlabelled + if self.folds > 0 { labelled } else { 0 };
             }
         }
+        // The warm model's own word, by which confidence is measured, where it is asked for nothing else.
+        let asks_warm =
+            |one: &CollaboratorConfig| one.model() == Some(WARM) && one.shots() == self.confidence_shots;
+        if self.combine.is_none() && !self.collaborators.iter().any(asks_warm) {
+            work.prompts += unlabelled;
+        }
         let judged = matches!(self.justify, AdjudicatorConfig::SelfJustify { .. }) && self.combine.is_none();
         work.prompts += if judged { unlabelled } else { 0 };
         let labels = match self.evolve.on {
@@ -44,9 +52,12 @@ impl MethodConfig {
             EvolveOn::LabelsAndSelected => labelled * repeats(labelled, unlabelled, self.evolve.label_share),
         };
         let examples = labels + unlabelled;
-        work.steps += self.evolve.recipe(recipe, labelled, examples).total_steps(examples);
+        work.evolve_steps = self.evolve.recipe(recipe, labelled, examples).total_steps(examples);
+        work.steps += work.evolve_steps;
         let rounds = self.rounds.n.max(1);
-        MethodWork { steps: warm + (work.steps - warm) * rounds, prompts: work.prompts * rounds }
+        work.steps += work.evolve_steps * (rounds - 1);
+        work.prompts *= rounds;
+        work
     }
 }
 
@@ -73,7 +84,7 @@ mod tests {
         .unwrap();
         let recipe = Recipe { epochs: 3, batch_size: 8, ..Recipe::default() };
         // 16 labels: 2 steps an epoch, 6 in all, of five models. 80 prompts with the labels as often make 160 examples.
-        let expected = MethodWork { steps: 5 * 6 + 2 * 20, prompts: 4 * 80 + 16 };
+        let expected = MethodWork { steps: 5 * 6 + 2 * 20, evolve_steps: 2 * 20, prompts: 4 * 80 + 16 };
         assert_eq!(method.work(&recipe, 16, 80), expected);
     }
 }

@@ -11,6 +11,7 @@ use semievol_pipeline::{
     Start, Trained, Unit,
 };
 use semievol_retrieval::{Bm25Config, RetrievalConfig};
+use semievol_select::AdjudicatorConfig;
 use semievol_train::Recipe;
 use serde::Serialize;
 
@@ -37,12 +38,14 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Counts a stage, whether it was computed or read.
-    fn count(&mut self, event: &StageEvent) {
+    /// Counts a stage, whether it was computed or read. Disputes count where a model decides them.
+    fn count(&mut self, event: &StageEvent, judged: bool) {
         let (StageEvent::Begin(stage) | StageEvent::Kept(stage)) = event else { return };
         match stage.unit {
             Unit::Steps => self.steps += stage.total,
-            Unit::Prompts if !stage.name.contains("predictions-") => self.prompts += stage.total,
+            Unit::Prompts if stage.name.contains("predictions-") => {}
+            Unit::Prompts if stage.name.contains("justified") && !judged => {}
+            Unit::Prompts => self.prompts += stage.total,
             _ => {}
         }
     }
@@ -88,8 +91,12 @@ impl Arms<'_> {
         let (last, first): (Vec<_>, Vec<_>) = arms.iter().partition(|arm| **arm == Arm::SftMatched);
         for arm in first.into_iter().chain(last) {
             let mut cost = Cost::default();
+            let judged = self.run.method_of(arm).is_some_and(|method| {
+                method.config.combine.is_none()
+                    && matches!(method.config.justify, AdjudicatorConfig::SelfJustify { .. })
+            });
             let mut counted = |event: &StageEvent| {
-                cost.count(event);
+                cost.count(event, judged);
                 events(event);
             };
             let Answers { test: answered, paraphrased, adapter } =

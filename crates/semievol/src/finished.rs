@@ -66,7 +66,7 @@ impl FinishedRun {
         &self.folder
     }
 
-    /// The adapter of an arm's model; `None` for the arms that answer with the base model. Without a seed: the
+    /// The adapter of an arm's model; `None` for `vanilla`, which is the base model. Without a seed: the
     /// experiment's first.
     ///
     /// # Errors

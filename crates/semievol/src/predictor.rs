@@ -118,8 +118,10 @@ impl Predicted {
 
     fn refused(error: ModelError) -> Result<Self, RunError> {
         match error {
-            ModelError::ContextExceeded { .. } => {
-                Ok(Predicted { error: Some(error.to_string()), ..Predicted::nothing() })
+            ModelError::ContextExceeded { needed, limit, model, .. } => {
+                // Not in the error's own words: they name the place in the call.
+                let error = format!("the prompt needs {needed} tokens but {model} holds {limit}");
+                Ok(Predicted { error: Some(error), ..Predicted::nothing() })
             }
             error => Err(RunError::load("model", error)),
         }

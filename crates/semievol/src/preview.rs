@@ -5,6 +5,8 @@ use crate::{Arm, Event, Experiment, RunError, SetSizes};
 use semievol_core::{Labeled, Sample};
 use semievol_data::OverlapReport;
 use semievol_hub::Hub;
+use semievol_pipeline::Parts;
+use semievol_train::Recipe;
 
 /// The rows of a seed. What the test and unlabelled rows' answers are is not among it.
 #[derive(Debug, Clone)]
@@ -45,22 +47,37 @@ impl Experiment {
         Ok(Drawn { labelled, unlabelled, test, sizes, overlap })
     }
 
+    /// What the run refuses before it computes anything: rows, task, methods and models that do not go together.
+    ///
+    /// # Errors
+    /// Names the setting, what does not fit it, and what to do.
+    pub fn check_rows(&self, drawn: &Drawn, parts: Parts<'_>) -> Result<(), RunError> {
+        let task = self.config().task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
+        for method in self.methods() {
+            let method = method.build()?;
+            method.check(&parts, task.as_ref(), &drawn.labelled, &drawn.unlabelled)?;
+        }
+        Ok(())
+    }
+
     /// The work of one seed, arm by arm: an upper limit. What two arms share, such as the model trained on the labels, is
-    /// counted with the first.
+    /// counted with the first; what chooses the recipe is counted with none ([`Experiment::tuning`]).
     pub fn work(&self, sizes: &SetSizes) -> Vec<ArmWork> {
         let (config, sets) = (self.config(), sizes);
-        let sft = config.train.total_steps(sets.labelled);
-        let method = |arm: &Arm| match arm {
-            Arm::Variant(name) => config.methods.get(name).unwrap_or(&config.method),
-            _ => &config.method,
-        };
-        let evolved = |arm: &Arm| {
-            let all = method(arm).work(&config.train, sets.labelled, sets.unlabelled);
-            let without = method(arm).work(&config.train, sets.labelled, 0);
-            all.steps - without.steps.min(all.steps) + sft
+        // Whichever is chosen.
+        let tried = config.tune.iter().flat_map(|tune| &tune.epochs).copied();
+        let longest = tried.max().unwrap_or(config.train.epochs).max(config.train.epochs);
+        let recipe = Recipe { epochs: longest, ..config.train.clone() };
+        let sft = recipe.total_steps(sets.labelled);
+        let work = |arm: &Arm| {
+            let method = match arm {
+                Arm::Variant(name) => config.methods.get(name).unwrap_or(&config.method),
+                _ => &config.method,
+            };
+            (method, method.work(&recipe, sets.labelled, sets.unlabelled))
         };
         let semi = config.arms.iter().filter(|arm| arm.is_semi_supervised());
-        let longest = semi.map(evolved).max().unwrap_or(sft);
+        let evolved = semi.map(|arm| work(arm).1.evolve_steps).max().unwrap_or(sft);
         let mut warm_counted = false;
         let arms = config.arms.iter().map(|arm| {
             let (steps, prompts) = match arm {
@@ -73,12 +90,12 @@ impl Experiment {
                 Arm::SftPretrained => {
                     let pretrain = config.method.pretrain.clone().unwrap_or_default();
                     let rows = sets.labelled + sets.unlabelled;
-                    (sft + rows.div_ceil(config.train.batch_size) * pretrain.epochs, sets.test)
+                    (sft + rows.div_ceil(recipe.batch_size.max(1)) * pretrain.epochs, sets.test)
                 }
-                Arm::SftMatched | Arm::Oracle => (longest, sets.test),
+                Arm::SftMatched | Arm::Oracle => (evolved, sets.test),
                 Arm::Semievol | Arm::Variant(_) => {
-                    let work = method(arm).work(&config.train, sets.labelled, sets.unlabelled);
-                    let known = method(arm).warm.shots == 0 && warm_counted;
+                    let (method, work) = work(arm);
+                    let known = method.warm.shots == 0 && warm_counted;
                     (work.steps - if known { sft } else { 0 }, work.prompts + sets.test)
                 }
             };
@@ -86,5 +103,17 @@ impl Experiment {
             ArmWork { arm: arm.clone(), steps, prompts: prompts + (words - 1) * sets.test }
         });
         arms.collect()
+    }
+
+    /// Steps and prompts of the cross-validation that chooses the recipe of one seed; none where nothing is chosen.
+    pub fn tuning(&self, sizes: &SetSizes) -> (usize, usize) {
+        let Some(tune) = &self.config().tune else { return (0, 0) };
+        let recipe = &self.config().train;
+        let learnt = sizes.labelled - sizes.labelled / tune.folds.max(1);
+        let epochs = if tune.epochs.is_empty() { std::slice::from_ref(&recipe.epochs) } else { &tune.epochs };
+        let rates = tune.lr.len().max(1);
+        let steps =
+            epochs.iter().map(|epochs| Recipe { epochs: *epochs, ..recipe.clone() }.total_steps(learnt));
+        (steps.sum::<usize>() * rates * tune.folds, epochs.len() * rates * sizes.labelled)
     }
 }

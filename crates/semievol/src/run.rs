@@ -85,7 +85,7 @@ impl Experiment {
     }
 
     /// The methods of its arms.
-    fn methods(&self) -> impl Iterator<Item = &MethodConfig> {
+    pub(crate) fn methods(&self) -> impl Iterator<Item = &MethodConfig> {
         self.config.arms.iter().filter_map(|arm| match arm {
             Arm::Semievol => Some(&self.config.method),
             Arm::Variant(name) => self.config.methods.get(name),

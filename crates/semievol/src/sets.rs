@@ -142,9 +142,7 @@ impl Files {
         let (labelled, test) = match test {
             Test::Rows(test) => (labelled, test),
             Test::HeldOut(share) => {
-                let key = "data.hold_out";
-                let parts = hold_out(labelled, *share, Seed(seed).child(key, 0));
-                held_out = parts.map_err(|source| RunError::Split { seed, key, source: source.into() })?;
+                held_out = hold_out(labelled, *share, seed)?;
                 (&held_out.0, &held_out.1)
             }
         };
@@ -219,13 +217,23 @@ fn some_of(
 }
 
 /// The rows that train, and this share that tests. Rows of one group stay together.
-fn hold_out(rows: &Dataset, share: f64, seed: Seed) -> Result<(Dataset, Dataset), semievol_data::SplitError> {
+fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset), RunError> {
+    const KEY: &str = "data.hold_out";
     let test = ((rows.len() as f64 * share).round() as usize).clamp(1, rows.len().max(2) - 1);
     let by_group = rows.groups.iter().any(Option::is_some);
     let sizes = SplitConfig { test, by_group, stratified: !by_group, ..SplitConfig::default() };
-    let drawn = split(rows, &sizes, seed)?;
+    let drawn = split(rows, &sizes, Seed(seed).child(KEY, 0));
+    let drawn = drawn.map_err(|source| RunError::Split { seed, key: KEY, source: source.into() })?;
     // To the draw, rows that nobody asked for are unlabelled ones.
-    Ok((rows.subset(&drawn.unlabelled), rows.subset(&drawn.test)))
+    let (train, test) = (rows.subset(&drawn.unlabelled), rows.subset(&drawn.test));
+    if train.is_empty() || test.is_empty() {
+        let groups = if by_group { ", whose groups stay together," } else { "" };
+        return Err(RunError::Assembly(format!(
+            "seed {seed}: {KEY} = {share}: of {} labelled rows{groups} none would be left to train on; give data.test, or more rows",
+            rows.len()
+        )));
+    }
+    Ok((train, test))
 }
 
 impl Sets {

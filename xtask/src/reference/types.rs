@@ -156,7 +156,11 @@ impl Index {
         let own =
             self.find(of, name).map(|shape| shape.doc.split("\n\n").next().unwrap_or_default().to_owned());
         match own {
-            Some(own) => format!("{own} {}", rest.trim_start_matches([',', '.', ' '])).trim_end().to_owned(),
+            // What goes on in the middle of a sentence goes on from the name, not from the part's own words.
+            Some(own) if rest.trim_start_matches(['.', ' ']).starts_with(char::is_uppercase) => {
+                format!("{own} {}", rest.trim_start_matches(['.', ' ']))
+            }
+            Some(own) => own,
             None => doc.to_owned(),
         }
     }

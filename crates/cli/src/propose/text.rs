@@ -12,14 +12,20 @@ const BATCH: usize = 8;
 
 impl Proposal<'_> {
     pub fn to_toml(&self) -> String {
-        format!("{}\n{}\n{}\n{}\n{METHOD}", self.head(), self.data(), self.task(), self.train())
+        let method = match self.kind {
+            Kind::Numeric | Kind::Free => OPEN_METHOD,
+            _ => METHOD,
+        };
+        format!("{}\n{}\n{}\n{}\n{method}", self.head(), self.data(), self.task(), self.train())
     }
 
     fn head(&self) -> String {
         let labelled = &self.files.labelled;
         let folder = std::path::absolute(labelled).ok();
         let folder = folder.as_deref().and_then(Path::parent).and_then(Path::file_name);
-        let name = folder.or(labelled.file_stem()).unwrap_or_default().to_string_lossy().into_owned();
+        let named = self.files.name.as_deref().map(Path::as_os_str);
+        let name =
+            named.or(folder).or(labelled.file_stem()).unwrap_or_default().to_string_lossy().into_owned();
         let model = self.files.rows.model.as_ref().map_or_else(|| MODEL.to_owned(), ToString::to_string);
         format!(
             "\
@@ -67,7 +73,7 @@ on_duplicate = \"skip\" # rows that a file has twice
 [data.columns]
 {}",
             path(labelled),
-            labelled.display(),
+            labelled.display().to_string().escape_debug(),
             self.look.names(),
             self.columns()
         )
@@ -92,8 +98,10 @@ on_duplicate = \"skip\" # rows that a file has twice
             Kind::LetteredColumns(names) => format!("options = [{}]\n{}", list(names), written("letter")),
             Kind::Fixed(options) => {
                 let rows = |option: &String| self.answers.values.get(option).copied().unwrap_or(0);
-                let counted: Vec<String> =
-                    options.iter().map(|option| format!("{option} {}", rows(option))).collect();
+                let counted: Vec<String> = options
+                    .iter()
+                    .map(|option| format!("{} {}", option.escape_debug(), rows(option)))
+                    .collect();
                 format!(
                     "options = {{ fixed = [{}] }}\n{}# labelled rows of each: {}\n",
                     list(options),
@@ -155,7 +163,9 @@ form = \"text\" # the model answers with the option's own words; \"letter\" with
 
     fn train(&self) -> String {
         let rows = self.look.rows;
-        let trained = if self.files.rows.test.is_some() { rows } else { rows - rows / 4 };
+        // As a quarter is held out.
+        let tested = ((rows as f64 * 0.25).round() as usize).clamp(1, rows.max(2) - 1);
+        let trained = if self.files.rows.test.is_some() { rows } else { rows - tested.min(rows) };
         let epochs = (STEPS * BATCH).div_ceil(trained.max(1)).clamp(2, 30);
         let steps = epochs * trained.div_ceil(BATCH);
         format!(
@@ -174,6 +184,13 @@ rank = 16
 
 const NUMBERS: &str = "\
 # Names tell a model more than numbers do: `answer = { column = ..., bins = [{ label = \"bad\", below = 0.5 }, ...] }`.
+";
+
+const OPEN_METHOD: &str = "\
+# What is done with the unlabelled rows. `default` and `best` compare probabilities of options; where answers are open, as
+# here, `paper` lets the model decide.
+[method]
+preset = \"paper\"
 ";
 
 const METHOD: &str = "\

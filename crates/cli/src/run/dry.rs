@@ -6,7 +6,7 @@ use crate::inspect::{heading, open_prompt, taught};
 use crate::screen::Screen;
 use crate::timing::peak_memory;
 use semievol::candle::{BaseModel, CandleTrainer};
-use semievol::core::{Labeled, Prompt, Seed};
+use semievol::core::{Labeled, Prompt, Sample, Seed};
 use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
@@ -15,9 +15,9 @@ use semievol::train::{Example, Recipe, TrainJob, Trainer};
 use semievol::{ArmWork, Drawn, Experiment};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-use warnings::warnings;
+use warnings::{lost_contradictions, warnings};
 
-/// Prompts whose tokens are counted, and whose scoring is timed.
+/// Prompts of each set whose tokens are counted, and prompts whose scoring is timed.
 const COUNTED: usize = 1_000;
 const TIMED: usize = 16;
 
@@ -30,6 +30,7 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     screen.clear();
     let task = config.task.build()?;
     let base = engine.base();
+    experiment.check_rows(&drawn, engine.parts())?;
 
     heading("rows");
     let sizes = &drawn.sizes;
@@ -53,15 +54,19 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     let counts = Counts::of(base, task.as_ref(), &drawn)?;
     heading("tokens of a prompt, neighbours not counted");
     println!(
-        "{:.0} in the mean, {} at most, of the {} that the model can read",
-        counts.mean, counts.most, counts.limit
+        "{:.0} in the mean, {} at most, of the {} that the model can read{}",
+        counts.mean,
+        counts.most,
+        counts.limit,
+        counts.first_of.map(|n| format!(" (the first {n} rows of each set)")).unwrap_or_default()
     );
 
     heading("estimate");
     estimate(experiment, base, task.as_ref(), &drawn, &counts)?;
 
     heading("warnings");
-    let warnings = warnings(&drawn, &counts, engine.parts().embedder);
+    let mut warnings = warnings(&drawn, &counts, engine.parts().embedder);
+    warnings.extend(lost_contradictions(experiment, &drawn, hub));
     warnings.iter().for_each(|warning| println!("- {warning}"));
     if warnings.is_empty() {
         println!("none");
@@ -73,23 +78,44 @@ pub(super) struct Counts {
     mean: f64,
     most: usize,
     limit: usize,
-    /// Rows whose prompt does not fit.
+    /// Labelled rows that do not fit with their answers: training would stop at them.
+    over_labelled: Vec<String>,
+    /// Other rows whose prompt does not fit.
     over: Vec<String>,
+    /// Rows of the largest set that was looked at, where that was not all.
+    first_of: Option<usize>,
 }
 
 impl Counts {
     fn of(base: &BaseModel, task: &dyn Task, drawn: &Drawn) -> anyhow::Result<Counts> {
-        let labelled = drawn.labelled.iter().map(|one| &one.sample);
-        let samples = labelled.chain(&drawn.test).chain(&drawn.unlabelled).take(COUNTED);
         let limit = base.llama.config().max_context;
-        let mut counts = Counts { mean: 0.0, most: 0, limit, over: Vec::new() };
+        let sets = [&drawn.test, &drawn.unlabelled];
+        let largest = sets.iter().map(|set| set.len()).max().unwrap_or(0).max(drawn.labelled.len());
+        let mut counts = Counts {
+            mean: 0.0,
+            most: 0,
+            limit,
+            over_labelled: Vec::new(),
+            over: Vec::new(),
+            first_of: (largest > COUNTED).then_some(COUNTED),
+        };
         let mut n = 0;
-        for sample in samples {
-            let tokens = base.tokenizer.encode_prompt(&task.prompt(sample, &[]))?.len();
+        let mut count = |sample: &Sample, answer: usize| {
+            let prompt = base.tokenizer.encode_prompt(&task.prompt(sample, &[]))?.len();
             n += 1;
-            counts.mean += tokens as f64;
-            counts.most = counts.most.max(tokens);
-            if tokens >= limit {
+            counts.mean += prompt as f64;
+            counts.most = counts.most.max(prompt);
+            Ok::<bool, anyhow::Error>(prompt + answer > limit)
+        };
+        for one in drawn.labelled.iter().take(COUNTED) {
+            let prefix = task.prompt(&one.sample, &[]).response_prefix;
+            let answer = base.tokenizer.encode_response(&prefix, &task.target(&one.sample, &one.answer))?;
+            if count(&one.sample, answer.ids.len())? {
+                counts.over_labelled.push(one.sample.id.clone());
+            }
+        }
+        for sample in sets.into_iter().flat_map(|set| set.iter().take(COUNTED)) {
+            if count(sample, 1)? {
                 counts.over.push(sample.id.clone());
             }
         }
@@ -107,17 +133,12 @@ fn estimate(
     counts: &Counts,
 ) -> anyhow::Result<()> {
     let config = experiment.config();
-    let per_step = step_time(base, task, &drawn.labelled, &config.train)?;
-    let prompts: Vec<Prompt> = drawn
-        .unlabelled
-        .iter()
-        .chain(&drawn.test)
-        .filter(|sample| !counts.over.contains(&sample.id))
-        .take(TIMED)
-        .map(|sample| task.prompt(sample, &[]))
-        .collect();
-    let options: Vec<Vec<String>> =
-        drawn.unlabelled.iter().chain(&drawn.test).take(TIMED).map(|s| task.candidates(s)).collect();
+    let fits = |id: &String| !counts.over.contains(id) && !counts.over_labelled.contains(id);
+    let labelled: Vec<&Labeled> = drawn.labelled.iter().filter(|one| fits(&one.sample.id)).collect();
+    let per_step = step_time(base, task, &labelled, &config.train)?;
+    let asked = drawn.unlabelled.iter().chain(&drawn.test).filter(|sample| fits(&sample.id)).take(TIMED);
+    let (prompts, options): (Vec<Prompt>, Vec<Vec<String>>) =
+        asked.map(|sample| (task.prompt(sample, &[]), task.candidates(sample))).unzip();
     let per_prompt = prompt_time(base, &prompts, &options, config.max_answer_tokens)?;
     let work = experiment.work(&drawn.sizes);
     let time = |work: &ArmWork| per_step.mul_f64(work.steps as f64) + per_prompt.mul_f64(work.prompts as f64);
@@ -130,7 +151,12 @@ fn estimate(
             about(time(arm))
         );
     }
-    let all: Duration = work.iter().map(time).sum();
+    let (steps, prompts) = experiment.tuning(&drawn.sizes);
+    let tuning = per_step.mul_f64(steps as f64) + per_prompt.mul_f64(prompts as f64);
+    if steps > 0 {
+        println!("{:>16}: at most {steps:5} steps, {prompts:6} prompts, about {}", "tune", about(tuning));
+    }
+    let all = work.iter().map(time).sum::<Duration>() + tuning;
     let seeds = config.seeds.len();
     println!(
         "{:.2} s a step and {:.3} s a prompt here: about {} in all{}, at most; prompts with neighbours take longer",
@@ -152,12 +178,15 @@ fn estimate(
 fn step_time(
     base: &BaseModel,
     task: &dyn Task,
-    labelled: &[Labeled],
+    labelled: &[&Labeled],
     recipe: &Recipe,
 ) -> anyhow::Result<Duration> {
     let example =
-        |one: &Labeled| Example::new(task.prompt(&one.sample, &[]), task.target(&one.sample, &one.answer));
+        |one: &&Labeled| Example::new(task.prompt(&one.sample, &[]), task.target(&one.sample, &one.answer));
     let examples: Vec<Example> = labelled.iter().take(2 * recipe.batch_size).map(example).collect();
+    if examples.is_empty() {
+        return Ok(Duration::ZERO);
+    }
     let folder = tempfile::tempdir()?;
     let recipe = Recipe { max_steps: 3, checkpoint_every: 0, ..recipe.clone() };
     let job =

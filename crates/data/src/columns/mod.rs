@@ -86,8 +86,8 @@ impl Columns {
         self.answer.as_ref().map_or(Ok(()), |answer| answer.check(self.options.as_ref()))
     }
 
-    /// Reads one row; `number` counts the rows of its file from 1.
-    pub(crate) fn map(&self, row: &Row, number: usize) -> Result<Mapped, DataError> {
+    /// Reads one row, with its answer or without; `number` counts the rows of its file from 1.
+    pub(crate) fn map(&self, row: &Row, number: usize, answers: bool) -> Result<Mapped, DataError> {
         let (question, implied) = self.question(row)?;
         if question.trim().is_empty() {
             return Err(DataError::EmptyCell { at: row.at.clone(), purpose: "question" });
@@ -97,7 +97,11 @@ impl Columns {
             None => question,
         };
         let options = options::read(self.options.as_ref(), row)?;
-        let answer = match answer::read(self.answer.as_ref(), row, implied, &options)? {
+        let found = match answers {
+            true => answer::read(self.answer.as_ref(), row, implied, &options)?,
+            false => Found::Nothing,
+        };
+        let answer = match found {
             Found::Answer(answer) => Some(answer),
             Found::Nothing => None,
             Found::OutsideBins => return Ok(Mapped::Skipped(SkipReason::OutsideBins)),

@@ -2,15 +2,19 @@
 
 use super::Counts;
 use crate::answers::written;
-use semievol::Drawn;
 use semievol::core::{Answer, Labeled, Sample, Seed};
+use semievol::data::OnDuplicate;
+use semievol::hub::Hub;
 use semievol::model::TextRole;
 use semievol::pipeline::NamedEmbedder;
 use semievol::select::classify::fit_by_cross_validation;
+use semievol::{Drawn, Experiment};
 use std::collections::HashMap;
 
 /// Rows of a class below which its share among the pseudo-labels is a matter of luck.
 const FEW: usize = 4;
+/// The fewest rows that one model alone answers right for an exact McNemar test at 5%: twice 1 / 2^6 is below it.
+const DISCORDANT: f64 = 6.0;
 /// Folds of the classifier that looks for doubtful labels, and the fewest rows for which its word means something.
 const FOLDS: usize = 5;
 const ENOUGH: usize = 20;
@@ -25,9 +29,14 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
     let mut warnings = Vec::new();
     let classes = &drawn.sizes.labelled_classes;
     for class in classes.iter().filter(|class| class.rows < FEW) {
+        let rows = match class.rows {
+            0 => "no labelled row is".to_owned(),
+            1 => "only 1 labelled row is".to_owned(),
+            n => format!("only {n} labelled rows are"),
+        };
         warnings.push(format!(
-            "only {} labelled rows are {}: label some more of them, or expect the model to miss them",
-            class.rows, class.class
+            "{rows} {}: label some more of them, or expect the model to miss them",
+            class.class
         ));
     }
     if classes.iter().filter(|class| class.rows > 0).count() == 1 {
@@ -38,6 +47,12 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
             "there are no unlabelled rows: the base model is compared with fine-tuning, and nothing else"
                 .into(),
         );
+    }
+    if let Some(first) = counts.over_labelled.first() {
+        warnings.push(format!(
+            "{} labelled rows are longer than the model can read, the first is `{first}`: the run will stop at them; leave them out, or cut them with data.columns.shorten",
+            counts.over_labelled.len()
+        ));
     }
     if !counts.over.is_empty() {
         warnings.push(format!(
@@ -60,14 +75,37 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
     for doubt in embedded.unwrap_or_default() {
         warnings.push(doubt);
     }
-    if drawn.sizes.test > 0 && drawn.sizes.test < 100 {
+    let tellable = 100.0 * DISCORDANT / drawn.sizes.test.max(1) as f64;
+    if tellable > 4.0 {
         warnings.push(format!(
-            "{} test rows tell models apart that differ by about {:.0} points; more rows tell finer",
-            drawn.sizes.test,
-            100.0 * 2.0 * (0.2 / drawn.sizes.test as f64).sqrt()
+            "{} test rows: two models that differ by less than {tellable:.0} points cannot be told apart, whatever comes out; more rows tell finer",
+            drawn.sizes.test
         ));
     }
     warnings
+}
+
+/// Contradictions that `on_duplicate = "skip"` leaves out of what is drawn: the first row stays, right or wrong.
+pub fn lost_contradictions(experiment: &Experiment, drawn: &Drawn, hub: &Hub) -> Vec<String> {
+    let mut config = experiment.config().clone();
+    if config.data.on_duplicate == OnDuplicate::Keep {
+        return Vec::new();
+    }
+    config.data.on_duplicate = OnDuplicate::Keep;
+    let seed = config.seeds[0];
+    let whole = config.check("".as_ref()).ok().and_then(|all| all.draw(seed, hub, &mut |_| ()).ok());
+    let known: Vec<String> =
+        contradictions(&drawn.labelled).into_iter().map(|(question, _)| question).collect();
+    let found = whole.map(|whole| contradictions(&whole.labelled)).unwrap_or_default();
+    let lost = found.into_iter().filter(|(question, _)| !known.contains(question));
+    lost.map(|(question, ids)| {
+        format!(
+            "the labelled rows {} ask the same and have different answers, of which the first stays (data.on_duplicate): {:?}",
+            ids.join(" and "),
+            question.chars().take(80).collect::<String>()
+        )
+    })
+    .collect()
 }
 
 /// Labelled rows with one question and several answers.
