@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = ExperimentConfig::parse(&text, file)?.check(file)?;
     let score = |prompt: &semievol::core::Prompt, option: &str| {
         let asked = prompt.messages.last().map_or(0, |message| message.content.len());
-        if (asked + option.len()) % 3 == 0 { -0.2 } else { -2.0 }
+        if (asked + option.len()).is_multiple_of(3) { -0.2 } else { -2.0 }
     };
     let model = Arc::new(ScriptedModel::babbler("double").scoring(score));
     let (loader, trainer) = (Doubles(model), HashingTrainer::new(ModelId::new("double")));

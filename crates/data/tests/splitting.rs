@@ -156,7 +156,7 @@ fn too_few_rows_are_counted() {
     let message = split(&plain(10), &config, Seed(0)).unwrap_err().to_string();
     assert_eq!(
         message,
-        "8 labelled rows are asked for and 5 are left of 10 (10 with an answer); lower split.labelled or give more rows"
+        "8 labelled rows are asked for and 5 are left of 10 (10 with an answer); ask for fewer, or give more rows"
     );
     let mut ungrouped = plain(10);
     ungrouped.groups = vec![None; 10];

@@ -34,6 +34,7 @@ fn the_same_experiment_writes_the_same_files_twice() {
         "manifest.json",
         "metrics.json",
         "report.html",
+        "seed-1/adapters.json",
         "seed-1/predictions-sft.jsonl",
         "seed-1/predictions-vanilla.jsonl",
         "seed-1/sft/adapter_config.json",

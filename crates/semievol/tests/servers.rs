@@ -171,7 +171,10 @@ fn servers_that_make_no_sense_are_refused() {
     };
     for (servers, expected) in [
         ("[servers.base]\nurl = 'http://h/v1'", "a name that no other model of the run has"),
-        ("[servers.x]\nurl = 'nowhere'", "a server that can be asked: url = \"nowhere\""),
+        (
+            "[servers.x]\nurl = 'nowhere'",
+            "servers.x: url = \"nowhere\" (relative URL without a base), but must be whole",
+        ),
         (
             "[servers.x]\nurl = 'http://h/v1'\n[batches.x]\nfolder = 'f'\nmodel = 'm'",
             "a name that no other model",
