@@ -2,7 +2,6 @@
 
 use crate::files;
 use anyhow::{Context, bail};
-use semievol::hub::{Hub, HubConfig};
 use semievol::{Experiment, ExperimentConfig, Override};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,9 +70,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads")?;
     }
-    let mut hub = HubConfig::from_env()?;
-    hub.offline |= args.offline;
-    let results = semievol_cli::execute(&experiment, &Hub::new(hub), &args.out)?;
+    let hub = semievol_cli::hub(args.offline)?;
+    let results = semievol_cli::execute(&experiment, &hub, &args.out)?;
     semievol_cli::print(&results);
     Ok(())
 }

@@ -173,11 +173,9 @@ fn mask(base: &BaseModel, sequences: &[Sequence]) -> Check {
 fn packing(base: &BaseModel, sequences: &[Sequence]) -> Check {
     let prompts: Vec<&[u32]> = sequences.iter().map(|one| &one.tokens[..one.n_prompt]).collect();
     let together = base.llama.next_token_logits(None, &prompts);
-    let worst = prompts.iter().zip(&together).map(|(prompt, together)| {
-        let alone = &base.llama.next_token_logits(None, &[prompt])[0];
-        largest_difference(alone, together)
-    });
-    let worst = worst.fold(0.0, f64::max);
+    let alone: Vec<Vec<f32>> =
+        prompts.iter().flat_map(|prompt| base.llama.next_token_logits(None, &[prompt])).collect();
+    let worst = largest_difference(&alone.concat(), &together.concat());
     let finding =
         format!("{} prompts alone and together differ by at most {worst:.1e} in a logit", prompts.len());
     Check { name: "packing", finding, verdict: verdict(worst < LOGPROB * 10.0) }
@@ -221,11 +219,8 @@ fn merged(base: &BaseModel, lora: &Lora, sequences: &[Sequence]) -> Result<Check
     let prompts: Vec<&[u32]> = sequences.iter().map(|one| &one.tokens[..one.n_prompt]).collect();
     let apart = base.llama.next_token_logits(Some(lora), &prompts);
     let whole = merged.next_token_logits(None, &prompts);
-    let worst =
-        apart.iter().zip(&whole).map(|(one, other)| largest_difference(one, other)).fold(0.0, f64::max);
-    let base_logits = base.llama.next_token_logits(None, &prompts);
-    let change =
-        apart.iter().zip(&base_logits).map(|(one, other)| largest_difference(one, other)).fold(0.0, f64::max);
+    let worst = largest_difference(&apart.concat(), &whole.concat());
+    let change = largest_difference(&apart.concat(), &base.llama.next_token_logits(None, &prompts).concat());
     let finding = format!(
         "an adapter that moves a logit by up to {change:.2} gives, merged into the weights, the same logits to {worst:.1e}"
     );

@@ -102,7 +102,10 @@ impl BaseModel {
     }
 
     /// Tokens of a prompt with the response's beginning: everything before the first token to be answered.
-    pub(crate) fn encode_open(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
+    ///
+    /// # Errors
+    /// If the template refuses the messages, or makes nothing of them.
+    pub fn encode_open(&self, prompt: &Prompt) -> Result<Vec<u32>, EngineError> {
         let mut tokens = self.tokenizer.encode_prompt(prompt)?;
         let mut response = self.tokenizer.encode_response(&prompt.response_prefix, "")?.ids;
         response.pop(); // the end of the turn

@@ -1,12 +1,11 @@
 //! `semievol doctor`: whether a model can be trained and trusted on this machine.
 
-use crate::input::{Input, hub};
-use crate::screen::Screen;
+use crate::input::{Input, hub, prepare};
+use crate::rows::example;
 use crate::trained::threads;
 use anstyle::AnsiColor;
 use anyhow::bail;
 use semievol::candle::doctor::{Verdict, examine};
-use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::train::Example;
 use serde_json::json;
@@ -44,18 +43,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     threads(args.threads)?;
     let experiment = args.input.experiment()?;
     let hub = hub(args.offline)?;
-    let mut screen = Screen::new();
     let config = experiment.config();
-    let drawn = experiment.draw(config.seeds[0], &hub, &mut |event| screen.on(event))?;
-    let engine = Engine::open_base(&experiment, &hub, &mut |event| screen.on(event))?;
-    screen.clear();
+    let (drawn, engine) = prepare(&experiment, config.seeds[0], &hub, Engine::open_base)?;
     let task = config.task.build()?;
-    let examples: Vec<Example> = drawn
-        .labelled
-        .iter()
-        .take(ROWS)
-        .map(|one| Example::new(task.prompt(&one.sample, &[]), task.target(&one.sample, &one.answer)))
-        .collect();
+    let examples: Vec<Example> =
+        drawn.labelled.iter().take(ROWS).map(|one| example(task.as_ref(), one)).collect();
     let checks = examine(engine.base(), &examples)?;
     for check in &checks {
         let (word, colour) = match check.verdict {

@@ -1,6 +1,6 @@
 //! `semievol evaluate`: how good a trained model is on rows with answers.
 
-use crate::answers::say_left_out;
+use crate::rows::say_left_out;
 use crate::trained::Which;
 use anyhow::Context;
 use semievol::core::Seed;

@@ -1,9 +1,11 @@
 //! What a command works on: an experiment file, or files and flags that make one.
 
 use crate::propose::{Files, propose};
+use crate::screen::Screen;
 use anyhow::{Context, bail};
+use semievol::engine::Engine;
 use semievol::hub::{Hub, HubConfig, Source};
-use semievol::{Experiment, ExperimentConfig, Override};
+use semievol::{Drawn, Event, Experiment, ExperimentConfig, Override, RunError};
 use std::fs;
 use std::path::PathBuf;
 
@@ -90,7 +92,22 @@ impl Input {
     }
 }
 
-/// Where downloads go.
+/// A way to load an experiment's models: [`Engine::open`], or [`Engine::open_base`] for the trained one alone.
+type Open = fn(&Experiment, &Hub, &mut dyn FnMut(&Event)) -> Result<Engine, RunError>;
+
+/// The rows of a seed, and the models that `open` loads, with what happens meanwhile on the terminal.
+pub fn prepare(experiment: &Experiment, seed: u64, hub: &Hub, open: Open) -> anyhow::Result<(Drawn, Engine)> {
+    let mut screen = Screen::new();
+    let drawn = experiment.draw(seed, hub, &mut |event| screen.on(event));
+    let engine = drawn.and_then(|drawn| Ok((drawn, open(experiment, hub, &mut |event| screen.on(event))?)));
+    screen.clear();
+    Ok(engine?)
+}
+
+/// Downloads, and where they go.
+///
+/// # Errors
+/// If the environment says what makes no sense.
 pub fn hub(offline: bool) -> anyhow::Result<Hub> {
     let mut config = HubConfig::from_env()?;
     config.offline |= offline;

@@ -1,7 +1,7 @@
 //! `semievol inspect`: which tokens a row becomes, and what the model is shown.
 
-use crate::input::{Input, hub};
-use crate::screen::Screen;
+use crate::input::{Input, hub, prepare};
+use crate::rows::example;
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use semievol::candle::{BaseModel, CandleTrainer, ChatTokenizer};
@@ -10,7 +10,6 @@ use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::model::ModelLoader;
 use semievol::pipeline::{SeedRun, Shelf};
-use semievol::train::Example;
 use semievol::{Arm, Drawn, Experiment};
 
 const EXAMPLES: &str = "\
@@ -46,11 +45,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = args.input.experiment()?;
     let hub = hub(args.offline)?;
-    let mut screen = Screen::new();
     let seed = args.seed.unwrap_or(experiment.config().seeds[0]);
-    let drawn = experiment.draw(seed, &hub, &mut |event| screen.on(event))?;
-    let engine = Engine::open(&experiment, &hub, &mut |event| screen.on(event))?;
-    screen.clear();
+    let (drawn, engine) = prepare(&experiment, seed, &hub, Engine::open)?;
     let task = experiment.config().task.build()?;
     let known = |id: &String| {
         drawn.labelled.iter().any(|one| one.sample.id == *id)
@@ -62,7 +58,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let wanted = |id: &str, index: usize, first: usize| {
         if args.row.is_empty() { index < first } else { args.row.iter().any(|row| row == id) }
     };
-    let tokenizer = &engine.base().tokenizer;
     let labelled = drawn.labelled.iter().enumerate().filter(|(index, one)| wanted(&one.sample.id, *index, 2));
     for (_, one) in labelled {
         heading(&format!("labelled row `{}`", one.sample.id));
@@ -74,7 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for (sample, shots) in rows.iter().zip(shown) {
         let shots: Vec<&Labeled> = shots.iter().collect();
         heading(&format!("unlabelled row `{}`, with {} neighbours", sample.id, shots.len()));
-        open_prompt(tokenizer, &task.prompt(sample, &shots), args.ids)?;
+        open_prompt(engine.base(), &task.prompt(sample, &shots), args.ids)?;
         let options = task.candidates(sample);
         if !options.is_empty() {
             println!("scored after it: {options:?}");
@@ -92,15 +87,14 @@ pub fn heading(text: &str) {
 
 /// A labelled row as it is trained on.
 pub fn taught(base: &BaseModel, task: &dyn Task, one: &Labeled, ids: bool) -> anyhow::Result<()> {
-    let response = task.target(&one.sample, &one.answer);
-    if response.is_empty() {
+    let example = example(task, one);
+    if example.response.is_empty() {
         bail!(
             "row `{}`: its answer {:?} is none that the task can write; check task.kind and data.columns.answer",
             one.sample.id,
             one.answer
         );
     }
-    let example = Example::new(task.prompt(&one.sample, &[]), response);
     for sequence in CandleTrainer::new(base.clone()).encode(&example)? {
         let (read, learnt) = sequence.tokens.split_at(sequence.n_prompt);
         tokens(&base.tokenizer, read, learnt, ids);
@@ -110,12 +104,9 @@ pub fn taught(base: &BaseModel, task: &dyn Task, one: &Labeled, ids: bool) -> an
 }
 
 /// A prompt as a model reads it, up to where it answers.
-pub fn open_prompt(tokenizer: &ChatTokenizer, prompt: &Prompt, ids: bool) -> anyhow::Result<()> {
-    let mut read = tokenizer.encode_prompt(prompt)?;
-    let mut begun = tokenizer.encode_response(&prompt.response_prefix, "")?.ids;
-    begun.pop(); // the end of the turn
-    read.append(&mut begun);
-    tokens(tokenizer, &read, &[], ids);
+pub fn open_prompt(base: &BaseModel, prompt: &Prompt, ids: bool) -> anyhow::Result<()> {
+    let read = base.encode_open(prompt)?;
+    tokens(&base.tokenizer, &read, &[], ids);
     println!("{} tokens", read.len());
     Ok(())
 }

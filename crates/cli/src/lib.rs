@@ -15,7 +15,6 @@
 //! assert_eq!(names[..4], ["init", "run", "predict", "evaluate"]);
 //! ```
 
-mod answers;
 mod doctor;
 mod evaluate;
 mod init;
@@ -25,11 +24,13 @@ mod look;
 mod merge;
 mod predict;
 mod propose;
+mod rows;
 pub mod run;
 mod screen;
 mod timing;
 mod trained;
 
+pub use input::hub;
 pub use run::{execute, print};
 pub use screen::Screen;
 pub use timing::{Timing, peak_memory};

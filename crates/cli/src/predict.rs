@@ -1,13 +1,14 @@
 //! `semievol predict`: a trained model's answers to new rows.
 
-use crate::answers::written;
+use crate::rows::say_left_out;
+use crate::screen::style;
 use crate::trained::Which;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use semievol::core::Sample;
 use semievol::data::{Dataset, DatasetConfig, FileOptions, Format, OnDuplicate};
-use semievol::{Predicted, Predictor};
+use semievol::{Predicted, Predictor, written};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Read, Write};
@@ -152,7 +153,7 @@ fn read(path: &Path, mut columns: DatasetConfig) -> anyhow::Result<Vec<Sample>> 
     // As many answers as rows, and in their order.
     columns.on_duplicate = OnDuplicate::Keep;
     let rows = Dataset::read_questions([path], &columns)?;
-    crate::answers::say_left_out(path, &rows);
+    say_left_out(path, &rows);
     Ok(rows.samples)
 }
 
@@ -181,8 +182,7 @@ fn bar(rows: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} rows  {per_sec}  {eta} left");
-    ProgressBar::new(rows as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(rows as u64).with_style(style("[{bar:30}] {pos}/{len} rows  {per_sec}  {eta} left"))
 }
 
 /// Where the answers go.

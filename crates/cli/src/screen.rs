@@ -128,7 +128,7 @@ impl Screen {
 }
 
 /// A style; the plain one if the template were wrong.
-fn style(template: &str) -> ProgressStyle {
+pub(crate) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

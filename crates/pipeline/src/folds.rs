@@ -9,7 +9,6 @@ use semievol_model::{Adapter, LanguageModel};
 use semievol_select::Calibrated;
 use semievol_select::classify::stratified_folds;
 use semievol_select::options::most_probable;
-use semievol_train::Recipe;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -145,11 +144,8 @@ impl SeedRun<'_> {
                     shots.iter().copied().filter(|shot| !out.contains(shot.sample.id.as_str())).collect()
                 })
                 .collect();
-            let (lessons, max_steps) = self.warm_lessons(&learnt, &shown, shots);
-            let recipe = Recipe { max_steps, ..self.recipe.clone() };
-            let name = format!("fold-{fold}");
-            let trained =
-                self.train_from(Start { stream: 1 + fold as u64, from }, &name, &lessons, &recipe, events)?;
+            let (start, name) = (Start { stream: 1 + fold as u64, from }, format!("fold-{fold}"));
+            let trained = self.warm_up(start, &name, &learnt, &shown, shots, events)?;
             models.push(self.load(&name, &trained.adapter)?);
         }
         Ok(Folds { fold_of, models })

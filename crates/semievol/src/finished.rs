@@ -61,11 +61,6 @@ impl FinishedRun {
         &self.experiment
     }
 
-    /// Where it stands.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The adapter of an arm's model; `None` for `vanilla`, which is the base model. Without a seed: the
     /// experiment's first.
     ///

@@ -89,6 +89,7 @@ pub use finished::FinishedRun;
 pub use predictor::{Predicted, Predictor};
 pub use preview::{ArmWork, Drawn};
 pub use pseudo::{CollaboratorResults, ConfidenceResults, PseudoResults, RightOf};
+pub use report::written;
 pub use results::{Against, ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
 pub use run::Experiment;
 pub use semievol_pipeline::{Answered, Method, OptionScore, Parts, Stage, StageEvent, Unit};

@@ -242,7 +242,7 @@ fn prompt(pseudo: &PseudoResults, index: usize) -> page::PromptSample {
 }
 
 /// An answer as people write it.
-pub(crate) fn written(sample: &Sample, answer: &Answer) -> String {
+pub fn written(sample: &Sample, answer: &Answer) -> String {
     match answer {
         Answer::Choice(choice) => sample.options.get(*choice).cloned().unwrap_or_default(),
         Answer::Text(text) | Answer::Number(text) => text.clone(),

@@ -2,17 +2,18 @@
 
 mod warnings;
 
+use crate::input::prepare;
 use crate::inspect::{heading, open_prompt, taught};
-use crate::screen::Screen;
+use crate::rows::example;
 use crate::timing::peak_memory;
 use semievol::candle::{BaseModel, CandleTrainer};
-use semievol::core::{Labeled, Prompt, Sample, Seed};
+use semievol::core::{Labeled, Sample, Seed};
 use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
-use semievol::model::{LanguageModel, ModelLoader, ScoreRequest};
+use semievol::model::ModelLoader;
 use semievol::train::{Example, Recipe, TrainJob, Trainer};
-use semievol::{ArmWork, Drawn, Experiment};
+use semievol::{ArmWork, Drawn, Experiment, ExperimentConfig, Predictor};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use warnings::{lost_contradictions, warnings};
@@ -23,11 +24,8 @@ const TIMED: usize = 16;
 
 /// Runs the command.
 pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
-    let mut screen = Screen::new();
     let config = experiment.config();
-    let drawn = experiment.draw(config.seeds[0], hub, &mut |event| screen.on(event))?;
-    let engine = Engine::open(experiment, hub, &mut |event| screen.on(event))?;
-    screen.clear();
+    let (drawn, engine) = prepare(experiment, config.seeds[0], hub, Engine::open)?;
     let task = config.task.build()?;
     let base = engine.base();
     experiment.check_rows(&drawn, engine.parts())?;
@@ -48,7 +46,7 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     }
     if let Some(first) = drawn.unlabelled.first() {
         heading(&format!("what is asked, for the unlabelled row `{}`", first.id));
-        open_prompt(&base.tokenizer, &task.prompt(first, &[]), false)?;
+        open_prompt(base, &task.prompt(first, &[]), false)?;
     }
 
     let counts = Counts::of(base, task.as_ref(), &drawn)?;
@@ -137,9 +135,7 @@ fn estimate(
     let labelled: Vec<&Labeled> = drawn.labelled.iter().filter(|one| fits(&one.sample.id)).collect();
     let per_step = step_time(base, task, &labelled, &config.train)?;
     let asked = drawn.unlabelled.iter().chain(&drawn.test).filter(|sample| fits(&sample.id)).take(TIMED);
-    let (prompts, options): (Vec<Prompt>, Vec<Vec<String>>) =
-        asked.map(|sample| (task.prompt(sample, &[]), task.candidates(sample))).unzip();
-    let per_prompt = prompt_time(base, &prompts, &options, config.max_answer_tokens)?;
+    let per_prompt = prompt_time(config, base, &asked.cloned().collect::<Vec<_>>())?;
     let work = experiment.work(&drawn.sizes);
     let time = |work: &ArmWork| per_step.mul_f64(work.steps as f64) + per_prompt.mul_f64(work.prompts as f64);
     for arm in &work {
@@ -181,9 +177,8 @@ fn step_time(
     labelled: &[&Labeled],
     recipe: &Recipe,
 ) -> anyhow::Result<Duration> {
-    let example =
-        |one: &&Labeled| Example::new(task.prompt(&one.sample, &[]), task.target(&one.sample, &one.answer));
-    let examples: Vec<Example> = labelled.iter().take(2 * recipe.batch_size).map(example).collect();
+    let examples: Vec<Example> =
+        labelled.iter().take(2 * recipe.batch_size).map(|one| example(task, one)).collect();
     if examples.is_empty() {
         return Ok(Duration::ZERO);
     }
@@ -203,34 +198,15 @@ fn step_time(
     Ok(least)
 }
 
-fn prompt_time(
-    base: &BaseModel,
-    prompts: &[Prompt],
-    options: &[Vec<String>],
-    max_tokens: usize,
-) -> anyhow::Result<Duration> {
-    if prompts.is_empty() {
+/// One answer to a test row.
+fn prompt_time(config: &ExperimentConfig, base: &BaseModel, samples: &[Sample]) -> anyhow::Result<Duration> {
+    if samples.is_empty() {
         return Ok(Duration::ZERO);
     }
-    let model = base.load(None)?;
+    let predictor = Predictor::new(config, base.load(None)?)?;
     let begun = Instant::now();
-    if options.iter().all(|options| !options.is_empty()) {
-        let pairs = prompts.iter().zip(options);
-        let requests: Vec<ScoreRequest> = pairs
-            .map(|(prompt, options)| ScoreRequest { prompt: prompt.clone(), continuations: options.clone() })
-            .collect();
-        model.score(&requests)?;
-    } else {
-        let requests: Vec<_> = prompts
-            .iter()
-            .map(|prompt| semievol::model::GenerateRequest {
-                max_tokens,
-                ..semievol::model::GenerateRequest::new(prompt.clone(), Seed(0))
-            })
-            .collect();
-        model.generate(&requests)?;
-    }
-    Ok(begun.elapsed() / prompts.len() as u32)
+    predictor.answer(samples)?;
+    Ok(begun.elapsed() / samples.len() as u32)
 }
 
 fn about(time: Duration) -> String {

@@ -159,17 +159,12 @@ impl SeedRun<'_> {
         let (warm, ensemble, folds, mut outcome, curves) = {
             let library = self.library_of(config, &progress.taught, unlabelled, others, "", events)?;
             let own = self.own_neighbours(method, &library, progress.n_labels)?;
-            let warm = self.warm_up(progress.labels(), &own, config.warm.shots, from, events)?;
+            let labels: Vec<&Labeled> = progress.labels().iter().collect();
+            let (start, shots) = (Start { from, ..Start::default() }, config.warm.shots);
+            let warm = self.warm_up(start, "warm", &labels, &own, shots, events)?;
             let model = self.load("warm", &warm.adapter)?;
             let right = self.validate("warm", model.as_ref(), &held_out, events)?;
-            let ensemble = self.train_ensemble(
-                config.ensemble,
-                progress.labels(),
-                &own,
-                config.warm.shots,
-                from,
-                events,
-            )?;
+            let ensemble = self.train_ensemble(config.ensemble, &labels, &own, shots, from, events)?;
             let folds = match config.folds {
                 0 => None,
                 n => Some(self.train_folds(n, progress.labels(), &own, config.warm.shots, from, events)?),
@@ -370,26 +365,27 @@ impl SeedRun<'_> {
         Ok(Judged { answers, finals, estimates })
     }
 
-    /// Eq. 1.
-    fn warm_up(
+    /// Eq. 1, into the folder `name`: the warm model, and those that are like it but for where they start and which labels
+    /// they learn.
+    pub(crate) fn warm_up(
         &self,
-        labelled: &[Labeled],
+        start: Start<'_>,
+        name: &str,
+        labelled: &[&Labeled],
         neighbours: &[Vec<&Labeled>],
         shots: usize,
-        from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
-        let labelled: Vec<&Labeled> = labelled.iter().collect();
-        let (lessons, max_steps) = self.warm_lessons(&labelled, neighbours, shots);
+        let (lessons, max_steps) = self.warm_lessons(labelled, neighbours, shots);
         let recipe = Recipe { max_steps, ..self.recipe.clone() };
-        self.train_from(Start { stream: 0, from }, "warm", &lessons, &recipe, events)
+        self.train_from(start, name, &lessons, &recipe, events)
     }
 
     /// The models of an ensemble besides the warm one: like it, but for their initial values and the order of the lessons.
     fn train_ensemble(
         &self,
         n: usize,
-        labelled: &[Labeled],
+        labelled: &[&Labeled],
         neighbours: &[Vec<&Labeled>],
         shots: usize,
         from: Option<&Adapter>,
@@ -397,14 +393,11 @@ impl SeedRun<'_> {
     ) -> Result<Vec<Arc<dyn LanguageModel>>, PipelineError> {
         // The warm model's is 0, and those of folds follow it.
         const STREAM: u64 = 1 << 32;
-        let labelled: Vec<&Labeled> = labelled.iter().collect();
-        let (lessons, max_steps) = self.warm_lessons(&labelled, neighbours, shots);
-        let recipe = Recipe { max_steps, ..self.recipe.clone() };
         let mut models = Vec::new();
         for member in 1..n {
             let (start, name) =
                 (Start { stream: STREAM + member as u64, from }, format!("ensemble-{member}"));
-            let trained = self.train_from(start, &name, &lessons, &recipe, events)?;
+            let trained = self.warm_up(start, &name, labelled, neighbours, shots, events)?;
             models.push(self.load(&name, &trained.adapter)?);
         }
         Ok(models)
@@ -412,7 +405,7 @@ impl SeedRun<'_> {
 
     /// What a warm model learns, and the most steps that it takes. With shots, each label is a lesson with 0, 1, ...
     /// of its neighbours, and the steps are as many as without.
-    pub(crate) fn warm_lessons<'l>(
+    fn warm_lessons<'l>(
         &self,
         labelled: &[&'l Labeled],
         neighbours: &[Vec<&'l Labeled>],

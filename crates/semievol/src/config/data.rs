@@ -189,16 +189,15 @@ impl DataConfig {
 
     /// Lowers the numbers of unlabelled and test rows to at most this.
     pub(super) fn limit_rows(&mut self, rows: usize) {
-        let lower = |size: &mut Option<usize>| *size = Some(size.map_or(rows, |size| size.min(rows)));
         match &mut self.split {
             Some(split) => {
-                lower(&mut split.unlabelled);
+                lower(&mut split.unlabelled, rows);
                 split.test = split.test.min(rows);
             }
             None => {
                 let draw = self.draw.get_or_insert_default();
-                lower(&mut draw.unlabelled);
-                lower(&mut draw.test);
+                lower(&mut draw.unlabelled, rows);
+                lower(&mut draw.test, rows);
                 draw.at_most = true;
             }
         }
@@ -206,20 +205,24 @@ impl DataConfig {
 
     /// Lowers the sizes to at most these, and draws with the class shares of the whole.
     pub(super) fn limit(&mut self, labelled: usize, unlabelled: usize, test: usize) {
-        let lower = |size: Option<usize>, limit: usize| Some(size.map_or(limit, |size| size.min(limit)));
         if let Some(split) = &mut self.split {
             split.labelled = split.labelled.min(labelled);
             split.test = split.test.min(test);
-            split.unlabelled = lower(split.unlabelled, unlabelled);
+            lower(&mut split.unlabelled, unlabelled);
             split.stratified = true;
         }
         if self.source.is_none() {
             let draw = self.draw.get_or_insert_default();
-            draw.labelled = lower(draw.labelled, labelled);
-            draw.unlabelled = lower(draw.unlabelled, unlabelled);
-            draw.test = lower(draw.test, test);
+            lower(&mut draw.labelled, labelled);
+            lower(&mut draw.unlabelled, unlabelled);
+            lower(&mut draw.test, test);
             draw.stratified = true;
             draw.at_most = true;
         }
     }
+}
+
+/// At most so many; as many where nothing is said.
+fn lower(size: &mut Option<usize>, limit: usize) {
+    *size = Some(size.map_or(limit, |size| size.min(limit)));
 }

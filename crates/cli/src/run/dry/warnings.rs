@@ -1,14 +1,13 @@
 //! What looks wrong with the rows.
 
 use super::Counts;
-use crate::answers::written;
 use semievol::core::{Answer, Labeled, Sample, Seed};
 use semievol::data::OnDuplicate;
 use semievol::hub::Hub;
 use semievol::model::TextRole;
 use semievol::pipeline::NamedEmbedder;
 use semievol::select::classify::fit_by_cross_validation;
-use semievol::{Drawn, Experiment};
+use semievol::{Drawn, Experiment, written};
 use std::collections::HashMap;
 
 /// Rows of a class below which its share among the pseudo-labels is a matter of luck.

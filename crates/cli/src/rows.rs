@@ -1,17 +1,13 @@
-//! Answers as users write them.
+//! What commands say of rows and make of them.
 
-use semievol::core::{Answer, Sample};
-use semievol::data::Dataset;
+use semievol::core::Labeled;
+use semievol::data::{Dataset, Task};
+use semievol::train::Example;
 use std::path::Path;
 
-/// The option's text, the text or the number.
-pub fn written(sample: &Sample, answer: &Answer) -> String {
-    match answer {
-        Answer::Choice(index) => {
-            sample.options.get(*index).cloned().unwrap_or_else(|| format!("option {}", index + 1))
-        }
-        Answer::Text(text) | Answer::Number(text) => text.clone(),
-    }
+/// A label as it is trained on, without neighbours.
+pub fn example(task: &dyn Task, one: &Labeled) -> Example {
+    Example::new(task.prompt(&one.sample, &[]), task.target(&one.sample, &one.answer))
 }
 
 /// Tells of rows of a file that were not read into the data set.
