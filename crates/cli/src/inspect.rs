@@ -148,6 +148,7 @@ fn neighbours(
     let task = config.task.build()?;
     let parts = engine.parts();
     let run = SeedRun {
+        part: SeedRun::PART,
         parts,
         task: task.as_ref(),
         task_id: "inspect",

@@ -337,13 +337,13 @@ fn ctrl_c_ends_with_130_and_the_same_command_goes_on() {
     let place = Place::with_remarks();
     place.write("exp.toml", experiment("").replace("max_steps = 3", "max_steps = 400").as_bytes());
     let mut child = place.command(&["run", "exp.toml"]).spawn().unwrap();
-    // The vanilla model's answers are the first stage that ends.
+    // The vanilla model's answers are the first stage that ends; its manifest says so.
     let runs = place.path("runs");
     let finished = |name: &str| {
         let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).any(|path| path.join("seed-1").join(name).exists())
     };
-    while !finished("predictions-vanilla.jsonl") {
+    while !finished("stages/predictions-vanilla.json") {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

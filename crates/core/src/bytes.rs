@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 /// Bytes as two lower-case hexadecimal digits each.
@@ -17,12 +17,24 @@ pub fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// What the file system says.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_whole_with(path, |file| file.write_all(bytes))
+}
+
+/// The same for what need not be in memory at once: `write` is handed a buffered file.
+///
+/// # Errors
+/// What `write` or the file system says.
+pub fn write_whole_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!("{name}.{}.tmp", std::process::id()));
     let attempt = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        let mut file = BufWriter::new(File::create(&partial)?);
+        write(&mut file)?;
+        file.flush()?;
+        file.get_ref().sync_all()?;
         std::fs::rename(&partial, path)
     };
     attempt().inspect_err(|_: &std::io::Error| {

@@ -25,7 +25,7 @@ mod prompt;
 mod sample;
 mod seed;
 
-pub use bytes::{hex, write_whole};
+pub use bytes::{hex, write_whole, write_whole_with};
 pub use candidate::{Candidate, Confidence};
 pub use prompt::{Message, Prompt, Role, TokenLogprob};
 pub use sample::{Answer, Labeled, Sample};

@@ -14,6 +14,7 @@ use semievol_select::classify::{fit_by_cross_validation, vote_of_neighbours};
 use semievol_select::options::{OptionScore, draw, mean, most_probable, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// What the collaborators answered to one sample: a line of `candidates.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,11 @@ impl SeedRun<'_> {
             let replies = ask(&name, &place, &plan.models, &plan.questions, events)?;
             self.answers(method, round, library, &plan, &replies)
         })
+    }
+
+    /// Where [`SeedRun::collaborate`] leaves what it returns.
+    pub(crate) fn answers_file(&self, round: &Round<'_>) -> PathBuf {
+        self.folder.join(format!("{}.jsonl", round.stage(NAME)))
     }
 
     fn plan<'m>(&'m self, method: &'m MethodConfig, round: &Round<'m>) -> Result<Plan<'m>, PipelineError> {

@@ -46,22 +46,48 @@ impl CombineConfig {
     }
 }
 
+/// What is known of the collaborators' worth before the unlabelled samples are asked about.
+pub(crate) struct Combiner {
+    align: f64,
+    held_out: Vec<HeldOut>,
+    pool: LogPool,
+    /// The classes' shares among the labels.
+    prior: Vec<f64>,
+}
+
+/// What the collaborators said of one sample, as one.
+pub(crate) struct Pooled {
+    id: String,
+    distribution: Vec<f64>,
+    /// What all of them said, if they did: an answer or none.
+    unanimous: Option<Option<Answer>>,
+}
+
+impl Combiner {
+    pub fn pool(&self, answers: &Answers) -> Pooled {
+        let mut said = answers.candidates.iter().map(|candidate| &candidate.answer);
+        let first = said.next().cloned().flatten();
+        Pooled {
+            id: answers.id.clone(),
+            distribution: self.pool.combine(&distributions(answers)),
+            unanimous: said.all(|answer| *answer == first).then_some(first),
+        }
+    }
+}
+
 impl SeedRun<'_> {
-    /// Asks the collaborators about the round's samples and, of folds, about the labels; pools what they say.
-    #[expect(clippy::too_many_arguments, reason = "what a round has, and the folds")]
-    pub(crate) fn combine(
+    /// Asks the collaborators about the labels, each fold's about its own, and learns from that what they are worth.
+    pub(crate) fn combiner(
         &self,
         method: &MethodConfig,
         combine: CombineConfig,
-        round: &Round<'_>,
         folds: Option<&Folds>,
-        labels: &[Labeled],
         own: &[Vec<&Labeled>],
         library: &Library<'_>,
         events: OnEvent<'_>,
-    ) -> Result<(Judged, Vec<Calibrated>, Option<HeldOutScore>), PipelineError> {
+    ) -> Result<Combiner, PipelineError> {
         let CombineConfig::LogPool { align } = combine;
-        let answers = self.collaborate(method, round, library, events)?;
+        let labels = &library.labelled()[..own.len()];
         let mut held_out = Vec::new();
         for fold in folds.map(Folds::held_out).unwrap_or_default() {
             let samples = fold.samples(labels);
@@ -74,16 +100,29 @@ impl SeedRun<'_> {
         // Nobody has a distribution where no prompt fitted.
         held_out.retain(|one| one.said.iter().any(|distribution| one.right < distribution.len()));
         let pool = fit(&held_out, |_| true, method.collaborators.len())?;
-        let mut pooled: Vec<Vec<f64>> =
-            answers.iter().map(|answers| pool.combine(&distributions(answers))).collect();
-        let alignment = Alignment::new(&pooled, &shares(labels), align);
-        pooled.iter_mut().for_each(|one| alignment.apply(one));
+        Ok(Combiner { align, held_out, pool, prior: shares(labels) })
+    }
+
+    /// Moves what was pooled towards the classes' shares; the final answers with how probable they are, and the same of
+    /// the labels that were held out.
+    pub(crate) fn combine(
+        &self,
+        method: &MethodConfig,
+        combiner: &Combiner,
+        round: &Round<'_>,
+        mut pooled: Vec<Pooled>,
+        events: OnEvent<'_>,
+    ) -> Result<(Judged, Vec<Calibrated>, Option<HeldOutScore>), PipelineError> {
+        let Combiner { align, held_out, pool, prior } = combiner;
+        let distributions: Vec<&[f64]> = pooled.iter().map(|one| one.distribution.as_slice()).collect();
+        let alignment = Alignment::new(&distributions, prior, *align);
+        pooled.iter_mut().for_each(|one| alignment.apply(&mut one.distribution));
 
         // A label's own answer may not have a say in how the collaborators on it are weighed.
         let mut calibration = Vec::with_capacity(held_out.len());
         let mut score = HeldOutScore::default();
         for of_fold in held_out.chunk_by(|one, other| one.fold == other.fold) {
-            let pool = fit(&held_out, |one| one.fold != of_fold[0].fold, method.collaborators.len())?;
+            let pool = fit(held_out, |one| one.fold != of_fold[0].fold, method.collaborators.len())?;
             for one in of_fold {
                 let mut distribution = pool.combine(&one.said);
                 alignment.apply(&mut distribution);
@@ -107,12 +146,11 @@ impl SeedRun<'_> {
                 weights.join(", ")
             )));
         }
-        let (finals, estimates): (Vec<_>, Vec<_>) =
-            answers.iter().zip(pooled).map(|(answers, pooled)| settle(answers, pooled)).unzip();
+        let (finals, estimates): (Vec<_>, Vec<_>) = pooled.into_iter().map(settle).unzip();
         files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("justified"))), &finals)?;
         files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("confidence"))), &estimates)?;
         let score = (!calibration.is_empty()).then_some(score);
-        Ok((Judged { answers, finals, estimates }, calibration, score))
+        Ok((Judged { finals, estimates, soft: Vec::new() }, calibration, score))
     }
 }
 
@@ -135,18 +173,17 @@ fn fit(
 }
 
 /// The most probable option, and how probable it is.
-fn settle(answers: &Answers, pooled: Vec<f64>) -> (Justified, Estimate) {
-    let id = answers.id.clone();
-    let answer = most_probable(&pooled);
-    let probability = answer.map(|answer| pooled[answer]);
+fn settle(pooled: Pooled) -> (Justified, Estimate) {
+    let Pooled { id, distribution, unanimous } = pooled;
+    let answer = most_probable(&distribution);
+    let probability = answer.map(|answer| distribution[answer]);
     let choice = answer.map(Answer::Choice);
-    let same = answers.candidates.iter().all(|candidate| candidate.answer == choice);
     let by = match &choice {
         None => Verdict::Unanswered,
-        Some(_) if same => Verdict::Agreement,
+        Some(_) if unanimous.as_ref() == Some(&choice) => Verdict::Agreement,
         Some(_) => Verdict::Adjudicated,
     };
-    let last = Candidate::new("pool", choice).with_distribution(pooled);
+    let last = Candidate::new("pool", choice).with_distribution(distribution);
     let confidence = probability.and_then(Confidence::new);
     (Justified { id: id.clone(), by, last }, Estimate { id, confidence, mean_nll: None, probability })
 }

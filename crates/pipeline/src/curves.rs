@@ -36,7 +36,9 @@ impl SeedRun<'_> {
         if few || options.is_empty() || others.into_iter().any(|sample| sample.options != *options) {
             return None;
         }
-        let answered = unlabelled.iter().zip(finals).filter_map(|(sample, last)| match last.last.answer {
+        // A library knows the first part of the pool alone.
+        let known = unlabelled.iter().zip(finals).take(self.part);
+        let answered = known.filter_map(|(sample, last)| match last.last.answer {
             Some(Answer::Choice(class)) => Some((sample, class)),
             _ => None,
         });

@@ -2,11 +2,11 @@
 
 use crate::PipelineError;
 use crate::folder::Hashing;
-use semievol_core::write_whole;
+use semievol_core::{write_whole, write_whole_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 /// Writes beside the file and renames.
@@ -40,11 +40,10 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), PipelineErr
 /// # Errors
 /// Names the file.
 pub fn write_jsonl<T: Serialize>(path: &Path, values: &[T]) -> Result<(), PipelineError> {
-    let mut bytes = Vec::new();
-    for value in values {
-        bytes.extend(json_line(value).map_err(|error| PipelineError::file(path, error))?);
-    }
-    write(path, &bytes)
+    create_folder_of(path)?;
+    let written =
+        write_whole_with(path, |file| values.iter().try_for_each(|value| file.write_all(&json_line(value)?)));
+    written.map_err(|error| PipelineError::file(path, error))
 }
 
 /// What [`write_jsonl`] wrote.
@@ -52,12 +51,23 @@ pub fn write_jsonl<T: Serialize>(path: &Path, values: &[T]) -> Result<(), Pipeli
 /// # Errors
 /// Names the file and the line.
 pub fn read_jsonl<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, PipelineError> {
-    let text = fs::read_to_string(path).map_err(|error| PipelineError::file(path, error))?;
-    let value = |(number, line): (usize, &str)| {
+    lines(path)?.collect()
+}
+
+/// The same one by one, for what need not be in memory at once.
+///
+/// # Errors
+/// Names the file, and in an item the line.
+pub fn lines<T: DeserializeOwned>(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<T, PipelineError>> + use<T>, PipelineError> {
+    let path = path.to_owned();
+    let file = File::open(&path).map_err(|error| PipelineError::file(&path, error))?;
+    Ok(BufReader::new(file).lines().enumerate().map(move |(number, line)| {
         let wrong = |error| io::Error::other(format!("line {}: {error}", number + 1));
-        serde_json::from_str(line).map_err(|error| PipelineError::file(path, wrong(error)))
-    };
-    text.lines().enumerate().map(value).collect()
+        let value = line.and_then(|line| serde_json::from_str(&line).map_err(wrong));
+        value.map_err(|error| PipelineError::file(&path, error))
+    }))
 }
 
 pub(crate) fn json_line(value: &impl Serialize) -> io::Result<Vec<u8>> {

@@ -60,6 +60,7 @@
 //!     seed: Seed(1),
 //!     folder: out.join("run/seed-1"),
 //!     shelf: &Shelf::of(out),
+//!     part: SeedRun::PART,
 //! };
 //! let evolved = run.evolve(&method.build()?, &labelled, &unlabelled, &[], &mut |_| ())?;
 //! assert_eq!(evolved.selected.iter().filter(|label| label.accepted).count(), 8);
@@ -67,6 +68,7 @@
 //! # Ok(()) }
 //! ```
 
+mod answers;
 mod ask;
 mod collaborate;
 mod combine;
@@ -90,6 +92,7 @@ mod seed_run;
 mod tune;
 mod work;
 
+pub use answers::KeptAnswers;
 pub use collaborate::Answers;
 pub use combine::CombineConfig;
 pub use curves::Curves;

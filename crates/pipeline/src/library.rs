@@ -84,6 +84,21 @@ impl SeedRun<'_> {
         Ok(library)
     }
 
+    /// Embeds the samples of a part, where the library has embeddings, and adds theirs to it until they are forgotten.
+    pub(crate) fn embed_part(
+        &self,
+        library: &Library<'_>,
+        samples: &[Sample],
+        tag: &str,
+        events: OnEvent<'_>,
+    ) -> Result<Option<KnownEmbeddings>, PipelineError> {
+        let Some(known) = &library.known else { return Ok(None) };
+        let queries = samples.iter().map(text).filter(|text| !known.knows(TextRole::Query, text));
+        let (_, vectors) = self.embeddings(tag, Vec::new(), queries.collect(), events)?;
+        known.remember_all(&vectors).map_err(retrieval_error("retrieval"))?;
+        Ok(Some(vectors))
+    }
+
     /// Writes which neighbours each sample has, and the prompt with all of them, to `prompts.jsonl`.
     pub(crate) fn write_prompts(
         &self,
@@ -152,6 +167,13 @@ impl<'a> Library<'a> {
         match &self.retriever {
             Some(retriever) if k > 0 => retriever.retrieve(&queries, k).map_err(retrieval_error("retrieval")),
             _ => Ok(vec![Vec::new(); queries.len()]),
+        }
+    }
+
+    /// Takes the vectors of a part away again.
+    pub(crate) fn forget(&self, part: &KnownEmbeddings) {
+        if let Some(known) = &self.known {
+            known.forget_all(part);
         }
     }
 

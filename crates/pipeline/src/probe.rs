@@ -2,7 +2,7 @@
 //! asked had not learnt (cross-fitted, as in arXiv 2603.21172).
 
 use crate::estimate::{Estimate, judged_again};
-use crate::evolve::Judged;
+use crate::evolve::JudgedAnswers;
 use semievol_core::{Confidence, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::Embeddings;
@@ -21,8 +21,8 @@ pub(crate) struct HeldOutAnswer {
 }
 
 /// What every estimator makes of each final answer.
-pub(crate) fn features(task: &dyn Task, samples: &[Sample], judged: &Judged) -> Vec<Option<Vec<f64>>> {
-    let Judged { answers, finals, .. } = judged;
+pub(crate) fn features(task: &dyn Task, samples: &[Sample], judged: &JudgedAnswers) -> Vec<Option<Vec<f64>>> {
+    let JudgedAnswers { answers, finals, .. } = judged;
     let columns = judged_again(task, samples, answers, finals);
     let row = |row: usize| columns.iter().map(|(_, column)| column[row].map(|sure| sure.value())).collect();
     (0..samples.len()).map(row).map(|row: Option<Vec<f64>>| row.filter(|row| !row.is_empty())).collect()

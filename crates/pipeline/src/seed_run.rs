@@ -80,6 +80,14 @@ pub struct SeedRun<'a> {
     pub folder: PathBuf,
     /// Where finished stages of other runs may be found.
     pub shelf: &'a Shelf,
+    /// Unlabelled samples that are asked about at once. A pool of more is worked off in parts, each with files of its
+    /// own, so that memory holds the prompts and answers of one part; [`SeedRun::PART`] does.
+    pub part: usize,
+}
+
+impl SeedRun<'_> {
+    /// Samples whose prompts and answers take some 200 MB.
+    pub const PART: usize = 16_384;
 }
 
 /// An adapter and how long it was trained.

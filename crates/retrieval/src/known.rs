@@ -72,6 +72,29 @@ impl KnownEmbeddings {
         Ok(())
     }
 
+    /// Whether a text's vector is known.
+    pub fn knows(&self, role: TextRole, text: &str) -> bool {
+        self.known().contains_key(&key(role, text))
+    }
+
+    /// Remembers all that `other` does, until [`forget_all`](Self::forget_all) of it.
+    ///
+    /// # Errors
+    /// If its vectors have another width.
+    pub fn remember_all(&self, other: &KnownEmbeddings) -> Result<(), RetrievalError> {
+        self.check_width(|| "a vector to remember".into(), other.dim)?;
+        let vectors = other.known().clone();
+        self.known().extend(vectors);
+        Ok(())
+    }
+
+    /// Forgets all that `other` knows.
+    pub fn forget_all(&self, other: &KnownEmbeddings) {
+        let keys: Vec<Key> = other.known().keys().copied().collect();
+        let mut known = self.known();
+        keys.iter().for_each(|key| drop(known.remove(key)));
+    }
+
     /// How many vectors are known.
     pub fn len(&self) -> usize {
         self.known().len()

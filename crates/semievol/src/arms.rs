@@ -200,7 +200,8 @@ impl Arms<'_> {
                 unlabelled.len()
             )));
         }
-        let rest = &self.sets.unlabelled[unlabelled.len()..];
+        let together = self.embedded_together();
+        let rest = together.get(unlabelled.len()..).unwrap_or_default();
         let done = seed.evolve(method, labelled, unlabelled, &[rest, test], events)?;
         let answers = self.answer_trained(seed, arm, &done.evolved, events)?;
         evolved.push((arm.clone(), done));
@@ -215,12 +216,19 @@ impl Arms<'_> {
         embeds: bool,
         events: OnEvent<'_>,
     ) -> Result<Library<'_>, PipelineError> {
-        let others = [self.sets.unlabelled.as_slice(), self.sets.test.as_slice()];
+        let others = [self.embedded_together(), self.sets.test.as_slice()];
         seed.library(&self.sets.labelled, &others, retrieval, embeds, events)
     }
 
+    /// The unlabelled rows, whose embeddings all arms share with those of the others; of a pool that is worked off in
+    /// parts, nothing.
+    fn embedded_together(&self) -> &[Sample] {
+        let all: &[Sample] = &self.sets.unlabelled;
+        if all.len() <= self.seed.part { all } else { &[] }
+    }
+
     fn unlabelled(&self, config: &MethodConfig) -> &[Sample] {
-        let all = self.sets.unlabelled.as_slice();
+        let all: &[Sample] = &self.sets.unlabelled;
         &all[..config.n_unlabelled(self.sets.labelled.len(), all.len())]
     }
 

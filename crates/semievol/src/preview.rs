@@ -43,7 +43,8 @@ impl Experiment {
         let pool = Pool::read(self.config(), self.origin(), hub, events)?;
         let sets = pool.draw(seed)?;
         let overlap = sets.overlap();
-        let (labelled, unlabelled, test, sizes) = (sets.labelled, sets.unlabelled, sets.test, sets.sizes);
+        let (labelled, unlabelled, test, sizes) =
+            (sets.labelled, sets.unlabelled.to_vec(), sets.test, sets.sizes);
         Ok(Drawn { labelled, unlabelled, test, sizes, overlap })
     }
 

@@ -1,13 +1,14 @@
 //! How good the pseudo-labels are: the only place where gold answers of unlabelled rows are looked at.
 
-use crate::Arm;
 use crate::certified::CertifiedResults;
+use crate::heard::{CollaboratorResults, ConfidenceResults, Heard, Shown};
 use crate::sets::{ClassCount, Sets};
 use crate::worth::WorthResults;
-use semievol_core::{Answer, Confidence, Seed};
+use crate::{Arm, RunError};
+use semievol_core::{Answer, Sample, Seed};
 use semievol_data::Task;
-use semievol_eval::{EvalError, Prediction, aurc, auroc, risk_coverage};
-use semievol_pipeline::{Evolved, Method, RoundResult, Verdict, judged_again};
+use semievol_eval::{EvalError, Prediction, auroc};
+use semievol_pipeline::{Evolved, Method, RoundResult, Verdict};
 use serde::Serialize;
 
 /// What became of the unlabelled rows of one seed. Shares of right answers are over the rows whose gold answer
@@ -73,24 +74,9 @@ pub struct PseudoResults {
     /// Name of the confidence.
     #[serde(skip)]
     pub(crate) confidence: String,
-    /// The rows, for the page.
+    /// Some of the rows with what was answered to them, for the page.
     #[serde(skip)]
-    pub(crate) samples: Vec<semievol_core::Sample>,
-    #[serde(skip)]
-    pub(crate) labelled: Vec<semievol_core::Labeled>,
-}
-
-/// How well an estimator tells right answers from wrong ones.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ConfidenceResults {
-    /// The estimator.
-    pub name: String,
-    /// Chance that a right answer is surer than a wrong one.
-    pub auroc: f64,
-    /// The mean share of wrong answers among the surest, over all numbers of them.
-    pub aurc: f64,
-    /// Right answers among the surer half.
-    pub surer_half: RightOf,
+    pub(crate) shown: Vec<Shown>,
 }
 
 /// So many right of so many.
@@ -102,25 +88,13 @@ pub struct RightOf {
     pub of: usize,
 }
 
-/// One collaborator over all unlabelled rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CollaboratorResults {
-    /// Its name.
-    pub name: String,
-    /// Rows that it had an answer for.
-    pub n_answered: usize,
-    /// Right answers; none counts as wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub right: Option<RightOf>,
-}
-
 impl RightOf {
     /// Their share; absent for none of none.
     pub fn share(self) -> Option<f64> {
         (self.of > 0).then(|| self.right as f64 / self.of as f64)
     }
 
-    fn of(rows: impl Iterator<Item = Option<bool>>) -> Option<Self> {
+    pub(crate) fn of(rows: impl Iterator<Item = Option<bool>>) -> Option<Self> {
         let known: Vec<bool> = rows.flatten().collect();
         let right = known.iter().filter(|right| **right).count();
         (!known.is_empty()).then_some(RightOf { right, of: known.len() })
@@ -135,26 +109,16 @@ impl PseudoResults {
         task: &dyn Task,
         sets: &Sets,
         evolved: Evolved,
-    ) -> Result<Self, EvalError> {
-        let grade = |answers: Vec<Option<&Answer>>| grade(task, sets, answers);
-        let correct = grade(evolved.finals.iter().map(|last| last.last.answer.as_ref()).collect())?;
+    ) -> Result<Self, RunError> {
+        let answers = evolved.finals.iter().map(|last| last.last.answer.as_ref()).collect();
+        let correct = grade(task, sets, answers).map_err(RunError::eval(seed.0))?;
         let finals = || evolved.finals.iter().zip(&correct).zip(&evolved.selected);
         let count = |by: Verdict| evolved.finals.iter().filter(|last| last.by == by).count();
         let of = |by: Verdict| {
             RightOf::of(finals().filter(move |((last, _), _)| last.by == by).map(|((_, right), _)| *right))
         };
         let with_answer = finals().filter(|((last, _), _)| last.last.answer.is_some());
-        let collaborators = method.config.collaborators.iter().enumerate().map(|(index, collaborator)| {
-            let answers = evolved.answers.iter().map(|row| row.candidates.get(index));
-            let answers: Vec<Option<&Answer>> =
-                answers.map(|candidate| candidate.and_then(|one| one.answer.as_ref())).collect();
-            Ok(CollaboratorResults {
-                name: collaborator.name().to_owned(),
-                n_answered: answers.iter().flatten().count(),
-                right: RightOf::of(grade(answers)?.into_iter()),
-            })
-        });
-        let collaborators = collaborators.collect::<Result<_, EvalError>>()?;
+        let heard = Heard::all(seed, method, task, sets, &evolved, &correct)?;
         let judged =
             finals().filter_map(|((_, right), selected)| Some((selected.confidence?.value(), (*right)?)));
         let (confidence, right): (Vec<f64>, Vec<bool>) = judged.unzip();
@@ -176,13 +140,12 @@ impl PseudoResults {
             auroc: auroc(&confidence, &right).ok().flatten(),
             worth: evolved.curves.as_ref().and_then(|curves| WorthResults::new(curves, seed).ok()),
             certified: CertifiedResults::all(&evolved, &correct),
-            confidences: confidences(method, task, sets, &evolved, &correct),
+            confidences: heard.confidences,
             classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
             classes_kept: classes(kept().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
-            collaborators,
+            collaborators: heard.collaborators,
             confidence: own_confidence(method),
-            samples: sets.unlabelled[..evolved.finals.len()].to_vec(),
-            labelled: evolved.taught.clone(),
+            shown: heard.shown,
             correct,
             evolved,
         })
@@ -194,49 +157,12 @@ impl PseudoResults {
     }
 }
 
-/// Every estimator on the final answers, the run's own first.
-fn confidences(
-    method: &Method,
-    task: &dyn Task,
-    sets: &Sets,
-    evolved: &Evolved,
-    correct: &[Option<bool>],
-) -> Vec<ConfidenceResults> {
-    let samples = &sets.unlabelled[..evolved.finals.len()];
-    let own = own_confidence(method);
-    let used = evolved.selected.iter().map(|row| row.confidence).collect();
-    let others = judged_again(task, samples, &evolved.answers, &evolved.finals);
-    let others = others.into_iter().filter(|(name, _)| *name != own);
-    let all = std::iter::once((own.clone(), used)).chain(others);
-    all.filter_map(|(name, confidences)| ConfidenceResults::new(&name, &confidences, correct)).collect()
-}
-
 /// What the run's own confidence is.
-fn own_confidence(method: &Method) -> String {
+pub(crate) fn own_confidence(method: &Method) -> String {
     match (method.config.combine, method.config.probe) {
         (Some(_), _) => "combined".to_owned(),
         (None, true) => "probe".to_owned(),
         (None, false) => method.estimator.id(),
-    }
-}
-
-impl ConfidenceResults {
-    fn new(name: &str, confidences: &[Option<Confidence>], correct: &[Option<bool>]) -> Option<Self> {
-        let judged = confidences
-            .iter()
-            .zip(correct)
-            .filter_map(|(sure, right)| Some((sure.as_ref()?.value(), (*right)?)));
-        let (sure, right): (Vec<f64>, Vec<bool>) = judged.unzip();
-        let mut order: Vec<usize> = (0..sure.len()).collect();
-        order.sort_by(|one, other| sure[*other].total_cmp(&sure[*one]).then(one.cmp(other)));
-        order.truncate(sure.len() / 2);
-        let n_right = order.iter().filter(|row| right[**row]).count();
-        Some(ConfidenceResults {
-            name: name.to_owned(),
-            auroc: auroc(&sure, &right).ok().flatten()?,
-            aurc: aurc(&risk_coverage(&sure, &right).ok()?),
-            surer_half: RightOf { right: n_right, of: order.len() },
-        })
     }
 }
 
@@ -246,15 +172,23 @@ fn grade(
     sets: &Sets,
     answers: Vec<Option<&Answer>>,
 ) -> Result<Vec<Option<bool>>, EvalError> {
-    let knows = |id: &str| sets.unlabelled_key.knows(id);
+    let knows = |sample: &Sample| sets.unlabelled_key.knows(&sample.id);
     let unlabelled = &sets.unlabelled[..answers.len()];
-    let known = unlabelled.iter().zip(&answers).filter(|(sample, _)| knows(&sample.id));
+    let known = unlabelled.iter().zip(&answers).filter(|(sample, _)| knows(sample));
     let predictions: Vec<Prediction> =
         known.map(|(sample, answer)| Prediction::new(&sample.id, answer.cloned())).collect();
+    let mut graded = grade_known(task, sets, &predictions)?.into_iter();
+    Ok(unlabelled.iter().map(|sample| if knows(sample) { graded.next() } else { None }).collect())
+}
+
+/// The same of rows whose gold answer is known.
+pub(crate) fn grade_known(
+    task: &dyn Task,
+    sets: &Sets,
+    predictions: &[Prediction],
+) -> Result<Vec<bool>, EvalError> {
     let is_correct = |predicted: &_, gold: &_| task.is_correct(predicted, gold);
-    let mut graded = sets.unlabelled_key.grade(&predictions, &is_correct)?.correct().into_iter();
-    let next = |sample: &semievol_core::Sample| if knows(&sample.id) { graded.next() } else { None };
-    Ok(unlabelled.iter().map(next).collect())
+    Ok(sets.unlabelled_key.grade(predictions, &is_correct)?.correct())
 }
 
 /// Answers of each class; empty for open answers.

@@ -1,18 +1,15 @@
 //! Results as the page that people look at.
 
+use crate::heard::Shown;
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::results::{ArmResults, ArmSummary, Results, SeedResults};
 use crate::sets::ClassCount;
 use crate::{Arm, ExperimentConfig};
-use semievol_core::{Answer, Sample, Seed};
+use semievol_core::{Answer, Sample};
 use semievol_eval::Interval;
 use semievol_pipeline::{Verdict, files};
 use semievol_report as page;
 use semievol_train::Step;
-use std::collections::HashMap;
-
-/// Prompts that a seed's page shows.
-const SHOWN: usize = 60;
 
 /// What the page shows.
 pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> page::Report {
@@ -50,7 +47,7 @@ fn seed(seed: &SeedResults) -> page::SeedReport {
         overlap: seed.overlap.to_string().lines().map(str::to_owned).collect(),
         labelled_classes: classes(&sizes.labelled_classes),
         arms: seed.arms.iter().map(arm).collect(),
-        pseudo: seed.pseudo.iter().map(|pseudo| pseudo_labels(pseudo, seed.seed)).collect(),
+        pseudo: seed.pseudo.iter().map(|pseudo| pseudo_labels(pseudo)).collect(),
         losses: losses(seed),
     }
 }
@@ -139,7 +136,7 @@ fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
     names.into_iter().filter_map(curve).collect()
 }
 
-fn pseudo_labels(pseudo: &PseudoResults, seed: u64) -> page::PseudoReport {
+fn pseudo_labels(pseudo: &PseudoResults) -> page::PseudoReport {
     let share = |right: RightOf| page::Share { part: right.right, whole: right.of };
     let collaborators = pseudo.collaborators.iter().map(|collaborator| page::Collaborator {
         name: collaborator.name.clone(),
@@ -152,7 +149,7 @@ fn pseudo_labels(pseudo: &PseudoResults, seed: u64) -> page::PseudoReport {
         collaborators: collaborators.collect(),
         confidence_name: pseudo.confidence.clone(),
         threshold: threshold(pseudo),
-        sample: shown(pseudo, seed).into_iter().map(|index| prompt(pseudo, index)).collect(),
+        sample: pseudo.shown.iter().map(|shown| prompt(pseudo, shown)).collect(),
     }
 }
 
@@ -191,32 +188,20 @@ fn threshold(pseudo: &PseudoResults) -> Option<f64> {
     surest_dropped.is_none_or(|dropped| dropped <= least_kept).then_some(least_kept)
 }
 
-/// Some of the prompts, drawn by the seed, in the order of the file.
-fn shown(pseudo: &PseudoResults, seed: u64) -> Vec<usize> {
-    let order = Seed(seed).child("report", 0).permutation(pseudo.n);
-    let mut shown: Vec<usize> = order.into_iter().take(SHOWN).collect();
-    shown.sort_unstable();
-    shown
-}
-
-fn prompt(pseudo: &PseudoResults, index: usize) -> page::PromptSample {
-    let sample = &pseudo.samples[index];
+fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {
+    let Shown { row: index, sample, answers } = shown;
+    let index = *index;
     let (last, selected) = (&pseudo.evolved.finals[index], &pseudo.evolved.selected[index]);
-    let shots: HashMap<&str, usize> = pseudo.evolved.answers[index]
-        .candidates
-        .iter()
-        .map(|candidate| (candidate.collaborator.as_str(), candidate.shots))
-        .collect();
-    let most = shots.values().copied().max().unwrap_or(0);
+    let most = answers.candidates.iter().map(|candidate| candidate.shots).max().unwrap_or(0);
     let neighbours = pseudo.evolved.neighbours[index].iter().take(most).map(|hit| {
-        let labeled = &pseudo.labelled[hit.row];
+        let labeled = &pseudo.evolved.taught[hit.row];
         page::Neighbour {
             question: labeled.sample.question.clone(),
             label: written(&labeled.sample, &labeled.answer),
             similarity: Some(f64::from(hit.score)),
         }
     });
-    let answers = pseudo.evolved.answers[index].candidates.iter().map(|candidate| page::CollaboratorAnswer {
+    let answers = answers.candidates.iter().map(|candidate| page::CollaboratorAnswer {
         name: candidate.collaborator.clone(),
         answer: candidate.answer.as_ref().map(|answer| written(sample, answer)),
         probability: match candidate.answer {

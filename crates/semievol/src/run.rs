@@ -301,6 +301,7 @@ impl Run<'_> {
             seed: Seed(seed),
             folder: self.folder.join(format!("seed-{seed}")),
             shelf: &self.shelf,
+            part: SeedRun::PART,
         };
         files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
         let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
@@ -329,9 +330,9 @@ impl Run<'_> {
             let method = self.method_of(&arm).unwrap_or(self.method);
             PseudoResults::new(arm, Seed(seed), method, self.task.as_ref(), sets, evolved)
         });
-        let pseudo = pseudo.collect::<Result<Vec<_>, _>>().map_err(RunError::eval(seed))?;
+        let pseudo = pseudo.collect::<Result<Vec<_>, _>>()?;
         for one in &pseudo {
-            to_label::write(&one.arm.folder(&run.folder), one)?;
+            to_label::write(&one.arm.folder(&run.folder), &sets.unlabelled, one)?;
         }
         let folder = run.folder.clone();
         Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, tuned, arms, pseudo, graded, folder })
@@ -397,8 +398,12 @@ impl Run<'_> {
         if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
             return Ok(());
         }
-        let mut samples =
-            sets.labelled.iter().map(|labeled| &labeled.sample).chain(&sets.unlabelled).chain(&sets.test);
+        let mut samples = sets
+            .labelled
+            .iter()
+            .map(|labeled| &labeled.sample)
+            .chain(sets.unlabelled.iter())
+            .chain(&sets.test);
         if let Some(sample) = samples.find(|sample| self.task.candidates(sample).is_empty()) {
             return Err(RunError::Assembly(format!(
                 "sample `{}` has no options, and task.kind = \"closed_set\" needs them: set data.columns.options, or another task.kind",

@@ -9,6 +9,8 @@ use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::Serialize;
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// The rows that seeds draw from.
 pub(crate) struct Pool {
@@ -24,11 +26,31 @@ enum Rows {
 
 struct Files {
     labelled: Dataset,
-    unlabelled: Option<Dataset>,
+    unlabelled: Unlabelled,
     /// What the unlabelled file says of its rows' answers, by id: for grading, and out of the draw's sight.
     unlabelled_answers: HashMap<String, Answer>,
     test: Test,
     draw: Draw,
+}
+
+/// Rows without their answers. Seeds that draw all of them share them.
+#[derive(Clone, Default)]
+pub(crate) struct Unlabelled(Arc<Dataset>);
+
+impl Deref for Unlabelled {
+    type Target = [Sample];
+    fn deref(&self) -> &[Sample] {
+        &self.0.samples
+    }
+}
+
+impl Unlabelled {
+    /// The answers stand apart: not even the draw may depend on them.
+    fn new(mut rows: Dataset) -> (Self, Vec<Option<Answer>>) {
+        let none = vec![None; rows.len()];
+        let answers = std::mem::replace(&mut rows.answers, none);
+        (Unlabelled(Arc::new(rows)), answers)
+    }
 }
 
 enum Test {
@@ -40,7 +62,7 @@ enum Test {
 /// The rows of one seed. Gold answers of test and unlabelled rows stand in the keys alone.
 pub(crate) struct Sets {
     pub labelled: Vec<Labeled>,
-    pub unlabelled: Vec<Sample>,
+    pub unlabelled: Unlabelled,
     pub test: Vec<Sample>,
     pub key: AnswerKey,
     /// Answers of the unlabelled rows, where the data has them.
@@ -91,15 +113,13 @@ impl Pool {
             Origin::Files(files) => {
                 let PreparedFiles { labelled, unlabelled, test, draw } = files.as_ref();
                 let labelled = read("data.labelled", labelled)?;
-                let mut unlabelled =
+                let unlabelled =
                     unlabelled.as_ref().map(|source| read("data.unlabelled", source)).transpose()?;
-                let mut unlabelled_answers = HashMap::new();
-                if let Some(rows) = &mut unlabelled {
-                    // Benchmarks carry these rows' answers too; not even the draw may depend on them.
-                    for (sample, answer) in rows.samples.iter().zip(&mut rows.answers) {
-                        unlabelled_answers.extend(answer.take().map(|answer| (sample.id.clone(), answer)));
-                    }
-                }
+                // Benchmarks carry these rows' answers, too.
+                let (unlabelled, answers) = Unlabelled::new(unlabelled.unwrap_or_default());
+                let ids = unlabelled.iter().map(|sample| &sample.id);
+                let answers = ids.zip(answers).filter_map(|(id, answer)| Some((id.clone(), answer?)));
+                let unlabelled_answers = answers.collect();
                 Rows::Files(Box::new(Files {
                     labelled,
                     unlabelled,
@@ -123,7 +143,8 @@ impl Pool {
                 let drawn =
                     drawn.map_err(|source| RunError::Split { seed, key: "data", source: source.into() })?;
                 let subset = |rows: &[usize]| dataset.subset(rows);
-                Sets::new(seed, subset(&drawn.labelled), subset(&drawn.unlabelled), subset(&drawn.test))
+                let unlabelled = Unlabelled::new(subset(&drawn.unlabelled));
+                Sets::new(seed, subset(&drawn.labelled), unlabelled, subset(&drawn.test))
             }
             Rows::Files(files) => files.draw(seed),
         }
@@ -148,13 +169,12 @@ impl Files {
         };
         let labelled = take("data.draw.labelled", labelled, draw.labelled)?;
         let test = take("data.draw.test", test, draw.test)?;
-        let mut unlabelled = match unlabelled {
-            Some(rows) => take("data.draw.unlabelled", rows, draw.unlabelled)?,
-            None => Dataset::default(),
+        let unlabelled = match draw.of(unlabelled.len(), draw.unlabelled).filter(|_| !unlabelled.is_empty()) {
+            None => unlabelled.clone(),
+            Some(_) => Unlabelled::new(take("data.draw.unlabelled", &unlabelled.0, draw.unlabelled)?).0,
         };
-        for (sample, answer) in unlabelled.samples.iter().zip(&mut unlabelled.answers) {
-            *answer = unlabelled_answers.get(&sample.id).cloned();
-        }
+        let answers = unlabelled.iter().map(|sample| unlabelled_answers.get(&sample.id).cloned()).collect();
+        let unlabelled = (unlabelled, answers);
         Sets::new(seed, labelled, unlabelled, test)
     }
 }
@@ -200,7 +220,7 @@ fn some_of(
     draw: &Draw,
     seed: Seed,
 ) -> Result<Dataset, semievol_data::SplitError> {
-    let Some(size) = size.filter(|size| !(draw.at_most && *size >= rows.len())) else {
+    let Some(size) = draw.of(rows.len(), size) else {
         return Ok(rows.clone());
     };
     // The labelled part of a split is the one that brings every class in; rows without an answer can only be
@@ -237,7 +257,12 @@ fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset),
 }
 
 impl Sets {
-    fn new(seed: u64, labelled: Dataset, unlabelled: Dataset, test: Dataset) -> Result<Sets, RunError> {
+    fn new(
+        seed: u64,
+        labelled: Dataset,
+        (unlabelled, answers): (Unlabelled, Vec<Option<Answer>>),
+        test: Dataset,
+    ) -> Result<Sets, RunError> {
         let data = |key| move |source| RunError::Data { key, source: Box::new(source) };
         let sizes = SetSizes {
             labelled: labelled.len(),
@@ -258,10 +283,10 @@ impl Sets {
         test.labeled().map_err(data("data.test"))?;
         let key = AnswerKey::new(&test.samples, &test.answers)
             .map_err(|source| RunError::Eval { seed, source: source.into() })?;
-        let unlabelled_key = AnswerKey::new(&unlabelled.samples, &unlabelled.answers)
+        let unlabelled_key = AnswerKey::new(&unlabelled, &answers)
             .map_err(|source| RunError::Eval { seed, source: source.into() })?;
         let labelled = labelled.labeled().map_err(data("data.labelled"))?;
-        Ok(Sets { labelled, unlabelled: unlabelled.samples, test: test.samples, key, unlabelled_key, sizes })
+        Ok(Sets { labelled, unlabelled, test: test.samples, key, unlabelled_key, sizes })
     }
 
     pub fn overlap(&self) -> OverlapReport {

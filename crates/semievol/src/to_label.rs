@@ -3,6 +3,7 @@
 use crate::RunError;
 use crate::pseudo::PseudoResults;
 use crate::report::written;
+use semievol_core::Sample;
 use semievol_pipeline::{PipelineError, files};
 use std::collections::HashSet;
 use std::path::Path;
@@ -12,20 +13,21 @@ const COLUMNS: [&str; 6] = ["rank", "id", "question", "options", "suggestion", "
 /// Writes the unlabelled rows to `to-label.csv`, the ones that a label would tell most about first: those without an
 /// answer, then the less sure the earlier (uncertainty sampling, Lewis and Gale, SIGIR 1994). Of rows with one question
 /// only the first is listed.
-pub(crate) fn write(folder: &Path, pseudo: &PseudoResults) -> Result<(), RunError> {
+pub(crate) fn write(folder: &Path, unlabelled: &[Sample], pseudo: &PseudoResults) -> Result<(), RunError> {
     let file = folder.join("to-label.csv");
-    let rows = csv(pseudo).map_err(|error| {
+    let samples = &unlabelled[..pseudo.n];
+    let rows = csv(samples, pseudo).map_err(|error| {
         let source = std::io::Error::other(error);
         PipelineError::File { path: file.clone(), source }
     })?;
     Ok(files::write(&file, &rows)?)
 }
 
-fn csv(pseudo: &PseudoResults) -> Result<Vec<u8>, csv::Error> {
+fn csv(samples: &[Sample], pseudo: &PseudoResults) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
-    for (rank, index) in ranking(pseudo).into_iter().enumerate() {
-        let (sample, selected) = (&pseudo.samples[index], &pseudo.evolved.selected[index]);
+    for (rank, index) in ranking(samples, pseudo).into_iter().enumerate() {
+        let (sample, selected) = (&samples[index], &pseudo.evolved.selected[index]);
         let suggestion = selected.answer.as_ref().map(|answer| written(sample, answer)).unwrap_or_default();
         let confidence = selected.confidence.map(|sure| format!("{:.4}", sure.value())).unwrap_or_default();
         let options = sample.options.join(" | ");
@@ -41,13 +43,13 @@ fn csv(pseudo: &PseudoResults) -> Result<Vec<u8>, csv::Error> {
     writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
 }
 
-fn ranking(pseudo: &PseudoResults) -> Vec<usize> {
+fn ranking(samples: &[Sample], pseudo: &PseudoResults) -> Vec<usize> {
     let sure = |index: &usize| {
         pseudo.evolved.selected[*index].confidence.map_or(f64::NEG_INFINITY, |sure| sure.value())
     };
-    let mut order: Vec<usize> = (0..pseudo.samples.len()).collect();
+    let mut order: Vec<usize> = (0..samples.len()).collect();
     order.sort_by(|one, other| sure(one).total_cmp(&sure(other)).then(one.cmp(other)));
     let mut met = HashSet::new();
-    order.retain(|index| met.insert(pseudo.samples[*index].question.trim()));
+    order.retain(|index| met.insert(samples[*index].question.trim()));
     order
 }

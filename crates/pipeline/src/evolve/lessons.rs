@@ -1,12 +1,12 @@
 //! Eq. 9: what the evolved model learns.
 
+use super::Selected;
+use super::pool::Judged;
 use super::progress::Progress;
-use super::{Judged, Selected};
 use crate::method::{EvolveConfig, EvolveOn, MethodConfig, Targets};
 use crate::{Lesson, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_model::Adapter;
-use semievol_select::mean_distribution;
 
 impl SeedRun<'_> {
     /// Trains from the base on the labels and all that was kept so far.
@@ -91,8 +91,8 @@ fn kept<'s>(
     selected: &'s [Selected],
 ) -> Vec<Lesson<'s>> {
     let distribution = |row: usize| match judged.finals[row].last.distribution.as_slice() {
-        [] => mean_distribution(&judged.answers[row].candidates),
-        pooled => pooled.to_vec(),
+        [] => judged.soft.get(row).cloned().unwrap_or_default(),
+        own => own.to_vec(),
     };
     let rows = unlabelled.iter().zip(selected).enumerate().filter(|(_, (_, selected))| selected.accepted);
     rows.filter_map(|(row, (sample, selected))| {

@@ -1,19 +1,21 @@
 //! The method, steps 1 to 7, for one seed.
 
 mod lessons;
-pub(crate) use lessons::repeats;
+mod pool;
 mod progress;
 mod select;
 mod validation;
 
-use crate::collaborate::Answers;
+use crate::answers::KeptAnswers;
 use crate::estimate::Estimate;
 use crate::folds::{Folds, HeldOutScore};
 use crate::justify::{Justified, Verdict};
 use crate::method::{Method, MethodConfig};
-use crate::probe::{self, features};
-use crate::round::{Round, nearest, shares, tag};
+use crate::round::tag;
 use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
+pub(crate) use lessons::repeats;
+use pool::Asked;
+pub(crate) use pool::{Judged, JudgedAnswers};
 use progress::Progress;
 use semievol_core::{Answer, Confidence, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
@@ -28,13 +30,13 @@ use std::sync::Arc;
 pub struct Evolved {
     /// Trained on the labels (Eq. 1).
     pub warm: Trained,
-    /// The labels, then the pseudo-labels that were kept, in the order in which they were: what
+    /// The labels, then the pseudo-labels that rounds before the last kept, in the order in which they did: what
     /// [`neighbours`](Evolved::neighbours) are rows of.
     pub taught: Vec<Labeled>,
     /// The neighbours of each unlabelled sample, the nearest first (Eq. 2).
     pub neighbours: Vec<Vec<Hit>>,
-    /// What the collaborators answered (Eq. 4).
-    pub answers: Vec<Answers>,
+    /// What the collaborators answered (Eq. 4), in the run's files.
+    pub answers: KeptAnswers,
     /// The final answers (Eq. 5).
     pub finals: Vec<Justified>,
     /// How sure (Eq. 6).
@@ -53,14 +55,6 @@ pub struct Evolved {
     pub rounds: Vec<RoundResult>,
     /// Trained from the base on labels and what was kept (Eq. 9).
     pub evolved: Trained,
-}
-
-/// What became of the samples of a round.
-#[derive(Default)]
-pub(crate) struct Judged {
-    pub answers: Vec<Answers>,
-    pub finals: Vec<Justified>,
-    pub estimates: Vec<Estimate>,
 }
 
 /// The decision on one pseudo-label: a line of `selection.jsonl`.
@@ -92,18 +86,6 @@ pub struct RoundResult {
     pub right: Option<usize>,
     /// Whether its model was given up for the one before.
     pub rolled_back: bool,
-}
-
-/// What one round made of the samples that it asked about.
-#[derive(Default)]
-struct Outcome {
-    hits: Vec<Vec<Hit>>,
-    judged: Judged,
-    selected: Vec<Selected>,
-    calibration: Vec<Calibrated>,
-    /// The final answers to labels that models have not learnt, beside those models' own.
-    held_out: Option<HeldOutScore>,
-    note: Option<String>,
 }
 
 /// A model and what stands behind it.
@@ -143,7 +125,9 @@ impl SeedRun<'_> {
         let (labels, held_out) = self.hold_out(config.rounds.validation, labelled);
         let mut progress = Progress {
             n_labels: labels.len(),
+            n_taught: labels.len(),
             taught: labels,
+            answers: KeptAnswers::default(),
             hits: Vec::new(),
             judged: Judged::default(),
             selected: Vec::new(),
@@ -171,7 +155,8 @@ impl SeedRun<'_> {
             };
             let warm = Stand { trained: warm, model, right };
             let models = Models { stand: &warm, ensemble: &ensemble, folds: folds.as_ref() };
-            let outcome = self.round(method, &library, &own, models, unlabelled, "", events)?;
+            let asked = Asked { unlabelled, rows: &progress.open, tag: "" };
+            let outcome = self.round(method, &library, &own, models, asked, events)?;
             let finals = &outcome.judged.finals;
             let curves = self.curves(&library, progress.labels(), unlabelled, finals);
             (warm, ensemble, folds, outcome, curves)
@@ -182,21 +167,22 @@ impl SeedRun<'_> {
         for number in 1..=config.rounds.n {
             let tag = tag(number);
             if number > 1 {
-                let asked: Vec<Sample> = progress.open.iter().map(|at| unlabelled[*at].clone()).collect();
-                if asked.is_empty() {
+                if progress.open.is_empty() {
                     break;
                 }
                 let library = self.library_of(config, &progress.taught, unlabelled, others, &tag, events)?;
                 let own = self.own_neighbours(method, &library, progress.n_labels)?;
                 let models = Models { stand: &stand, ensemble: &ensemble, folds: folds.as_ref() };
-                outcome = self.round(method, &library, &own, models, &asked, &tag, events)?;
+                let asked = Asked { unlabelled, rows: &progress.open, tag: &tag };
+                outcome = self.round(method, &library, &own, models, asked, events)?;
             }
             files::write_jsonl(&self.folder.join(format!("selection{tag}.jsonl")), &outcome.selected)?;
             if let Some(note) = &outcome.note {
                 events(&StageEvent::Note(note.clone()));
             }
             let score = outcome.held_out.filter(|_| config.do_no_harm);
-            let kept = progress.take(unlabelled, std::mem::take(&mut outcome));
+            let last = number == config.rounds.n;
+            let kept = progress.take(unlabelled, std::mem::take(&mut outcome), last);
             if let Some(HeldOutScore { right, own, of, .. }) = score.filter(HeldOutScore::does_harm) {
                 progress.undo("; given up, so as to do no harm");
                 events(&StageEvent::Note(format!(
@@ -227,8 +213,8 @@ impl SeedRun<'_> {
             }
             stand = Stand { trained, model, right };
         }
-        let Progress { taught, hits, judged, selected, calibration, note, .. } = progress;
-        let Judged { answers, finals, estimates } = judged;
+        let Progress { taught, answers, hits, judged, selected, calibration, note, .. } = progress;
+        let Judged { finals, estimates, .. } = judged;
         Ok(Evolved {
             warm: first,
             taught,
@@ -256,7 +242,9 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {
         let retrieval = (config.most_shots() > 0).then_some(&config.retrieval);
-        let others: Vec<&[Sample]> = [unlabelled].into_iter().chain(others.iter().copied()).collect();
+        // Those of a pool in parts are made with each part.
+        let whole = (unlabelled.len() <= self.part).then_some(unlabelled);
+        let others: Vec<&[Sample]> = whole.into_iter().chain(others.iter().copied()).collect();
         self.library_tagged(tag, taught, &others, retrieval, config.needs_embedder(), events)
     }
 
@@ -276,93 +264,6 @@ impl SeedRun<'_> {
         let mut own = library.leave_one_out(shown)?;
         own.truncate(n_labels);
         Ok(own.iter().map(|hits| library.shots(hits)).collect())
-    }
-
-    /// Steps 2 to 5 for `samples`. `own` are the neighbours of the labels, which the library begins with.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a round has in common with the one before, and what not"
-    )]
-    fn round(
-        &self,
-        method: &Method,
-        library: &Library<'_>,
-        own: &[Vec<&Labeled>],
-        models: Models<'_>,
-        samples: &[Sample],
-        tag: &str,
-        events: OnEvent<'_>,
-    ) -> Result<Outcome, PipelineError> {
-        let config = &method.config;
-        let Models { stand, ensemble, folds } = models;
-        let labels = &library.labelled()[..own.len()];
-        let hits = library.nearest(samples, config.neighbours)?;
-        self.write_prompts(tag, samples, &hits, library)?;
-        let round = Round {
-            tag: tag.to_owned(),
-            warm: stand.model.as_ref(),
-            folds: folds.map(Folds::models).unwrap_or_default(),
-            ensemble: [&stand.model].into_iter().chain(ensemble).map(AsRef::as_ref).collect(),
-            samples,
-            neighbours: hits.iter().map(|hits| library.shots(hits)).collect(),
-            taught: labels.iter().collect(),
-            kept: &library.labelled()[own.len()..],
-        };
-        let (mut judged, mut calibration, mut score) = match config.combine {
-            Some(combine) => self.combine(config, combine, &round, folds, labels, own, library, events)?,
-            None => (self.judge(method, &round, library, events)?, Vec::new(), None),
-        };
-        let reference = match method.selector.wants_labelled() {
-            true => {
-                let own = nearest(own, config.confidence_shots);
-                self.estimate_labelled(method.estimator.as_ref(), &round, labels, &own, events)?
-            }
-            false => Vec::new(),
-        };
-        let wanted = config.probe || config.do_no_harm || method.selector.wants_calibration();
-        if let Some(folds) = folds.filter(|_| wanted && config.combine.is_none()) {
-            let (held_out, of_folds) = self.calibrate(method, folds, labels, library, own, events)?;
-            score = Some(of_folds);
-            if config.probe {
-                let features = features(self.task, samples, &judged);
-                let seed = self.seed.child("probe", 0);
-                match probe::apply(&held_out, &features, &mut judged.estimates, seed) {
-                    Some(calibrated) => calibration = calibrated,
-                    None => events(&StageEvent::Note(
-                        "the folds' answers to the labels teach the probe nothing; confidence stays as it was".into(),
-                    )),
-                }
-                let file = format!("confidence-probe{tag}.jsonl");
-                files::write_jsonl(&self.folder.join(file), &judged.estimates)?;
-            }
-            if calibration.is_empty() {
-                calibration = held_out.iter().map(|one| one.calibrated).collect();
-            }
-        }
-        let (selected, note) = self.select(
-            method,
-            &judged.finals,
-            &judged.estimates,
-            &reference,
-            &calibration,
-            &shares(labels),
-        )?;
-        Ok(Outcome { hits, judged, selected, calibration, held_out: score, note })
-    }
-
-    /// Collaborate, justify, estimate.
-    pub(crate) fn judge(
-        &self,
-        method: &Method,
-        round: &Round<'_>,
-        library: &Library<'_>,
-        events: OnEvent<'_>,
-    ) -> Result<Judged, PipelineError> {
-        let answers = self.collaborate(&method.config, round, library, events)?;
-        let finals = self.justify(method.adjudicator.as_ref(), round, &answers, events)?;
-        let shown = round.showing(method.config.confidence_shots);
-        let estimates = self.estimate(method.estimator.as_ref(), &shown, &answers, &finals, events)?;
-        Ok(Judged { answers, finals, estimates })
     }
 
     /// Eq. 1, into the folder `name`: the warm model, and those that are like it but for where they start and which labels

@@ -1,15 +1,20 @@
 //! What the rounds have made so far.
 
-use super::{Judged, Outcome, Selected};
+use super::Selected;
+use super::pool::{Judged, Outcome};
+use crate::answers::KeptAnswers;
 use semievol_core::{Labeled, Sample};
 use semievol_retrieval::Hit;
 use semievol_select::Calibrated;
 
 /// What the rounds have made so far.
 pub(super) struct Progress {
-    /// The labels, then what was kept, in the order in which it was.
+    /// The labels, then what was kept before the last round, in the order in which it was.
     pub taught: Vec<Labeled>,
+    /// How much of that was there before the newest.
+    pub n_taught: usize,
     pub n_labels: usize,
+    pub answers: KeptAnswers,
     pub hits: Vec<Vec<Hit>>,
     pub judged: Judged,
     pub selected: Vec<Selected>,
@@ -26,38 +31,42 @@ impl Progress {
         &self.taught[..self.n_labels]
     }
 
-    /// Takes over what a round made of the open samples; the number that it kept.
-    pub fn take(&mut self, unlabelled: &[Sample], outcome: Outcome) -> usize {
-        let Outcome { hits, judged, selected, calibration, note, .. } = outcome;
+    /// Takes over what a round made of the open samples; the number that it kept. After the last, nobody looks
+    /// neighbours up in them.
+    pub fn take(&mut self, unlabelled: &[Sample], outcome: Outcome, last: bool) -> usize {
+        let Outcome { answers, hits, judged, selected, calibration, note, .. } = outcome;
+        self.answers.add(&self.open, answers);
         if self.selected.is_empty() {
             self.calibration = calibration;
         }
-        let rows = hits.into_iter().zip(judged.answers).zip(judged.finals.into_iter().zip(judged.estimates));
         let open = std::mem::take(&mut self.open);
         self.newest.clear();
-        for ((index, ((hits, answers), (last, estimate))), selected) in
-            open.into_iter().zip(rows).zip(selected)
-        {
+        self.n_taught = self.taught.len();
+        for (index, selected) in open.iter().zip(&selected) {
             match (&selected.answer, selected.accepted) {
                 (Some(answer), true) => {
-                    self.newest.push(index);
-                    self.taught.push(Labeled { sample: unlabelled[index].clone(), answer: answer.clone() });
+                    self.newest.push(*index);
+                    if !last {
+                        let (sample, answer) = (unlabelled[*index].clone(), answer.clone());
+                        self.taught.push(Labeled { sample, answer });
+                    }
                 }
-                _ => self.open.push(index),
+                _ => self.open.push(*index),
             }
-            put(&mut self.hits, index, hits);
-            put(&mut self.judged.answers, index, answers);
-            put(&mut self.judged.finals, index, last);
-            put(&mut self.judged.estimates, index, estimate);
-            put(&mut self.selected, index, selected);
         }
+        let Judged { finals, estimates, soft } = judged;
+        put(&mut self.hits, &open, hits);
+        put(&mut self.judged.soft, &open, soft);
+        put(&mut self.judged.finals, &open, finals);
+        put(&mut self.judged.estimates, &open, estimates);
+        put(&mut self.selected, &open, selected);
         self.note = note.or(self.note.take());
         self.newest.len()
     }
 
     /// Gives up what the last round kept.
     pub fn undo(&mut self, why: &str) {
-        self.taught.truncate(self.taught.len() - self.newest.len());
+        self.taught.truncate(self.n_taught);
         for index in self.newest.drain(..) {
             self.selected[index].accepted = false;
             self.selected[index].weight = 0.0;
@@ -67,6 +76,12 @@ impl Progress {
 }
 
 /// The first round asks about all samples in order, later ones replace what stands there.
-fn put<T>(rows: &mut Vec<T>, index: usize, row: T) {
-    if index < rows.len() { rows[index] = row } else { rows.push(row) }
+fn put<T>(rows: &mut Vec<T>, at: &[usize], newer: Vec<T>) {
+    if rows.is_empty() {
+        *rows = newer;
+        return;
+    }
+    for (index, row) in at.iter().zip(newer) {
+        rows[*index] = row;
+    }
 }

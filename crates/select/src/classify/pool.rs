@@ -86,19 +86,22 @@ impl Alignment {
     /// labels give is itself a guess.
     ///
     /// Empty distributions do not count; all others must have as many options as the prior.
-    pub fn new(distributions: &[Vec<f64>], prior: &[f64], strength: f64) -> Self {
+    pub fn new<D: AsRef<[f64]>>(distributions: &[D], prior: &[f64], strength: f64) -> Self {
         const ROUNDS: usize = 200;
-        let n = distributions.iter().filter(|one| !one.is_empty()).count();
+        let distributions = || distributions.iter().map(AsRef::as_ref).filter(|one| !one.is_empty());
+        let n = distributions().count();
         if n == 0 || strength == 0.0 || prior.iter().any(|p| *p <= 0.0) {
             return Alignment { factors: Vec::new() };
         }
         let mut found = Alignment { factors: vec![0.0; prior.len()] };
+        let mut moved = Vec::with_capacity(prior.len());
         for _ in 0..ROUNDS {
             let mut mean = vec![0.0; prior.len()];
-            for one in distributions.iter().filter(|one| !one.is_empty()) {
-                let mut moved = one.clone();
+            for one in distributions() {
+                moved.clear();
+                moved.extend_from_slice(one);
                 found.apply(&mut moved);
-                mean.iter_mut().zip(moved).for_each(|(mean, p)| *mean += p / n as f64);
+                mean.iter_mut().zip(&moved).for_each(|(mean, p)| *mean += p / n as f64);
             }
             let mut most = 0.0_f64;
             for ((factor, mean), prior) in found.factors.iter_mut().zip(mean).zip(prior) {

@@ -68,6 +68,13 @@ pub struct Draw {
     pub at_most: bool,
 }
 
+impl Draw {
+    /// How many of a file's rows to draw, where `wanted` are; `None` for all.
+    pub(crate) fn of(&self, rows: usize, wanted: Option<usize>) -> Option<usize> {
+        wanted.filter(|wanted| !(self.at_most && *wanted >= rows))
+    }
+}
+
 /// Where the rows come from, with nothing left open.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Origin {

@@ -1,0 +1,227 @@
+//! Steps 2 to 5 for the unlabelled samples, part by part: what a part's prompts and answers take is given back before
+//! the next, and what is kept of a sample is what selection and training need.
+
+use super::{Models, Selected};
+use crate::collaborate::Answers;
+use crate::combine::{Combiner, Pooled};
+use crate::estimate::Estimate;
+use crate::folds::{Folds, HeldOutScore};
+use crate::justify::Justified;
+use crate::method::{Method, Targets};
+use crate::probe::{self, features};
+use crate::round::{Round, nearest, shares};
+use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
+use semievol_core::{Labeled, Sample};
+use semievol_retrieval::Hit;
+use semievol_select::{Calibrated, mean_distribution};
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+/// What a round asks about.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'s> {
+    pub unlabelled: &'s [Sample],
+    /// Which of them, ascending.
+    pub rows: &'s [usize],
+    /// Ends the names of the round's stages.
+    pub tag: &'s str,
+}
+
+/// Samples that are worked on at once.
+struct Part<'s> {
+    samples: Cow<'s, [Sample]>,
+    /// Ends the names of its stages.
+    tag: String,
+    /// Whether it is all there is.
+    whole: bool,
+}
+
+/// What is known of the samples.
+#[derive(Default)]
+pub(crate) struct Judged {
+    pub finals: Vec<Justified>,
+    pub estimates: Vec<Estimate>,
+    /// The collaborators' mean distribution, where it is learnt; else empty.
+    pub soft: Vec<Vec<f64>>,
+}
+
+/// What one round made of the samples that it asked about.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// The files that hold the answers.
+    pub answers: Vec<PathBuf>,
+    pub hits: Vec<Vec<Hit>>,
+    pub judged: Judged,
+    pub selected: Vec<Selected>,
+    pub calibration: Vec<Calibrated>,
+    /// The final answers to labels that models have not learnt, beside those models' own.
+    pub held_out: Option<HeldOutScore>,
+    pub note: Option<String>,
+}
+
+/// Answers of collaborators with what was made of them.
+pub(crate) struct JudgedAnswers {
+    pub answers: Vec<Answers>,
+    pub finals: Vec<Justified>,
+    pub estimates: Vec<Estimate>,
+}
+
+impl<'s> Asked<'s> {
+    fn parts(self, size: usize) -> impl Iterator<Item = Part<'s>> {
+        let Asked { unlabelled, rows, tag } = self;
+        let whole = unlabelled.len() <= size;
+        rows.chunks(size.max(1)).enumerate().map(move |(number, rows)| {
+            let (first, last) = (rows[0], rows[rows.len() - 1]);
+            let samples = if last - first + 1 == rows.len() {
+                Cow::Borrowed(&unlabelled[first..=last])
+            } else {
+                rows.iter().map(|row| unlabelled[*row].clone()).collect()
+            };
+            let tag = if whole { tag.to_owned() } else { format!("{tag}-part-{}", number + 1) };
+            Part { samples, tag, whole }
+        })
+    }
+}
+
+/// What the parts of a pool gave: one entry for each sample.
+#[derive(Default)]
+struct Gathered {
+    answers: Vec<PathBuf>,
+    hits: Vec<Vec<Hit>>,
+    judged: Judged,
+    /// In the place of judged ones, where collaborators are combined.
+    pooled: Vec<Pooled>,
+    /// What every estimator makes of the final answers, for a probe.
+    features: Vec<Option<Vec<f64>>>,
+}
+
+impl SeedRun<'_> {
+    /// Steps 2 to 5. `own` are the neighbours of the labels, which the library begins with.
+    pub(super) fn round(
+        &self,
+        method: &Method,
+        library: &Library<'_>,
+        own: &[Vec<&Labeled>],
+        models: Models<'_>,
+        asked: Asked<'_>,
+        events: OnEvent<'_>,
+    ) -> Result<Outcome, PipelineError> {
+        let config = &method.config;
+        let Models { stand, ensemble, folds } = models;
+        let labels = &library.labelled()[..own.len()];
+        let round = Round {
+            tag: asked.tag.to_owned(),
+            warm: stand.model.as_ref(),
+            folds: folds.map(Folds::models).unwrap_or_default(),
+            ensemble: [&stand.model].into_iter().chain(ensemble).map(AsRef::as_ref).collect(),
+            samples: &[],
+            neighbours: Vec::new(),
+            taught: labels.iter().collect(),
+            kept: &library.labelled()[own.len()..],
+        };
+        let combiner = config.combine.map(|how| self.combiner(config, how, folds, own, library, events));
+        let combiner = combiner.transpose()?;
+        let gathered = self.gather(method, library, &round, asked, combiner.as_ref(), events)?;
+        let Gathered { answers, hits, mut judged, pooled, features } = gathered;
+        let (mut calibration, mut held_out) = (Vec::new(), None);
+        if let Some(combiner) = combiner {
+            (judged, calibration, held_out) = self.combine(config, &combiner, &round, pooled, events)?;
+        }
+        let reference = match method.selector.wants_labelled() {
+            true => {
+                let own = nearest(own, config.confidence_shots);
+                self.estimate_labelled(method.estimator.as_ref(), &round, labels, &own, events)?
+            }
+            false => Vec::new(),
+        };
+        let wanted = config.probe || config.do_no_harm || method.selector.wants_calibration();
+        if let Some(folds) = folds.filter(|_| wanted && config.combine.is_none()) {
+            let (of_labels, score) = self.calibrate(method, folds, labels, library, own, events)?;
+            held_out = Some(score);
+            if config.probe {
+                let seed = self.seed.child("probe", 0);
+                match probe::apply(&of_labels, &features, &mut judged.estimates, seed) {
+                    Some(calibrated) => calibration = calibrated,
+                    None => events(&StageEvent::Note(
+                        "the folds' answers to the labels teach the probe nothing; confidence stays as it was".into(),
+                    )),
+                }
+                let file = format!("{}.jsonl", round.stage("confidence-probe"));
+                files::write_jsonl(&self.folder.join(file), &judged.estimates)?;
+            }
+            if calibration.is_empty() {
+                calibration = of_labels.iter().map(|one| one.calibrated).collect();
+            }
+        }
+        let (selected, note) = self.select(
+            method,
+            &judged.finals,
+            &judged.estimates,
+            &reference,
+            &calibration,
+            &shares(labels),
+        )?;
+        Ok(Outcome { answers, hits, judged, selected, calibration, held_out, note })
+    }
+
+    /// Retrieves for and asks about each part in turn; nothing of a part stays in memory but what [`Gathered`] holds.
+    fn gather(
+        &self,
+        method: &Method,
+        library: &Library<'_>,
+        round: &Round<'_>,
+        asked: Asked<'_>,
+        combiner: Option<&Combiner>,
+        events: OnEvent<'_>,
+    ) -> Result<Gathered, PipelineError> {
+        let config = &method.config;
+        let mut gathered = Gathered::default();
+        for (number, part) in asked.parts(self.part).enumerate() {
+            let samples = part.samples.as_ref();
+            let vectors =
+                if part.whole { None } else { self.embed_part(library, samples, &part.tag, events)? };
+            let hits = library.nearest(samples, config.neighbours)?;
+            self.write_prompts(&part.tag, samples, &hits, library)?;
+            let neighbours = hits.iter().map(|hits| library.shots(hits)).collect();
+            gathered.hits.extend(hits);
+            let round = Round { tag: part.tag, samples, neighbours, ..round.clone() };
+            gathered.answers.push(self.answers_file(&round));
+            if let Some(combiner) = combiner {
+                let answers = self.collaborate(config, &round, library, events)?;
+                gathered.pooled.extend(answers.iter().map(|answers| combiner.pool(answers)));
+            } else {
+                let judged = self.judge(method, &round, library, events)?;
+                if config.probe {
+                    gathered.features.extend(features(self.task, samples, &judged));
+                }
+                let JudgedAnswers { answers, finals, estimates } = judged;
+                if config.evolve.targets == Targets::Soft {
+                    let soft = answers.iter().map(|answers| mean_distribution(&answers.candidates));
+                    gathered.judged.soft.extend(soft);
+                }
+                gathered.judged.finals.extend(finals);
+                gathered.judged.estimates.extend(estimates);
+            }
+            // The learning curves come back to the first part.
+            if let (1.., Some(vectors)) = (number, vectors) {
+                library.forget(&vectors);
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// Collaborate, justify, estimate.
+    pub(crate) fn judge(
+        &self,
+        method: &Method,
+        round: &Round<'_>,
+        library: &Library<'_>,
+        events: OnEvent<'_>,
+    ) -> Result<JudgedAnswers, PipelineError> {
+        let answers = self.collaborate(&method.config, round, library, events)?;
+        let finals = self.justify(method.adjudicator.as_ref(), round, &answers, events)?;
+        let shown = round.showing(method.config.confidence_shots);
+        let estimates = self.estimate(method.estimator.as_ref(), &shown, &answers, &finals, events)?;
+        Ok(JudgedAnswers { answers, finals, estimates })
+    }
+}

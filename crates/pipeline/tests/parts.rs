@@ -1,0 +1,162 @@
+//! A pool that is worked off in parts gives what it gives in one piece.
+
+use semievol_core::{Answer, Labeled, Sample, Seed};
+use semievol_data::ClosedSet;
+use semievol_model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
+use semievol_pipeline::{Answers, Evolved, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent};
+use semievol_testkit::{HashingEmbedder, HashingTrainer, ScriptedModel};
+use semievol_train::Recipe;
+use std::path::Path;
+use std::sync::Arc;
+
+const OPTIONS: [&str; 3] = ["bad", "fair", "good"];
+
+/// One double for the base model and another for every adapter.
+struct Doubles {
+    base: Arc<ScriptedModel>,
+    trained: Arc<ScriptedModel>,
+}
+
+impl Doubles {
+    fn new() -> Self {
+        let double = |name| Arc::new(ScriptedModel::babbler(name));
+        Doubles { base: double("base"), trained: double("trained") }
+    }
+}
+
+impl ModelLoader for Doubles {
+    fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
+        Ok(if adapter.is_some() { self.trained.clone() } else { self.base.clone() })
+    }
+}
+
+/// What a run made, and the names of the stages that it computed.
+struct Made {
+    evolved: Evolved,
+    answers: Vec<Answers>,
+    computed: Vec<String>,
+}
+
+fn run(method: &str, part: usize, out: &Path) -> Made {
+    let config: MethodConfig = toml::from_str(method).unwrap();
+    // Words repeat, within a part and across parts.
+    let words = ["dull", "witty", "long", "tender", "loud"];
+    let sample = |id: usize| {
+        let text = format!("A {} and {} film, {}", words[id % 5], words[id % 3], id % 17);
+        Sample::new(id.to_string(), text).with_options(OPTIONS)
+    };
+    let labelled: Vec<Labeled> =
+        (0..12).map(|id| Labeled { sample: sample(id), answer: Answer::Choice(id % 3) }).collect();
+    let unlabelled: Vec<Sample> = (12..49).map(sample).collect();
+    let test: Vec<Sample> = (49..55).map(sample).collect();
+    let doubles = Doubles::new();
+    let trainer = HashingTrainer::new(ModelId::new("base"));
+    let (id, embedder) = (ModelId::new("hashing"), HashingEmbedder::new(64));
+    let run = SeedRun {
+        parts: Parts::new(&doubles, &trainer).with_embedder(&id, &embedder),
+        task: &ClosedSet::default(),
+        task_id: "letters",
+        paraphrases: &[],
+        base: doubles.load(None).unwrap(),
+        recipe: &Recipe::default(),
+        max_answer_tokens: 16,
+        seed: Seed(1),
+        folder: out.join("run/seed-1"),
+        shelf: &Shelf::default(),
+        part,
+    };
+    let mut computed = Vec::new();
+    let mut on = |event: &StageEvent| {
+        if let StageEvent::Done(stage) = event {
+            computed.push(stage.name.clone());
+        }
+    };
+    let method = config.build().unwrap();
+    let evolved = run.evolve(&method, &labelled, &unlabelled, &[&test], &mut on).unwrap();
+    let answers = evolved.answers.iter().collect::<Result<Vec<_>, PipelineError>>().unwrap();
+    Made { evolved, answers, computed }
+}
+
+const COLLABORATORS: &str = r#"
+collaborators = [
+    { kind = "language_model", name = "warm", shots = 1 },
+    { kind = "language_model", name = "base", model = "base", shots = 2, temperature = 1.0 },
+    { kind = "classifier", name = "embeddings", folds = 3 },
+    { kind = "neighbours", name = "nearest", k = 3 },
+]
+"#;
+
+/// Methods that touch every step on the way from the pool to the lessons.
+fn methods() -> Vec<String> {
+    let method = |rest: &str| {
+        format!(
+            "neighbours = 2\nretrieval = {{ kind = \"exact\" }}\nwarm = {{ shots = 1 }}\nconfidence_shots = 1\n{COLLABORATORS}{rest}\n"
+        )
+    };
+    let evolve = "evolve = { label_share = 0.25 }";
+    let soft = "evolve = { label_share = 0.25, targets = \"soft\" }";
+    vec![
+        method(&format!(
+            "justify = {{ kind = \"self_justify\" }}\nconfidence = {{ kind = \"mean_nll\" }}\nselect = {{ kind = \"percentile\", theta = 50 }}\n{evolve}"
+        )),
+        method(&format!(
+            "justify = {{ kind = \"mixture\" }}\nconfidence = {{ kind = \"mixture\" }}\nselect = {{ kind = \"per_class\", theta = 40 }}\n{soft}\nrounds = {{ n = 3 }}"
+        )),
+        method(&format!(
+            "folds = 3\nprobe = true\njustify = {{ kind = \"majority\" }}\nconfidence = {{ kind = \"agreement\" }}\nselect = {{ kind = \"per_class\", theta = 50 }}\n{evolve}"
+        )),
+        method(&format!(
+            "folds = 3\ncombine = {{ kind = \"log_pool\", align = 0.5 }}\njustify = {{ kind = \"mixture\" }}\nconfidence = {{ kind = \"mixture\" }}\nselect = {{ kind = \"balanced\", theta = 50 }}\n{soft}"
+        )),
+        // Of models of all labels, without folds.
+        method(&format!(
+            "ensemble = 2\ncombine = {{ kind = \"log_pool\", align = 1.0 }}\njustify = {{ kind = \"mixture\" }}\nconfidence = {{ kind = \"mixture\" }}\nselect = {{ kind = \"all\" }}\n{soft}"
+        ))
+        .replace("name = \"warm\"", "name = \"ensemble\", model = \"ensemble\""),
+    ]
+}
+
+#[test]
+fn parts_change_nothing() {
+    for method in methods() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = run(&method, 1000, &folder.path().join("whole"));
+        for part in [5, 36] {
+            let parts = run(&method, part, &folder.path().join(part.to_string()));
+            assert_eq!(parts.answers, whole.answers, "parts of {part}: {method}");
+            let (parts, whole) = (parts.evolved, &whole.evolved);
+            assert_eq!(parts.neighbours, whole.neighbours, "parts of {part}: {method}");
+            assert_eq!(parts.finals, whole.finals, "parts of {part}: {method}");
+            assert_eq!(parts.estimates, whole.estimates, "parts of {part}: {method}");
+            assert_eq!(parts.selected, whole.selected, "parts of {part}: {method}");
+            assert_eq!(parts.calibration, whole.calibration, "parts of {part}: {method}");
+            assert_eq!(parts.taught, whole.taught, "parts of {part}: {method}");
+            assert_eq!(parts.rounds, whole.rounds, "parts of {part}: {method}");
+            assert_eq!(
+                parts.evolved.adapter.digest, whole.evolved.adapter.digest,
+                "parts of {part}: {method}"
+            );
+        }
+    }
+}
+
+#[test]
+fn parts_are_stages_of_their_own_that_are_kept() {
+    for method in methods() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = run(&method, 16, folder.path());
+        for number in 1..=3 {
+            let name = format!("candidates-part-{number}");
+            assert!(first.computed.contains(&name), "no {name} among {:?}", first.computed);
+        }
+        assert!(!first.computed.contains(&"candidates".to_owned()), "{:?}", first.computed);
+        let again = run(&method, 16, folder.path());
+        assert!(again.computed.is_empty(), "computed again: {:?}", again.computed);
+        assert_eq!(again.evolved, first.evolved);
+        // One part that has gone is computed again, and it alone.
+        std::fs::remove_file(folder.path().join("run/seed-1/candidates-part-2.jsonl")).unwrap();
+        let mended = run(&method, 16, folder.path());
+        assert_eq!(mended.computed, ["candidates-part-2"]);
+        assert_eq!(mended.answers, first.answers);
+    }
+}

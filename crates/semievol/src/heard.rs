@@ -1,0 +1,189 @@
+//! What the collaborators answered, read once from the run's files: how good each is, how well every estimator judges,
+//! and the rows that the page shows.
+
+use crate::RunError;
+use crate::pseudo::{RightOf, grade_known, own_confidence};
+use crate::sets::Sets;
+use semievol_core::{Confidence, Sample, Seed};
+use semievol_data::Task;
+use semievol_eval::{Prediction, aurc, auroc, risk_coverage};
+use semievol_pipeline::{Answers, Evolved, Justified, Method, judged_again};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Rows that the page shows.
+const SHOWN: usize = 60;
+/// Rows that are judged again at once.
+const PORTION: usize = 1024;
+
+/// One collaborator over all unlabelled rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CollaboratorResults {
+    /// Its name.
+    pub name: String,
+    /// Rows that it had an answer for.
+    pub n_answered: usize,
+    /// Right answers; none counts as wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right: Option<RightOf>,
+}
+
+/// How well an estimator tells right answers from wrong ones.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfidenceResults {
+    /// The estimator.
+    pub name: String,
+    /// Chance that a right answer is surer than a wrong one.
+    pub auroc: f64,
+    /// The mean share of wrong answers among the surest, over all numbers of them.
+    pub aurc: f64,
+    /// Right answers among the surer half.
+    pub surer_half: RightOf,
+}
+
+/// A row with what was answered to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub row: usize,
+    pub sample: Sample,
+    pub answers: Answers,
+}
+
+/// What was made of the answers.
+pub(crate) struct Heard {
+    /// In the configuration's order.
+    pub collaborators: Vec<CollaboratorResults>,
+    /// The run's own first.
+    pub confidences: Vec<ConfidenceResults>,
+    /// Drawn by the seed, in the rows' order.
+    pub shown: Vec<Shown>,
+}
+
+impl Heard {
+    /// Reads them all. `correct` says of each final answer whether it is right, where that is known.
+    pub fn all(
+        seed: Seed,
+        method: &Method,
+        task: &dyn Task,
+        sets: &Sets,
+        evolved: &Evolved,
+        correct: &[Option<bool>],
+    ) -> Result<Self, RunError> {
+        let names: Vec<&str> = method.config.collaborators.iter().map(|one| one.name()).collect();
+        let mut shown = shown(seed, correct.len()).into_iter().peekable();
+        let mut heard = Heard { collaborators: Vec::new(), confidences: Vec::new(), shown: Vec::new() };
+        let mut answered = vec![0; names.len()];
+        let mut predictions: Vec<Vec<Prediction>> = vec![Vec::new(); names.len()];
+        let mut again = Again::new(task);
+        for (row, answers) in evolved.answers.iter().enumerate() {
+            let answers = answers.map_err(RunError::stage(seed.0))?;
+            let sample = &sets.unlabelled[row];
+            for (at, said) in answers.candidates.iter().enumerate().take(names.len()) {
+                answered[at] += usize::from(said.answer.is_some());
+                if correct[row].is_some() {
+                    predictions[at].push(Prediction::new(&sample.id, said.answer.clone()));
+                }
+            }
+            if shown.next_if_eq(&row).is_some() {
+                heard.shown.push(Shown { row, sample: sample.clone(), answers: answers.clone() });
+            }
+            if let Some(right) = correct[row] {
+                again.add(sample, answers, &evolved.finals[row], right);
+            }
+        }
+        for ((name, n_answered), predictions) in names.into_iter().zip(answered).zip(&predictions) {
+            let right = grade_known(task, sets, predictions).map_err(RunError::eval(seed.0))?;
+            let right = RightOf::of(right.into_iter().map(Some));
+            heard.collaborators.push(CollaboratorResults { name: name.to_owned(), n_answered, right });
+        }
+        let own = own_confidence(method);
+        let known = evolved.selected.iter().zip(correct).filter(|(_, right)| right.is_some());
+        let used = known.map(|(row, _)| row.confidence).collect();
+        let (others, right) = again.end();
+        let others = others.into_iter().filter(|(name, _)| *name != own);
+        let all = std::iter::once((own.clone(), used)).chain(others);
+        heard.confidences =
+            all.filter_map(|(name, sure)| ConfidenceResults::new(&name, &sure, &right)).collect();
+        Ok(heard)
+    }
+}
+
+/// What every estimator makes of the final answers whose gold answer is known.
+struct Again<'a> {
+    task: &'a dyn Task,
+    rows: Vec<(Sample, Answers, Justified)>,
+    right: Vec<bool>,
+    columns: Option<BTreeMap<String, Vec<Option<Confidence>>>>,
+    /// As [`judged_again`] orders them.
+    order: Vec<String>,
+}
+
+impl<'a> Again<'a> {
+    fn new(task: &'a dyn Task) -> Self {
+        Again { task, rows: Vec::new(), right: Vec::new(), columns: None, order: Vec::new() }
+    }
+
+    fn add(&mut self, sample: &Sample, answers: Answers, last: &Justified, right: bool) {
+        self.rows.push((sample.clone(), answers, last.clone()));
+        self.right.push(right);
+        if self.rows.len() == PORTION {
+            self.judge();
+        }
+    }
+
+    fn judge(&mut self) {
+        let (mut samples, mut answers, mut finals) = (Vec::new(), Vec::new(), Vec::new());
+        for (sample, given, last) in self.rows.drain(..) {
+            samples.push(sample);
+            answers.push(given);
+            finals.push(last);
+        }
+        let judged = judged_again(self.task, &samples, &answers, &finals);
+        match &mut self.columns {
+            None => {
+                self.order = judged.iter().map(|(name, _)| name.clone()).collect();
+                self.columns = Some(judged.into_iter().collect());
+            }
+            Some(columns) => {
+                // An estimator that had nothing to say of a portion has nothing to say of all.
+                let mut judged: BTreeMap<_, _> = judged.into_iter().collect();
+                columns.retain(|name, column| judged.remove(name).map(|more| column.extend(more)).is_some());
+            }
+        }
+    }
+
+    fn end(mut self) -> (Vec<(String, Vec<Option<Confidence>>)>, Vec<bool>) {
+        if !self.rows.is_empty() {
+            self.judge();
+        }
+        let mut columns = self.columns.unwrap_or_default();
+        let columns = self.order.into_iter().filter_map(|name| columns.remove_entry(&name)).collect();
+        (columns, self.right)
+    }
+}
+
+impl ConfidenceResults {
+    fn new(name: &str, confidences: &[Option<Confidence>], correct: &[bool]) -> Option<Self> {
+        let judged = confidences.iter().zip(correct);
+        let judged = judged.filter_map(|(sure, right)| Some((sure.as_ref()?.value(), *right)));
+        let (sure, right): (Vec<f64>, Vec<bool>) = judged.unzip();
+        let mut order: Vec<usize> = (0..sure.len()).collect();
+        order.sort_by(|one, other| sure[*other].total_cmp(&sure[*one]).then(one.cmp(other)));
+        order.truncate(sure.len() / 2);
+        let n_right = order.iter().filter(|row| right[**row]).count();
+        Some(ConfidenceResults {
+            name: name.to_owned(),
+            auroc: auroc(&sure, &right).ok().flatten()?,
+            aurc: aurc(&risk_coverage(&sure, &right).ok()?),
+            surer_half: RightOf { right: n_right, of: order.len() },
+        })
+    }
+}
+
+/// Some of the rows, drawn by the seed, in the order of the file.
+fn shown(seed: Seed, rows: usize) -> Vec<usize> {
+    let order = seed.child("report", 0).permutation(rows);
+    let mut shown: Vec<usize> = order.into_iter().take(SHOWN).collect();
+    shown.sort_unstable();
+    shown
+}
