@@ -1,9 +1,11 @@
 //! `cargo xtask reference`: docs/configuration.md, from the types that read an experiment file and their documentation.
 
+mod defaults;
 mod types;
 
 use anyhow::{Context, bail};
 use semievol::ExperimentConfig;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ const INTRODUCTION: &str = "\
 # Configuration
 
 Every key of an experiment file. Made by `cargo xtask reference` from the types that read the file, so it is what the code
-knows; a test holds it to that. Where no default is shown for a number, its description or the code has it. Unknown keys are refused. `--set KEY=VALUE` changes a single one, such as
+knows; a test holds it to that. Where no default is shown, an absent key is none. Unknown keys are refused. `--set KEY=VALUE` changes a single one, such as
 `--set method.select.theta=30`.
 
 `semievol init` writes a file to begin with; `xtask/experiments/` has commented ones.
@@ -60,14 +62,18 @@ fn page() -> anyhow::Result<String> {
     if let Some(data) = defaults.get_mut("data").and_then(toml::Value::as_table_mut) {
         ["labelled", "test"].iter().for_each(|key| drop(data.remove(*key)));
     }
-    let mut page = Page { index, defaults, text: INTRODUCTION.to_owned(), met: Vec::new() };
+    let more = defaults::of_optional_tables()?;
+    let mut page = Page { index, defaults, more, text: INTRODUCTION.to_owned(), met: Vec::new() };
     page.section("", "semievol", "ExperimentConfig")?;
     Ok(page.text)
 }
 
 struct Page {
     index: Index,
+    /// The default configuration.
     defaults: toml::Table,
+    /// Tables that it lacks, by their path, and for those of several kinds by `PATH#KIND`.
+    more: BTreeMap<String, toml::Table>,
     text: String,
     /// Types that have their section, with its heading.
     met: Vec<(String, String)>,
@@ -97,7 +103,8 @@ impl Page {
                     if !fields.is_empty() {
                         let of_default =
                             self.default_of(&format!("{path}.{tag}")) == format!("`\"{}\"`", variant.name);
-                        self.fields(if of_default { path } else { "?" }, &fields)?;
+                        let of_kind = format!("{path}#{}", variant.name);
+                        self.fields(if of_default { path } else { &of_kind }, &fields)?;
                     }
                     inner.extend(fields);
                 }
@@ -128,14 +135,24 @@ impl Page {
         }
         for field in fields {
             let key = join(path, &field.name);
+            let value = self.index.value(field);
             let default = match self.default_of(&key) {
+                found if !found.is_empty() => found,
                 // A preset says what a method does not.
-                found if found.is_empty() && field.is_required && !path.starts_with("method") => {
+                _ if field.is_required && (!path.starts_with("method") || path.contains('#')) => {
                     "required".to_owned()
                 }
-                found => found,
+                _ if field.is_required => String::new(),
+                _ => match self.more.get(path).and_then(|table| table.get(&field.name)) {
+                    // What is a number of four bytes has as many digits as that.
+                    Some(toml::Value::Float(value)) if f64::from(*value as f32) == *value => {
+                        format!("`{:?}`", *value as f32)
+                    }
+                    Some(value) if !value.is_table() => format!("`{value}`"),
+                    _ if value == "`true` or `false`" => "`false`".to_owned(),
+                    _ => String::new(),
+                },
             };
-            let value = self.index.value(field);
             let doc = field.doc.replace('|', "\\|").replace('\n', " ");
             writeln!(self.text, "| `{}` | {value} | {default} | {doc} |", field.name)?;
         }

@@ -140,6 +140,26 @@ impl Column {
         self.characters as f64 / self.filled.max(1) as f64
     }
 
+    /// The values, of those that differ in case alone the one that more rows have: answers are read so, too.
+    pub fn spellings(&self) -> Vec<String> {
+        let mut alike: BTreeMap<String, (&String, usize)> = BTreeMap::new();
+        for (value, rows) in &self.values {
+            let (spelling, most) = alike.entry(value.to_lowercase()).or_insert((value, *rows));
+            if rows > most {
+                (*spelling, *most) = (value, *rows);
+            }
+        }
+        let mut spellings: Vec<String> = alike.into_values().map(|(spelling, _)| spelling.clone()).collect();
+        spellings.sort();
+        spellings
+    }
+
+    /// Rows that have this value, whatever the case.
+    pub fn rows_of(&self, value: &str) -> usize {
+        let alike = |other: &&String| other.to_lowercase() == value.to_lowercase();
+        self.values.iter().filter(|(other, _)| alike(other)).map(|(_, rows)| rows).sum()
+    }
+
     /// Whether its values are few, short and occur more than once: classes.
     pub fn is_closed(&self) -> bool {
         // Ratings are classes, measurements are not.

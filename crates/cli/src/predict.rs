@@ -22,7 +22,8 @@ Examples:
   semievol predict mine.toml --adapter path/to/adapter new.parquet
 
 The columns are those of the run's experiment; an answer column is not needed. Each row of the output has the row's id,
-the answer (null where there is none), the model's probability of it as confidence, and of each option.";
+the answer (null where there is none), the model's probability of it as confidence, and of each option (jsonl) or, for
+open answers, the response that it was read from.";
 
 /// Rows that are asked and written together.
 const CHUNK: usize = 64;
@@ -105,7 +106,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Some(file) => Box::new(File::create(file).with_context(|| cannot(file))?),
         None => Box::new(std::io::stdout().lock()),
     };
-    let mut out = Out::new(Box::new(BufWriter::new(out)), to)?;
+    // A closed set's answers are among the options; others are read out of a response, which is shown with them.
+    let open = samples.iter().any(|sample| sample.options.is_empty());
+    let mut out = Out::new(Box::new(BufWriter::new(out)), to, open)?;
     let at = || args.output.as_deref().map_or_else(|| "standard output".to_owned(), cannot);
     let bar = bar(samples.len());
     let mut unread = 0;
@@ -188,17 +191,22 @@ fn bar(rows: usize) -> ProgressBar {
 /// Where the answers go.
 enum Out {
     Jsonl(Box<dyn Write>),
-    Csv(Box<csv::Writer<Box<dyn Write>>>),
+    Csv {
+        writer: Box<csv::Writer<Box<dyn Write>>>,
+        /// Whether there is a column for responses.
+        open: bool,
+    },
 }
 
 impl Out {
-    fn new(out: Box<dyn Write>, to: To) -> anyhow::Result<Self> {
+    fn new(out: Box<dyn Write>, to: To, open: bool) -> anyhow::Result<Self> {
         Ok(match to {
             To::Jsonl => Out::Jsonl(out),
             To::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(["id", "answer", "confidence", "error"])?;
-                Out::Csv(Box::new(writer))
+                let response = open.then_some("response");
+                writer.write_record(["id", "answer", "confidence", "error"].into_iter().chain(response))?;
+                Out::Csv { writer: Box::new(writer), open }
             }
         })
     }
@@ -207,10 +215,12 @@ impl Out {
         let answer = predicted.answer.as_ref().map(|answer| written(sample, answer));
         match self {
             Out::Jsonl(out) => writeln!(out, "{}", json_row(sample, predicted, answer))?,
-            Out::Csv(writer) => {
+            Out::Csv { writer, open } => {
                 let sure = predicted.confidence.map(|sure| format!("{sure:.4}")).unwrap_or_default();
                 let error = predicted.error.clone().unwrap_or_default();
-                writer.write_record([&sample.id, &answer.unwrap_or_default(), &sure, &error])?;
+                let response = open.then(|| predicted.response.clone().unwrap_or_default());
+                let cells = [sample.id.clone(), answer.unwrap_or_default(), sure, error];
+                writer.write_record(cells.into_iter().chain(response))?;
             }
         }
         Ok(())
@@ -219,7 +229,7 @@ impl Out {
     fn flush(&mut self) -> anyhow::Result<()> {
         match self {
             Out::Jsonl(out) => out.flush()?,
-            Out::Csv(writer) => writer.flush()?,
+            Out::Csv { writer, .. } => writer.flush()?,
         }
         Ok(())
     }

@@ -213,7 +213,7 @@ fn kind(look: &Look, rows: &Rows, answer: &Column) -> Kind {
         }
     }
     if answer.is_closed() {
-        return Kind::Fixed(answer.values.keys().cloned().collect());
+        return Kind::Fixed(answer.spellings());
     }
     if answer.is_numeric() { Kind::Numeric } else { Kind::Free }
 }

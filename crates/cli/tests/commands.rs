@@ -94,7 +94,7 @@ fn from_files_to_answers() {
 #[test]
 fn init_knows_the_usual_files() {
     let numbered = |row: &dyn Fn(usize) -> String| (1..30).map(row).collect::<String>();
-    let cases: [(&str, String, &[&str]); 8] = [
+    let cases: [(&str, String, &[&str]); 9] = [
         (
             "sums.csv",
             format!("question,answer\n{}", numbered(&|n| format!("What is {n} plus {n}?,{}\n", n + n))),
@@ -144,6 +144,14 @@ fn init_knows_the_usual_files() {
             "flags.jsonl",
             numbered(&|n| format!("{{\"text\": \"Mail {n}\", \"label\": {}}}\n", n % 2 == 0)),
             &["fixed = [\"false\", \"true\"]"],
+        ),
+        (
+            "spelt.csv",
+            format!(
+                "text,label\n{}",
+                numbered(&|n| format!("Offer {n},{}\n", ["Yes", "no", "yes", "No", "Yes"][n % 5]))
+            ),
+            &["fixed = [\"No\", \"Yes\"]", "labelled rows of each: No 12, Yes 17"],
         ),
         (
             "listed.jsonl",
@@ -199,6 +207,42 @@ fn rows_to_be_answered_may_say_anything_of_their_answers() {
     place.write("new.csv", rows.as_bytes());
     let said = place.run(&["predict", "exp.toml", "--arm", "vanilla", "new.csv"]);
     assert_eq!((said.code, json_lines(&said.out).len()), (Some(0), 2), "{}", said.err);
+}
+
+#[test]
+fn open_answers_come_with_the_responses_that_they_were_read_from() {
+    let place = Place::with_remarks();
+    place.write(
+        "sums.toml",
+        experiment("").replace("[train]", "[task]\nkind = 'numeric'\n[train]").as_bytes(),
+    );
+    place.write("sums.csv", b"question\nWhat is 1 plus 1?\n");
+    let said = place.run(&["predict", "sums.toml", "--arm", "vanilla", "sums.csv", "--to", "csv"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let mut lines = said.out.lines();
+    assert_eq!(lines.next(), Some("id,answer,confidence,error,response"));
+    assert!(lines.next().is_some_and(|row| row.starts_with("sums:1,")), "{}", said.out);
+}
+
+#[test]
+fn a_runs_folder_may_be_opened_from_elsewhere() {
+    let place = Place::with_remarks();
+    for entry in std::fs::read_dir(fixture("tiny-llama")).unwrap().flatten() {
+        if entry.path().is_file() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            place.write(&format!("models/tiny/{name}"), &std::fs::read(entry.path()).unwrap());
+        }
+    }
+    let runs = folder(&place.run(&["run", "exp.toml", "--set", "model=models/tiny"]).out);
+    let here = place.run(&["evaluate", &runs, "labeled.csv"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let runs = place.path(&runs).display().to_string();
+    let rows = place.path("labeled.csv").display().to_string();
+    let mut command = place.command(&["evaluate", &runs, &rows]);
+    let there = command.current_dir(elsewhere.path()).output().unwrap();
+    assert_eq!(there.status.code(), Some(0), "{}", String::from_utf8_lossy(&there.stderr));
+    assert_eq!(String::from_utf8_lossy(&there.stdout).replace(&rows, "labeled.csv"), here.out);
+    assert!(String::from_utf8_lossy(&there.stderr).contains("15 of 15 rows were trained on"));
 }
 
 #[test]

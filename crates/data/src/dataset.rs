@@ -1,6 +1,6 @@
 use crate::columns::{Columns, Mapped, SkipReason};
 use crate::error::{DataError, Place};
-use crate::overlap::key;
+use crate::overlap::question_key;
 use crate::read::{FileOptions, rows};
 use semievol_core::{Answer, Labeled, Sample};
 use serde::{Deserialize, Serialize};
@@ -132,7 +132,7 @@ impl Dataset {
                     continue;
                 }
             };
-            if config.on_duplicate == OnDuplicate::Skip && !met.keys.insert(key(&sample)) {
+            if config.on_duplicate == OnDuplicate::Skip && !met.keys.insert(question_key(&sample)) {
                 self.skip(row.at, SkipReason::Duplicate, String::new());
                 continue;
             }

@@ -52,7 +52,7 @@ mod text;
 pub use columns::{AnswerFrom, AnswerKind, Bin, Cell, Columns, Keep, OptionsFrom, Part, Shorten, SkipReason};
 pub use dataset::{Dataset, DatasetConfig, OnBadRow, OnDuplicate, Skipped};
 pub use error::{DataError, Place};
-pub use overlap::{Occurrence, Overlap, OverlapReport, overlap};
+pub use overlap::{Occurrence, Overlap, OverlapReport, overlap, question_key};
 pub use read::{Encoding, FileOptions, Format, Rows, rows};
 pub use row::Row;
 pub use split::{Split, SplitConfig, SplitError, split};

@@ -49,7 +49,7 @@ pub fn overlap(sets: &[(&str, &[Sample])]) -> OverlapReport {
     for (set, samples) in sets {
         for sample in *samples {
             let here = Occurrence { set: (*set).to_owned(), id: sample.id.clone() };
-            let firsts = seen.entry(key(sample)).or_default();
+            let firsts = seen.entry(question_key(sample)).or_default();
             let repeats = |first: &Occurrence| Overlap { first: first.clone(), second: here.clone() };
             pairs.extend(firsts.iter().map(repeats));
             if !firsts.iter().any(|first| first.set == here.set) {
@@ -60,8 +60,9 @@ pub fn overlap(sets: &[(&str, &[Sample])]) -> OverlapReport {
     OverlapReport { pairs }
 }
 
+/// What two rows have in common that ask the same: their question and options but for case, punctuation and white space.
 /// Options count: two questions worded alike with other options are two questions.
-pub(crate) fn key(sample: &Sample) -> String {
+pub fn question_key(sample: &Sample) -> String {
     let parts = std::iter::once(&sample.question).chain(&sample.options);
     parts.map(|part| folded(part)).collect::<Vec<_>>().join("\u{1f}")
 }

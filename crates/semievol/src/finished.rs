@@ -1,7 +1,7 @@
 //! A run's folder, opened again to use what it trained.
 
 use crate::arms::ArmDone;
-use crate::{Arm, Experiment, RunError};
+use crate::{Arm, ConfigError, Experiment, ExperimentConfig, RunError};
 use semievol_model::{Adapter, ModelId};
 use semievol_pipeline::{PipelineError, files};
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,17 @@ pub(crate) fn write_adapters(seed: &Path, arms: &[ArmDone]) -> Result<(), RunErr
     Ok(files::write_json(&seed.join(ADAPTERS), &entries)?)
 }
 
+/// The folder that relative paths of a run's configuration began in, where that is not the present one: the nearest above
+/// the run's own in which what is missing here can be found.
+fn started_in(folder: &Path, config: &mut ExperimentConfig) -> Option<PathBuf> {
+    let missing = config.relative_paths().find(|path| !path.exists())?.clone();
+    let folder = folder.canonicalize().ok()?;
+    folder.ancestors().find(|above| above.join(&missing).exists()).map(Path::to_owned)
+}
+
 impl FinishedRun {
-    /// Reads the configuration that the run has written.
+    /// Reads the configuration that the run has written. Relative paths in it are looked up in the present folder, and
+    /// else in those above the run's.
     ///
     /// # Errors
     /// If the folder is none of a run, or of a version that writes other keys.
@@ -50,9 +59,16 @@ impl FinishedRun {
                 folder.display()
             )));
         }
-        let experiment = Experiment::read(&file).map_err(|error| {
+        let failed = |error: ConfigError| {
             RunError::Assembly(format!("{error}; another version of semievol may have written it: run again"))
-        })?;
+        };
+        let text = std::fs::read_to_string(&file);
+        let text = text.map_err(|source| PipelineError::File { path: file.clone(), source })?;
+        let mut config = ExperimentConfig::parse(&text, &file).map_err(failed)?;
+        if let Some(started_in) = started_in(folder, &mut config) {
+            config.relative_paths().for_each(|path| *path = started_in.join(&*path));
+        }
+        let experiment = config.check(&file).map_err(failed)?;
         Ok(FinishedRun { folder: folder.to_owned(), experiment })
     }
 

@@ -64,6 +64,7 @@
 mod arm;
 mod arms;
 mod certified;
+mod check;
 mod config;
 pub mod engine;
 mod error;

@@ -1,5 +1,6 @@
 //! What an experiment would do: its rows, and how much work they are.
 
+use crate::check::{Check, Rows};
 use crate::sets::Pool;
 use crate::{Arm, Event, Experiment, RunError, SetSizes};
 use semievol_core::{Labeled, Sample};
@@ -21,6 +22,7 @@ pub struct Drawn {
     pub sizes: SetSizes,
     /// Rows that stand twice.
     pub overlap: OverlapReport,
+    unanswered: Option<String>,
 }
 
 /// What an arm computes at most.
@@ -43,9 +45,10 @@ impl Experiment {
         let pool = Pool::read(self.config(), self.origin(), hub, events)?;
         let sets = pool.draw(seed)?;
         let overlap = sets.overlap();
+        let unanswered = sets.unanswered().map(str::to_owned);
         let (labelled, unlabelled, test, sizes) =
             (sets.labelled, sets.unlabelled.to_vec(), sets.test, sets.sizes);
-        Ok(Drawn { labelled, unlabelled, test, sizes, overlap })
+        Ok(Drawn { labelled, unlabelled, test, sizes, overlap, unanswered })
     }
 
     /// What the run refuses before it computes anything: rows, task, methods and models that do not go together.
@@ -54,11 +57,17 @@ impl Experiment {
     /// Names the setting, what does not fit it, and what to do.
     pub fn check_rows(&self, drawn: &Drawn, parts: Parts<'_>) -> Result<(), RunError> {
         let task = self.config().task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
-        for method in self.methods() {
-            let method = method.build()?;
-            method.check(&parts, task.as_ref(), &drawn.labelled, &drawn.unlabelled)?;
-        }
-        Ok(())
+        let methods = self.methods().map(|method| method.build()).collect::<Result<Vec<_>, _>>()?;
+        let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
+        let check = Check {
+            config: self.config(),
+            methods: methods.iter().collect(),
+            task: task.as_ref(),
+            parts: &parts,
+            base: base.as_ref(),
+        };
+        let Drawn { labelled, unlabelled, test, .. } = drawn;
+        check.rows(&Rows { labelled, unlabelled, test, unanswered: drawn.unanswered.as_deref() })
     }
 
     /// The work of one seed, arm by arm: an upper limit. What two arms share, such as the model trained on the labels, is

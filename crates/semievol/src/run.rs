@@ -1,6 +1,7 @@
 //! The order of the arms.
 
 use crate::arms::Arms;
+use crate::check::{Check, Rows};
 use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
@@ -383,43 +384,15 @@ impl Run<'_> {
 
     /// Refuses what would fail in the middle of a run.
     fn check(&self, sets: &Sets) -> Result<(), RunError> {
-        let methods = || self.config.arms.iter().filter_map(|arm| self.method_of(arm));
-        for method in methods() {
-            let (task, rows) = (self.task.as_ref(), &sets.unlabelled);
-            method.check(&self.parts, task, &sets.labelled, rows).map_err(RunError::stage(0))?;
-        }
-        let unknown = sets.unlabelled.iter().find(|sample| !sets.unlabelled_key.knows(&sample.id));
-        if let (true, Some(sample)) = (self.config.arms.contains(&Arm::Oracle), unknown) {
-            return Err(RunError::Assembly(format!(
-                "the arm `oracle` trains on the unlabelled rows' gold answers, but `{}` has none: leave the arm out",
-                sample.id
-            )));
-        }
-        if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
-            return Ok(());
-        }
-        let mut samples = sets
-            .labelled
-            .iter()
-            .map(|labeled| &labeled.sample)
-            .chain(sets.unlabelled.iter())
-            .chain(&sets.test);
-        if let Some(sample) = samples.find(|sample| self.task.candidates(sample).is_empty()) {
-            return Err(RunError::Assembly(format!(
-                "sample `{}` has no options, and task.kind = \"closed_set\" needs them: set data.columns.options, or another task.kind",
-                sample.id
-            )));
-        }
-        let asked = methods().flat_map(|method| &method.config.collaborators);
-        let asked = asked.filter_map(|one| self.parts.models.get(one.model()?));
-        let mut models = [&self.base].into_iter().chain(asked);
-        match models.find(|model| !model.capabilities().scores) {
-            None => Ok(()),
-            Some(model) => Err(RunError::Assembly(format!(
-                "{} cannot score, and task.kind = \"closed_set\" compares the options' probabilities: take another model",
-                model.id()
-            ))),
-        }
+        let check = Check {
+            config: self.config,
+            methods: self.config.arms.iter().filter_map(|arm| self.method_of(arm)).collect(),
+            task: self.task.as_ref(),
+            parts: &self.parts,
+            base: self.base.as_ref(),
+        };
+        let Sets { labelled, unlabelled, test, .. } = sets;
+        check.rows(&Rows { labelled, unlabelled, test, unanswered: sets.unanswered() })
     }
 
     fn grade(

@@ -289,6 +289,12 @@ impl Sets {
         Ok(Sets { labelled, unlabelled, test: test.samples, key, unlabelled_key, sizes })
     }
 
+    /// An unlabelled row whose gold answer the data does not have, if there is one.
+    pub fn unanswered(&self) -> Option<&str> {
+        let mut ids = self.unlabelled.iter().map(|sample| sample.id.as_str());
+        ids.find(|id| !self.unlabelled_key.knows(id))
+    }
+
     pub fn overlap(&self) -> OverlapReport {
         let labelled: Vec<Sample> = self.labelled.iter().map(|labeled| labeled.sample.clone()).collect();
         overlap(&[("labelled", &labelled), ("unlabelled", &self.unlabelled), ("test", &self.test)])

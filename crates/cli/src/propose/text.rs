@@ -97,11 +97,9 @@ on_duplicate = \"skip\" # rows that a file has twice
             }
             Kind::LetteredColumns(names) => format!("options = [{}]\n{}", list(names), written("letter")),
             Kind::Fixed(options) => {
-                let rows = |option: &String| self.answers.values.get(option).copied().unwrap_or(0);
-                let counted: Vec<String> = options
-                    .iter()
-                    .map(|option| format!("{} {}", option.escape_debug(), rows(option)))
-                    .collect();
+                let counted =
+                    |option: &String| format!("{} {}", option.escape_debug(), self.answers.rows_of(option));
+                let counted: Vec<String> = options.iter().map(counted).collect();
                 format!(
                     "options = {{ fixed = [{}] }}\n{}# labelled rows of each: {}\n",
                     list(options),

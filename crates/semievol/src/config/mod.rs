@@ -226,6 +226,21 @@ impl ExperimentConfig {
         self
     }
 
+    /// Whatever is named by a relative path: models and rows.
+    pub(crate) fn relative_paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let sources = [&mut self.model, &mut self.embedder].into_iter();
+        let data = &mut self.data;
+        let rows = [&mut data.source, &mut data.labelled, &mut data.unlabelled, &mut data.test];
+        // Rows are looked for in the root, if there is one.
+        let rooted = data.root.is_some();
+        let rows = rows.into_iter().flatten().filter(move |_| !rooted);
+        let local = sources.chain(rows).filter_map(|source| match source {
+            Source::Local(path) => Some(path),
+            _ => None,
+        });
+        local.chain(&mut data.root).filter(|path| path.is_relative())
+    }
+
     /// The experiment, once everything that can be checked without its files is found to make sense.
     ///
     /// # Errors

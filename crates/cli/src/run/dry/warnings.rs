@@ -2,7 +2,7 @@
 
 use super::Counts;
 use semievol::core::{Answer, Labeled, Sample, Seed};
-use semievol::data::OnDuplicate;
+use semievol::data::{OnDuplicate, question_key};
 use semievol::hub::Hub;
 use semievol::model::TextRole;
 use semievol::pipeline::NamedEmbedder;
@@ -111,8 +111,7 @@ pub fn lost_contradictions(experiment: &Experiment, drawn: &Drawn, hub: &Hub) ->
 fn contradictions(labelled: &[Labeled]) -> Vec<(String, Vec<String>)> {
     let mut by_question: HashMap<String, Vec<(&Sample, &Answer)>> = HashMap::new();
     for one in labelled {
-        let key = one.sample.question.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        by_question.entry(key).or_default().push((&one.sample, &one.answer));
+        by_question.entry(question_key(&one.sample)).or_default().push((&one.sample, &one.answer));
     }
     let mut found: Vec<(String, Vec<String>)> = by_question
         .into_values()

@@ -1,0 +1,62 @@
+//! What would fail in the middle of a run is refused before it.
+
+use crate::{Arm, ExperimentConfig, RunError};
+use semievol_core::{Labeled, Sample};
+use semievol_data::{Task, TaskConfig};
+use semievol_model::LanguageModel;
+use semievol_pipeline::{Method, Parts};
+
+/// What a run is made of, before any rows.
+pub(crate) struct Check<'a> {
+    pub config: &'a ExperimentConfig,
+    /// Of the arms that have one.
+    pub methods: Vec<&'a Method>,
+    pub task: &'a dyn Task,
+    pub parts: &'a Parts<'a>,
+    pub base: &'a dyn LanguageModel,
+}
+
+/// The rows of a seed.
+pub(crate) struct Rows<'a> {
+    pub labelled: &'a [Labeled],
+    pub unlabelled: &'a [Sample],
+    pub test: &'a [Sample],
+    /// An unlabelled row whose gold answer the data does not have.
+    pub unanswered: Option<&'a str>,
+}
+
+impl Check<'_> {
+    /// Rows, task, methods and models that do not go together are an error that names the setting and what to do.
+    pub fn rows(&self, rows: &Rows<'_>) -> Result<(), RunError> {
+        for method in &self.methods {
+            let checked = method.check(self.parts, self.task, rows.labelled, rows.unlabelled);
+            checked.map_err(RunError::stage(0))?;
+        }
+        if let (true, Some(id)) = (self.config.arms.contains(&Arm::Oracle), rows.unanswered) {
+            return Err(RunError::Assembly(format!(
+                "the arm `oracle` trains on the unlabelled rows' gold answers, but `{id}` has none: leave the arm out"
+            )));
+        }
+        if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
+            return Ok(());
+        }
+        let labelled = rows.labelled.iter().map(|labeled| &labeled.sample);
+        let mut samples = labelled.chain(rows.unlabelled).chain(rows.test);
+        if let Some(sample) = samples.find(|sample| self.task.candidates(sample).is_empty()) {
+            return Err(RunError::Assembly(format!(
+                "sample `{}` has no options, and task.kind = \"closed_set\" needs them: set data.columns.options, or another task.kind",
+                sample.id
+            )));
+        }
+        let asked = self.methods.iter().flat_map(|method| &method.config.collaborators);
+        let asked = asked.filter_map(|one| self.parts.models.get(one.model()?).map(AsRef::as_ref));
+        let mut models = std::iter::once(self.base).chain(asked);
+        match models.find(|model| !model.capabilities().scores) {
+            None => Ok(()),
+            Some(model) => Err(RunError::Assembly(format!(
+                "{} cannot score, and task.kind = \"closed_set\" compares the options' probabilities: take another model",
+                model.id()
+            ))),
+        }
+    }
+}
