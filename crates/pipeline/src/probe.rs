@@ -23,7 +23,8 @@ pub(crate) struct HeldOutAnswer {
 /// What every estimator makes of each final answer.
 pub(crate) fn features(task: &dyn Task, samples: &[Sample], judged: &JudgedAnswers) -> Vec<Option<Vec<f64>>> {
     let JudgedAnswers { answers, finals, .. } = judged;
-    let columns = judged_again(task, samples, answers, finals);
+    let finals: Vec<_> = finals.iter().map(|last| last.last.answer.as_ref()).collect();
+    let columns = judged_again(task, samples, answers, &finals);
     let row = |row: usize| columns.iter().map(|(_, column)| column[row].map(|sure| sure.value())).collect();
     (0..samples.len()).map(row).map(|row: Option<Vec<f64>>| row.filter(|row| !row.is_empty())).collect()
 }

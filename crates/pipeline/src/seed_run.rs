@@ -248,15 +248,11 @@ impl SeedRun<'_> {
     ) -> Result<Trained, PipelineError> {
         let examples = lessons.iter().map(|lesson| self.example(lesson)).collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<&str> = lessons.iter().map(|lesson| lesson.sample.id.as_str()).collect();
-        let mut lessons = lessons.to_vec();
+        let mut shorter: BTreeMap<usize, Lesson<'_>> = BTreeMap::new();
         let mut shorten = |index: usize| {
-            let lesson = lessons.get_mut(index).filter(|lesson| !lesson.shots.is_empty());
-            lesson
-                .map(|lesson| {
-                    lesson.shots.pop();
-                    self.example(lesson)
-                })
-                .transpose()
+            let Some(lesson) = lessons.get(index) else { return Ok(None) };
+            let lesson = shorter.entry(index).or_insert_with(|| lesson.clone());
+            lesson.shots.pop().map(|_| self.example(lesson)).transpose()
         };
         self.train_examples(start, name, examples, &ids, recipe, &mut shorten, events)
     }

@@ -126,8 +126,6 @@ fn parts_change_nothing() {
             assert_eq!(parts.answers, whole.answers, "parts of {part}: {method}");
             let (parts, whole) = (parts.evolved, &whole.evolved);
             assert_eq!(parts.neighbours, whole.neighbours, "parts of {part}: {method}");
-            assert_eq!(parts.finals, whole.finals, "parts of {part}: {method}");
-            assert_eq!(parts.estimates, whole.estimates, "parts of {part}: {method}");
             assert_eq!(parts.selected, whole.selected, "parts of {part}: {method}");
             assert_eq!(parts.calibration, whole.calibration, "parts of {part}: {method}");
             assert_eq!(parts.taught, whole.taught, "parts of {part}: {method}");

@@ -4,10 +4,10 @@
 use crate::RunError;
 use crate::pseudo::{RightOf, grade_known, own_confidence};
 use crate::sets::Sets;
-use semievol_core::{Confidence, Sample, Seed};
+use semievol_core::{Answer, Confidence, Sample, Seed};
 use semievol_data::Task;
 use semievol_eval::{Prediction, aurc, auroc, risk_coverage};
-use semievol_pipeline::{Answers, Evolved, Justified, Method, judged_again};
+use semievol_pipeline::{Answers, Evolved, Method, judged_again};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ impl Heard {
                 heard.shown.push(Shown { row, sample: sample.clone(), answers: answers.clone() });
             }
             if let Some(right) = correct[row] {
-                again.add(sample, answers, &evolved.finals[row], right);
+                again.add(sample, answers, &evolved.selected[row].answer, right);
             }
         }
         for ((name, n_answered), predictions) in names.into_iter().zip(answered).zip(&predictions) {
@@ -111,7 +111,7 @@ impl Heard {
 /// What every estimator makes of the final answers whose gold answer is known.
 struct Again<'a> {
     task: &'a dyn Task,
-    rows: Vec<(Sample, Answers, Justified)>,
+    rows: Vec<(Sample, Answers, Option<Answer>)>,
     right: Vec<bool>,
     columns: Option<BTreeMap<String, Vec<Option<Confidence>>>>,
     /// As [`judged_again`] orders them.
@@ -123,7 +123,7 @@ impl<'a> Again<'a> {
         Again { task, rows: Vec::new(), right: Vec::new(), columns: None, order: Vec::new() }
     }
 
-    fn add(&mut self, sample: &Sample, answers: Answers, last: &Justified, right: bool) {
+    fn add(&mut self, sample: &Sample, answers: Answers, last: &Option<Answer>, right: bool) {
         self.rows.push((sample.clone(), answers, last.clone()));
         self.right.push(right);
         if self.rows.len() == PORTION {
@@ -138,6 +138,7 @@ impl<'a> Again<'a> {
             answers.push(given);
             finals.push(last);
         }
+        let finals: Vec<Option<&Answer>> = finals.iter().map(Option::as_ref).collect();
         let judged = judged_again(self.task, &samples, &answers, &finals);
         match &mut self.columns {
             None => {

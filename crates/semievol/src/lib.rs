@@ -58,6 +58,7 @@
 //! | `seed-N/METHOD/` | the same files of a method of its own (`methods.METHOD`) |
 //! | `seed-N/predictions-ARM.jsonl` | [`Answered`], one a line |
 //! | `seed-N/stages/` | manifests of finished stages, journals of unfinished ones |
+//! | `seed-N/*-part-K.*` | the same for a part of the unlabelled rows, where there are more than [`pipeline::SeedRun::PART`] |
 //! | `metrics.json` | [`Results`] |
 //! | `table.md`, `report.html` | the same to read |
 

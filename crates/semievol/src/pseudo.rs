@@ -110,39 +110,37 @@ impl PseudoResults {
         sets: &Sets,
         evolved: Evolved,
     ) -> Result<Self, RunError> {
-        let answers = evolved.finals.iter().map(|last| last.last.answer.as_ref()).collect();
+        let answers = evolved.selected.iter().map(|row| row.answer.as_ref()).collect();
         let correct = grade(task, sets, answers).map_err(RunError::eval(seed.0))?;
-        let finals = || evolved.finals.iter().zip(&correct).zip(&evolved.selected);
-        let count = |by: Verdict| evolved.finals.iter().filter(|last| last.by == by).count();
-        let of = |by: Verdict| {
-            RightOf::of(finals().filter(move |((last, _), _)| last.by == by).map(|((_, right), _)| *right))
-        };
-        let with_answer = finals().filter(|((last, _), _)| last.last.answer.is_some());
+        let rows = || evolved.selected.iter().zip(&correct);
+        let count = |by: Verdict| evolved.selected.iter().filter(|row| row.by == by).count();
+        let of =
+            |by: Verdict| RightOf::of(rows().filter(move |(row, _)| row.by == by).map(|(_, right)| *right));
+        let with_answer = rows().filter(|(row, _)| row.answer.is_some());
         let heard = Heard::all(seed, method, task, sets, &evolved, &correct)?;
-        let judged =
-            finals().filter_map(|((_, right), selected)| Some((selected.confidence?.value(), (*right)?)));
+        let judged = rows().filter_map(|(row, right)| Some((row.confidence?.value(), (*right)?)));
         let (confidence, right): (Vec<f64>, Vec<bool>) = judged.unzip();
-        let kept = || finals().filter(|(_, selected)| selected.accepted);
+        let kept = || rows().filter(|(row, _)| row.accepted);
         let classes = |rows: Vec<Option<&Answer>>| classes(sets, &rows);
         Ok(PseudoResults {
             arm,
-            n: evolved.finals.len(),
+            n: evolved.selected.len(),
             n_agreed: count(Verdict::Agreement),
             n_adjudicated: count(Verdict::Adjudicated),
             n_unanswered: count(Verdict::Unanswered) + count(Verdict::Undecided),
             n_kept: kept().count(),
             steps: evolved.evolved.steps,
             rounds: evolved.rounds.clone(),
-            before: RightOf::of(with_answer.map(|((_, right), _)| *right)),
-            kept: RightOf::of(kept().map(|((_, right), _)| *right)),
+            before: RightOf::of(with_answer.map(|(_, right)| *right)),
+            kept: RightOf::of(kept().map(|(_, right)| *right)),
             agreed: of(Verdict::Agreement),
             adjudicated: of(Verdict::Adjudicated),
             auroc: auroc(&confidence, &right).ok().flatten(),
             worth: evolved.curves.as_ref().and_then(|curves| WorthResults::new(curves, seed).ok()),
             certified: CertifiedResults::all(&evolved, &correct),
             confidences: heard.confidences,
-            classes_before: classes(finals().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
-            classes_kept: classes(kept().map(|((last, _), _)| last.last.answer.as_ref()).collect()),
+            classes_before: classes(rows().map(|(row, _)| row.answer.as_ref()).collect()),
+            classes_kept: classes(kept().map(|(row, _)| row.answer.as_ref()).collect()),
             collaborators: heard.collaborators,
             confidence: own_confidence(method),
             shown: heard.shown,

@@ -154,16 +154,16 @@ fn pseudo_labels(pseudo: &PseudoResults) -> page::PseudoReport {
 }
 
 fn label(pseudo: &PseudoResults, index: usize) -> page::PseudoLabel {
-    let (last, selected) = (&pseudo.evolved.finals[index], &pseudo.evolved.selected[index]);
+    let selected = &pseudo.evolved.selected[index];
     page::PseudoLabel {
-        agreement: agreement(last.by),
+        agreement: agreement(selected.by),
         class: match &selected.answer {
             Some(Answer::Choice(class)) => pseudo.classes_before.get(*class).map(|count| count.class.clone()),
             _ => None,
         },
-        decided_by: (last.by == Verdict::Adjudicated).then(|| last.last.collaborator.clone()),
+        decided_by: selected.decided_by.clone(),
         confidence: selected.confidence.map(|confidence| confidence.value()),
-        probability: pseudo.evolved.estimates[index].probability,
+        probability: selected.probability,
         correct: pseudo.correct[index],
         kept: selected.accepted,
     }
@@ -191,7 +191,7 @@ fn threshold(pseudo: &PseudoResults) -> Option<f64> {
 fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {
     let Shown { row: index, sample, answers } = shown;
     let index = *index;
-    let (last, selected) = (&pseudo.evolved.finals[index], &pseudo.evolved.selected[index]);
+    let selected = &pseudo.evolved.selected[index];
     let most = answers.candidates.iter().map(|candidate| candidate.shots).max().unwrap_or(0);
     let neighbours = pseudo.evolved.neighbours[index].iter().take(most).map(|hit| {
         let labeled = &pseudo.evolved.taught[hit.row];
@@ -216,8 +216,8 @@ fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {
         neighbours: neighbours.collect(),
         answers: answers.collect(),
         final_answer: selected.answer.as_ref().map(|answer| written(sample, answer)),
-        decided_by: (last.by == Verdict::Adjudicated).then(|| last.last.collaborator.clone()),
-        agreement: agreement(last.by),
+        decided_by: selected.decided_by.clone(),
+        agreement: agreement(selected.by),
         confidence: selected.confidence.map(|confidence| confidence.value()),
         kept: selected.accepted,
         reason: selected.reason.clone(),

@@ -1,7 +1,6 @@
 //! Eq. 9: what the evolved model learns.
 
 use super::Selected;
-use super::pool::Judged;
 use super::progress::Progress;
 use crate::method::{EvolveConfig, EvolveOn, MethodConfig, Targets};
 use crate::{Lesson, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained};
@@ -19,8 +18,8 @@ impl SeedRun<'_> {
         from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
-        let Progress { judged, selected, .. } = progress;
-        let kept = kept(&config.evolve, unlabelled, judged, selected);
+        let Progress { soft, selected, .. } = progress;
+        let kept = kept(&config.evolve, unlabelled, soft, selected);
         let lessons = self.beside_labels(&config.evolve, progress.labels(), kept);
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
@@ -87,20 +86,16 @@ impl SeedRun<'_> {
 fn kept<'s>(
     config: &EvolveConfig,
     unlabelled: &'s [Sample],
-    judged: &Judged,
+    soft: &[Vec<f64>],
     selected: &'s [Selected],
 ) -> Vec<Lesson<'s>> {
-    let distribution = |row: usize| match judged.finals[row].last.distribution.as_slice() {
-        [] => judged.soft.get(row).cloned().unwrap_or_default(),
-        own => own.to_vec(),
-    };
     let rows = unlabelled.iter().zip(selected).enumerate().filter(|(_, (_, selected))| selected.accepted);
     rows.filter_map(|(row, (sample, selected))| {
         let lesson = Lesson::new(sample, selected.answer.as_ref()?);
         let hard = Lesson { weight: selected.weight, ..lesson };
         Some(match config.targets {
             Targets::Hard => hard,
-            Targets::Soft => soften(hard, &distribution(row)),
+            Targets::Soft => soften(hard, soft.get(row).map(Vec::as_slice).unwrap_or_default()),
         })
     })
     .collect()

@@ -7,9 +7,8 @@ mod select;
 mod validation;
 
 use crate::answers::KeptAnswers;
-use crate::estimate::Estimate;
 use crate::folds::{Folds, HeldOutScore};
-use crate::justify::{Justified, Verdict};
+use crate::justify::Verdict;
 use crate::method::{Method, MethodConfig};
 use crate::round::tag;
 use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
@@ -37,11 +36,7 @@ pub struct Evolved {
     pub neighbours: Vec<Vec<Hit>>,
     /// What the collaborators answered (Eq. 4), in the run's files.
     pub answers: KeptAnswers,
-    /// The final answers (Eq. 5).
-    pub finals: Vec<Justified>,
-    /// How sure (Eq. 6).
-    pub estimates: Vec<Estimate>,
-    /// Kept or dropped, and why (Eq. 7-8).
+    /// The final answers (Eq. 5), how sure they are (Eq. 6), kept or dropped, and why (Eq. 7-8).
     pub selected: Vec<Selected>,
     /// Labels answered and judged as the samples were, by models that had not learnt them; empty without folds, or where
     /// nothing asked for it.
@@ -66,8 +61,14 @@ pub struct Selected {
     pub answer: Option<Answer>,
     /// How sure.
     pub confidence: Option<Confidence>,
+    /// The model's probability of the answer among the options; absent for open answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
     /// How the answer came about.
     pub by: Verdict,
+    /// Who decided where the collaborators differed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
     /// Whether it is trained on.
     pub accepted: bool,
     /// Why.
@@ -129,7 +130,7 @@ impl SeedRun<'_> {
             taught: labels,
             answers: KeptAnswers::default(),
             hits: Vec::new(),
-            judged: Judged::default(),
+            soft: Vec::new(),
             selected: Vec::new(),
             calibration: Vec::new(),
             note: None,
@@ -157,8 +158,7 @@ impl SeedRun<'_> {
             let models = Models { stand: &warm, ensemble: &ensemble, folds: folds.as_ref() };
             let asked = Asked { unlabelled, rows: &progress.open, tag: "" };
             let outcome = self.round(method, &library, &own, models, asked, events)?;
-            let finals = &outcome.judged.finals;
-            let curves = self.curves(&library, progress.labels(), unlabelled, finals);
+            let curves = self.curves(&library, progress.labels(), unlabelled, &outcome.selected);
             (warm, ensemble, folds, outcome, curves)
         };
         let mut rounds = Vec::new();
@@ -213,15 +213,12 @@ impl SeedRun<'_> {
             }
             stand = Stand { trained, model, right };
         }
-        let Progress { taught, answers, hits, judged, selected, calibration, note, .. } = progress;
-        let Judged { finals, estimates, .. } = judged;
+        let Progress { taught, answers, hits, selected, calibration, note, .. } = progress;
         Ok(Evolved {
             warm: first,
             taught,
             neighbours: hits,
             answers,
-            finals,
-            estimates,
             selected,
             calibration,
             note,

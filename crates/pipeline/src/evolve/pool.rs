@@ -36,13 +36,11 @@ struct Part<'s> {
     whole: bool,
 }
 
-/// What is known of the samples.
+/// What is known of the samples until selection.
 #[derive(Default)]
 pub(crate) struct Judged {
     pub finals: Vec<Justified>,
     pub estimates: Vec<Estimate>,
-    /// The collaborators' mean distribution, where it is learnt; else empty.
-    pub soft: Vec<Vec<f64>>,
 }
 
 /// What one round made of the samples that it asked about.
@@ -51,7 +49,8 @@ pub(super) struct Outcome {
     /// The files that hold the answers.
     pub answers: Vec<PathBuf>,
     pub hits: Vec<Vec<Hit>>,
-    pub judged: Judged,
+    /// What is learnt of each sample where that is a distribution; else empty.
+    pub soft: Vec<Vec<f64>>,
     pub selected: Vec<Selected>,
     pub calibration: Vec<Calibrated>,
     /// The final answers to labels that models have not learnt, beside those models' own.
@@ -89,6 +88,8 @@ struct Gathered {
     answers: Vec<PathBuf>,
     hits: Vec<Vec<Hit>>,
     judged: Judged,
+    /// What is learnt of each sample where that is a distribution; else empty.
+    soft: Vec<Vec<f64>>,
     /// In the place of judged ones, where collaborators are combined.
     pooled: Vec<Pooled>,
     /// What every estimator makes of the final answers, for a probe.
@@ -122,10 +123,13 @@ impl SeedRun<'_> {
         let combiner = config.combine.map(|how| self.combiner(config, how, folds, own, library, events));
         let combiner = combiner.transpose()?;
         let gathered = self.gather(method, library, &round, asked, combiner.as_ref(), events)?;
-        let Gathered { answers, hits, mut judged, pooled, features } = gathered;
+        let Gathered { answers, hits, mut judged, mut soft, pooled, features } = gathered;
         let (mut calibration, mut held_out) = (Vec::new(), None);
         if let Some(combiner) = combiner {
             (judged, calibration, held_out) = self.combine(config, &combiner, &round, pooled, events)?;
+            if config.evolve.targets == Targets::Soft {
+                soft = judged.finals.iter().map(|last| last.last.distribution.clone()).collect();
+            }
         }
         let reference = match method.selector.wants_labelled() {
             true => {
@@ -153,15 +157,8 @@ impl SeedRun<'_> {
                 calibration = of_labels.iter().map(|one| one.calibrated).collect();
             }
         }
-        let (selected, note) = self.select(
-            method,
-            &judged.finals,
-            &judged.estimates,
-            &reference,
-            &calibration,
-            &shares(labels),
-        )?;
-        Ok(Outcome { answers, hits, judged, selected, calibration, held_out, note })
+        let (selected, note) = self.select(method, judged, &reference, &calibration, &shares(labels))?;
+        Ok(Outcome { answers, hits, soft, selected, calibration, held_out, note })
     }
 
     /// Retrieves for and asks about each part in turn; nothing of a part stays in memory but what [`Gathered`] holds.
@@ -196,8 +193,13 @@ impl SeedRun<'_> {
                 }
                 let JudgedAnswers { answers, finals, estimates } = judged;
                 if config.evolve.targets == Targets::Soft {
-                    let soft = answers.iter().map(|answers| mean_distribution(&answers.candidates));
-                    gathered.judged.soft.extend(soft);
+                    let soft = answers.iter().zip(&finals).map(|(answers, last)| {
+                        match last.last.distribution.as_slice() {
+                            [] => mean_distribution(&answers.candidates),
+                            own => own.to_vec(),
+                        }
+                    });
+                    gathered.soft.extend(soft);
                 }
                 gathered.judged.finals.extend(finals);
                 gathered.judged.estimates.extend(estimates);

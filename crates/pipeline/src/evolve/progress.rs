@@ -1,7 +1,7 @@
 //! What the rounds have made so far.
 
 use super::Selected;
-use super::pool::{Judged, Outcome};
+use super::pool::Outcome;
 use crate::answers::KeptAnswers;
 use semievol_core::{Labeled, Sample};
 use semievol_retrieval::Hit;
@@ -16,7 +16,8 @@ pub(super) struct Progress {
     pub n_labels: usize,
     pub answers: KeptAnswers,
     pub hits: Vec<Vec<Hit>>,
-    pub judged: Judged,
+    /// What is learnt of each sample where that is a distribution; else empty.
+    pub soft: Vec<Vec<f64>>,
     pub selected: Vec<Selected>,
     pub calibration: Vec<Calibrated>,
     pub note: Option<String>,
@@ -34,7 +35,7 @@ impl Progress {
     /// Takes over what a round made of the open samples; the number that it kept. After the last, nobody looks
     /// neighbours up in them.
     pub fn take(&mut self, unlabelled: &[Sample], outcome: Outcome, last: bool) -> usize {
-        let Outcome { answers, hits, judged, selected, calibration, note, .. } = outcome;
+        let Outcome { answers, hits, soft, selected, calibration, note, .. } = outcome;
         self.answers.add(&self.open, answers);
         if self.selected.is_empty() {
             self.calibration = calibration;
@@ -54,11 +55,8 @@ impl Progress {
                 _ => self.open.push(*index),
             }
         }
-        let Judged { finals, estimates, soft } = judged;
         put(&mut self.hits, &open, hits);
-        put(&mut self.judged.soft, &open, soft);
-        put(&mut self.judged.finals, &open, finals);
-        put(&mut self.judged.estimates, &open, estimates);
+        put(&mut self.soft, &open, soft);
         put(&mut self.selected, &open, selected);
         self.note = note.or(self.note.take());
         self.newest.len()

@@ -1,7 +1,6 @@
 //! Eq. 7-8: the decision on each pseudo-label.
 
-use super::Selected;
-use crate::estimate::Estimate;
+use super::{Judged, Selected};
 use crate::justify::{Justified, Verdict};
 use crate::method::Method;
 use crate::{PipelineError, SeedRun};
@@ -12,15 +11,15 @@ impl SeedRun<'_> {
     pub(super) fn select(
         &self,
         method: &Method,
-        finals: &[Justified],
-        estimates: &[Estimate],
+        judged: Judged,
         labelled: &[Confidence],
         calibration: &[Calibrated],
         prior: &[f64],
     ) -> Result<(Vec<Selected>, Option<String>), PipelineError> {
+        let Judged { finals, estimates } = judged;
         let pool: Vec<PseudoLabel> = finals
             .iter()
-            .zip(estimates)
+            .zip(&estimates)
             .map(|(last, estimate)| PseudoLabel {
                 id: last.id.clone(),
                 answer: last.last.answer.clone(),
@@ -39,9 +38,9 @@ impl SeedRun<'_> {
                 "{made} decisions on {pool} pseudo-labels; a selector decides on each"
             )));
         }
-        let decided = pool.into_iter().zip(finals).zip(selection.decisions);
+        let decided = pool.into_iter().zip(finals.into_iter().zip(estimates)).zip(selection.decisions);
         let selected = decided
-            .map(|((label, last), decision)| {
+            .map(|((label, (Justified { by, last, .. }, estimate)), decision)| {
                 if decision.accepted && label.answer.is_none() {
                     return Err(unfit(format!("accepted sample `{}`, which has no answer", label.id)));
                 }
@@ -49,7 +48,9 @@ impl SeedRun<'_> {
                     id: label.id,
                     answer: label.answer,
                     confidence: label.confidence,
-                    by: last.by,
+                    probability: estimate.probability,
+                    by,
+                    decided_by: (by == Verdict::Adjudicated).then_some(last.collaborator),
                     accepted: decision.accepted,
                     reason: decision.reason,
                     weight: decision.weight,
