@@ -3,6 +3,7 @@
 use crate::files;
 use anyhow::{Context, bail};
 use semievol::{Experiment, ExperimentConfig, Override};
+use semievol_cli::Machine;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,12 +47,8 @@ pub struct Args {
     /// Where the folder of results goes.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
-    /// Downloads nothing: what is not in the cache is an error.
-    #[arg(long)]
-    offline: bool,
-    /// Threads to compute with; all by default.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    machine: Machine,
     /// Changes one value of the file, such as train.lr=1e-4; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Override>,
@@ -67,10 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let experiment = read(args)?;
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads")?;
-    }
-    let hub = semievol_cli::hub(args.offline)?;
+    let hub = args.machine.hub()?;
     let results = semievol_cli::execute(&experiment, &hub, &args.out)?;
     semievol_cli::print(&results);
     Ok(())

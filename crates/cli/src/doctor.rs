@@ -1,8 +1,8 @@
 //! `semievol doctor`: whether a model can be trained and trusted on this machine.
 
-use crate::input::{Input, hub, prepare};
+use crate::input::{Input, prepare};
+use crate::machine::Machine;
 use crate::rows::example;
-use crate::trained::threads;
 use anstyle::AnsiColor;
 use anyhow::bail;
 use semievol::candle::doctor::{Verdict, examine};
@@ -24,15 +24,11 @@ const ROWS: usize = 6;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Downloads nothing: what is not in the cache is an error.
-    #[arg(long)]
-    offline: bool,
-    /// Threads to compute with; all by default.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
     /// Prints one JSON object a check.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    machine: Machine,
     // Last, for its heading holds for all that follows.
     #[command(flatten)]
     input: Input,
@@ -40,9 +36,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    threads(args.threads)?;
     let experiment = args.input.experiment()?;
-    let hub = hub(args.offline)?;
+    let hub = args.machine.hub()?;
     let config = experiment.config();
     let (drawn, engine) = prepare(&experiment, config.seeds[0], &hub, Engine::open_base)?;
     let task = config.task.build()?;

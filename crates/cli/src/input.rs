@@ -4,7 +4,7 @@ use crate::propose::{Files, propose};
 use crate::screen::Screen;
 use anyhow::{Context, bail};
 use semievol::engine::Engine;
-use semievol::hub::{Hub, HubConfig, Source};
+use semievol::hub::{Hub, Source};
 use semievol::{Drawn, Event, Experiment, ExperimentConfig, Override, RunError};
 use std::fs;
 use std::path::PathBuf;
@@ -102,14 +102,4 @@ pub fn prepare(experiment: &Experiment, seed: u64, hub: &Hub, open: Open) -> any
     let engine = drawn.and_then(|drawn| Ok((drawn, open(experiment, hub, &mut |event| screen.on(event))?)));
     screen.clear();
     Ok(engine?)
-}
-
-/// Downloads, and where they go.
-///
-/// # Errors
-/// If the environment says what makes no sense.
-pub fn hub(offline: bool) -> anyhow::Result<Hub> {
-    let mut config = HubConfig::from_env()?;
-    config.offline |= offline;
-    Ok(Hub::new(config))
 }

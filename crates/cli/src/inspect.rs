@@ -1,6 +1,7 @@
 //! `semievol inspect`: which tokens a row becomes, and what the model is shown.
 
-use crate::input::{Input, hub, prepare};
+use crate::input::{Input, prepare};
+use crate::machine::Machine;
 use crate::rows::example;
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
@@ -33,9 +34,8 @@ pub struct Args {
     /// Draws the rows as this seed does; the experiment's first by default.
     #[arg(long)]
     seed: Option<u64>,
-    /// Downloads nothing: what is not in the cache is an error.
-    #[arg(long)]
-    offline: bool,
+    #[command(flatten)]
+    machine: Machine,
     // Last, for its heading holds for all that follows.
     #[command(flatten)]
     input: Input,
@@ -44,7 +44,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = args.input.experiment()?;
-    let hub = hub(args.offline)?;
+    let hub = args.machine.hub()?;
     let seed = args.seed.unwrap_or(experiment.config().seeds[0]);
     let (drawn, engine) = prepare(&experiment, seed, &hub, Engine::open)?;
     let task = experiment.config().task.build()?;

@@ -21,6 +21,7 @@ mod init;
 mod input;
 mod inspect;
 mod look;
+mod machine;
 mod merge;
 mod predict;
 mod propose;
@@ -30,7 +31,7 @@ mod screen;
 mod timing;
 mod trained;
 
-pub use input::hub;
+pub use machine::Machine;
 pub use run::{execute, print};
 pub use screen::Screen;
 pub use timing::{Timing, peak_memory};

@@ -2,9 +2,9 @@
 
 mod dry;
 
-use crate::input::{Input, hub};
+use crate::input::Input;
+use crate::machine::Machine;
 use crate::screen::Screen;
-use crate::trained::threads;
 use anyhow::bail;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
@@ -38,15 +38,11 @@ pub struct Args {
     /// Where the folder of results goes.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
-    /// Downloads nothing: what is not in the cache is an error.
-    #[arg(long)]
-    offline: bool,
-    /// Threads to compute with; all by default.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
     /// Prints the results as one JSON object (metrics.json) instead of tables.
     #[arg(long, conflicts_with = "dry_run")]
     json: bool,
+    #[command(flatten)]
+    machine: Machine,
     // Last, for its heading holds for all that follows.
     #[command(flatten)]
     input: Input,
@@ -65,8 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         config = config.limited(limit);
     }
     let experiment = config.check(&file)?;
-    threads(args.threads)?;
-    let hub = hub(args.offline)?;
+    let hub = args.machine.hub()?;
     if args.dry_run {
         return dry::run(&experiment, &hub);
     }

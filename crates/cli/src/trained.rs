@@ -1,6 +1,6 @@
 //! The model that a command uses: of a run's folder, or an adapter beside an experiment file.
 
-use crate::input::hub;
+use crate::machine::Machine;
 use crate::screen::Screen;
 use anyhow::{Context, bail};
 use semievol::core::Sample;
@@ -28,12 +28,8 @@ pub struct Which {
     /// An adapter's folder in PEFT's layout, for the base model of the experiment file.
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// Downloads nothing: what is not in the cache is an error.
-    #[arg(long)]
-    offline: bool,
-    /// Threads to compute with; all by default.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    machine: Machine,
 }
 
 /// An experiment with its base model and the adapter that was asked for.
@@ -49,7 +45,7 @@ pub struct Trained {
 impl Which {
     /// Opens and loads.
     pub fn open(&self) -> anyhow::Result<Trained> {
-        threads(self.threads)?;
+        let hub = self.machine.hub()?;
         let is_folder = self.of.is_dir();
         let run = is_folder.then(|| FinishedRun::open(&self.of)).transpose()?;
         let runs = |arm: &Arm| run.as_ref().is_none_or(|run| run.experiment().config().arms.contains(arm));
@@ -72,7 +68,6 @@ impl Which {
             None => Experiment::read(&self.of)?,
         };
         let mut screen = Screen::new();
-        let hub = hub(self.offline)?;
         let engine = Engine::open_base(&experiment, &hub, &mut |event| screen.on(event));
         screen.clear();
         let engine = engine?;
@@ -109,15 +104,4 @@ impl Trained {
     pub fn model(&self) -> anyhow::Result<Arc<dyn LanguageModel>> {
         Ok(self.engine.base().load(self.adapter.as_ref())?)
     }
-}
-
-/// Computes with so many threads.
-pub fn threads(threads: Option<usize>) -> anyhow::Result<()> {
-    if let Some(threads) = threads {
-        if threads == 0 {
-            bail!("--threads 0: at least one has to compute; leave it out for all");
-        }
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads")?;
-    }
-    Ok(())
 }

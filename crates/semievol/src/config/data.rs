@@ -212,19 +212,21 @@ impl DataConfig {
 
     /// Lowers the sizes to at most these, and draws with the class shares of the whole.
     pub(super) fn limit(&mut self, labelled: usize, unlabelled: usize, test: usize) {
-        if let Some(split) = &mut self.split {
-            split.labelled = split.labelled.min(labelled);
-            split.test = split.test.min(test);
-            lower(&mut split.unlabelled, unlabelled);
-            split.stratified = true;
-        }
-        if self.source.is_none() {
-            let draw = self.draw.get_or_insert_default();
-            lower(&mut draw.labelled, labelled);
-            lower(&mut draw.unlabelled, unlabelled);
-            lower(&mut draw.test, test);
-            draw.stratified = true;
-            draw.at_most = true;
+        match &mut self.split {
+            Some(split) => {
+                split.labelled = split.labelled.min(labelled);
+                split.test = split.test.min(test);
+                lower(&mut split.unlabelled, unlabelled);
+                split.stratified = true;
+            }
+            None => {
+                let draw = self.draw.get_or_insert_default();
+                lower(&mut draw.labelled, labelled);
+                lower(&mut draw.unlabelled, unlabelled);
+                lower(&mut draw.test, test);
+                draw.stratified = true;
+                draw.at_most = true;
+            }
         }
     }
 }
