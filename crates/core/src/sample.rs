@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One question of a task. It has no answer: see [`Labeled`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -7,9 +8,9 @@ pub struct Sample {
     pub id: String,
     /// The question, as the data set words it.
     pub question: String,
-    /// The closed set of answers in the data set's order; empty for free text and numbers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
+    /// The closed set of answers in the data set's order; empty for free text and numbers. Samples may share it.
+    #[serde(default, skip_serializing_if = "is_empty", with = "shared")]
+    pub options: Arc<[String]>,
     /// A group to report accuracy by, such as a subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
@@ -18,7 +19,7 @@ pub struct Sample {
 impl Sample {
     /// A free-text sample; add options with [`Sample::with_options`].
     pub fn new(id: impl Into<String>, question: impl Into<String>) -> Self {
-        Sample { id: id.into(), question: question.into(), options: Vec::new(), category: None }
+        Sample { id: id.into(), question: question.into(), options: Arc::default(), category: None }
     }
 
     /// The same sample with a closed set of answers.
@@ -26,6 +27,24 @@ impl Sample {
         self.options = options.into_iter().map(Into::into).collect();
         self
     }
+}
+
+/// Shared texts are written as a list.
+mod shared {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::sync::Arc;
+
+    pub fn serialize<S: Serializer>(texts: &Arc<[String]>, serializer: S) -> Result<S::Ok, S::Error> {
+        texts.as_ref().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[String]>, D::Error> {
+        Ok(Vec::<String>::deserialize(deserializer)?.into())
+    }
+}
+
+fn is_empty(options: &Arc<[String]>) -> bool {
+    options.is_empty()
 }
 
 /// An answer in the terms of its task.

@@ -125,7 +125,7 @@ impl Dataset {
                 }
                 mapped => mapped?,
             };
-            let (sample, answer, group) = match mapped {
+            let (mut sample, answer, group) = match mapped {
                 Mapped::Kept { sample, answer, group } => (sample, answer, group),
                 Mapped::Skipped(reason) => {
                     self.skip(row.at, reason, String::new());
@@ -138,6 +138,10 @@ impl Dataset {
             }
             if let Some(first) = met.ids.insert(sample.id.clone(), row.at.clone()) {
                 return Err(DataError::DuplicateId { id: sample.id, first, second: row.at });
+            }
+            // Rows mostly have the options of the row before.
+            if let Some(before) = self.samples.last().filter(|before| before.options == sample.options) {
+                sample.options = before.options.clone();
             }
             self.samples.push(sample);
             self.answers.push(answer);

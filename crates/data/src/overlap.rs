@@ -63,7 +63,7 @@ pub fn overlap(sets: &[(&str, &[Sample])]) -> OverlapReport {
 /// What two rows have in common that ask the same: their question and options but for case, punctuation and white space.
 /// Options count: two questions worded alike with other options are two questions.
 pub fn question_key(sample: &Sample) -> String {
-    let parts = std::iter::once(&sample.question).chain(&sample.options);
+    let parts = std::iter::once(&sample.question).chain(sample.options.iter());
     parts.map(|part| folded(part)).collect::<Vec<_>>().join("\u{1f}")
 }
 

@@ -68,5 +68,5 @@ fn a_parquet_file_is_a_data_set() {
         toml::from_str("columns.answer = { column = 'answer', kind = 'zero_based' }").unwrap();
     let dataset = Dataset::read([&path], &config).unwrap();
     assert_eq!(dataset.answers, [Some(Answer::Choice(1)), Some(Answer::Number("0".into()))]);
-    assert_eq!(dataset.samples[0].options, ["near", "far"]);
+    assert_eq!(*dataset.samples[0].options, ["near", "far"]);
 }

@@ -60,6 +60,20 @@ fn csv_by_its_usual_columns() {
     );
 }
 
+/// A million rows of one closed set hold its options once.
+#[test]
+fn rows_share_the_options_that_they_have_in_common() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let row = |id: usize, other: &str| {
+        format!("{{\"id\": {id}, \"question\": \"q{id}\", \"options\": [\"no\", \"{other}\"]}}\n")
+    };
+    std::fs::write(&path, row(1, "yes") + &row(2, "yes") + &row(3, "maybe")).unwrap();
+    let samples = Dataset::read([&path], &DatasetConfig::default()).unwrap().samples;
+    assert!(std::ptr::eq(&*samples[0].options, &*samples[1].options));
+    assert_eq!(*samples[2].options, ["no", "maybe"]);
+}
+
 #[test]
 fn answers_in_every_form() {
     let options = r#"columns.options = { fixed = ["red", "green", "blue"] }"#;
@@ -262,7 +276,7 @@ fn the_mini_task_reads_by_default() {
     for set in &sets {
         for (row, answer) in set.answers.iter().enumerate() {
             assert_eq!(answer, &Some(Answer::Choice(row % 3)));
-            assert_eq!(set.samples[row].options, ["negative", "neutral", "positive"]);
+            assert_eq!(*set.samples[row].options, ["negative", "neutral", "positive"]);
         }
     }
     assert_eq!(

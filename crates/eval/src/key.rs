@@ -48,7 +48,8 @@ impl AnswerKey {
             return Err(EvalError::Lengths { left: "samples", left_len, right: "answers", right_len });
         }
         let first = samples.first().map(|sample| &sample.options).filter(|options| !options.is_empty());
-        let options = first.filter(|first| samples.iter().all(|sample| sample.options == **first)).cloned();
+        let options = first.filter(|first| samples.iter().all(|sample| sample.options == **first));
+        let options = options.map(|options| options.to_vec());
         let mut entries = HashMap::new();
         for (sample, answer) in samples.iter().zip(answers) {
             let Some(gold) = answer.clone() else { continue };

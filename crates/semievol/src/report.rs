@@ -212,7 +212,7 @@ fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {
     page::PromptSample {
         id: sample.id.clone(),
         question: sample.question.clone(),
-        options: sample.options.clone(),
+        options: sample.options.to_vec(),
         neighbours: neighbours.collect(),
         answers: answers.collect(),
         final_answer: selected.answer.as_ref().map(|answer| written(sample, answer)),

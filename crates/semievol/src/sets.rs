@@ -329,7 +329,7 @@ fn classes(rows: &Dataset) -> Vec<ClassCount> {
     }
     let first = rows.samples.first().map(|sample| &sample.options);
     let shared = first.filter(|first| rows.samples.iter().all(|sample| sample.options == **first));
-    let n_classes = counts.len().max(shared.map_or(0, Vec::len));
+    let n_classes = counts.len().max(shared.map_or(0, |options| options.len()));
     counts.resize(n_classes, 0);
     let name = |index: usize| {
         shared

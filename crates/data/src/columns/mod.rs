@@ -106,7 +106,8 @@ impl Columns {
             Found::Nothing => None,
             Found::OutsideBins => return Ok(Mapped::Skipped(SkipReason::OutsideBins)),
         };
-        let sample = Sample { id: self.id(row, number)?, question, options, category: self.category(row)? };
+        let (id, category) = (self.id(row, number)?, self.category(row)?);
+        let sample = Sample { id, question, options: options.into(), category };
         let group = self.group.as_ref().map(|group| group.read(row, "group")).transpose()?.flatten();
         Ok(Mapped::Kept { sample, answer, group })
     }
