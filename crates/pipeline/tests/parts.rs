@@ -1,4 +1,5 @@
 //! A pool that is worked off in parts gives what it gives in one piece.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_data::ClosedSet;

@@ -108,12 +108,15 @@ impl Heard {
     }
 }
 
+/// What an estimator makes of each answer.
+type Column = Vec<Option<Confidence>>;
+
 /// What every estimator makes of the final answers whose gold answer is known.
 struct Again<'a> {
     task: &'a dyn Task,
     rows: Vec<(Sample, Answers, Option<Answer>)>,
     right: Vec<bool>,
-    columns: Option<BTreeMap<String, Vec<Option<Confidence>>>>,
+    columns: Option<BTreeMap<String, Column>>,
     /// As [`judged_again`] orders them.
     order: Vec<String>,
 }
@@ -153,7 +156,8 @@ impl<'a> Again<'a> {
         }
     }
 
-    fn end(mut self) -> (Vec<(String, Vec<Option<Confidence>>)>, Vec<bool>) {
+    /// By the estimators' names, with whether each answer is right.
+    fn end(mut self) -> (Vec<(String, Column)>, Vec<bool>) {
         if !self.rows.is_empty() {
             self.judge();
         }

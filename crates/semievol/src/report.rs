@@ -47,7 +47,7 @@ fn seed(seed: &SeedResults) -> page::SeedReport {
         overlap: seed.overlap.to_string().lines().map(str::to_owned).collect(),
         labelled_classes: classes(&sizes.labelled_classes),
         arms: seed.arms.iter().map(arm).collect(),
-        pseudo: seed.pseudo.iter().map(|pseudo| pseudo_labels(pseudo)).collect(),
+        pseudo: seed.pseudo.iter().map(pseudo_labels).collect(),
         losses: losses(seed),
     }
 }
