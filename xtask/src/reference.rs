@@ -15,7 +15,7 @@ const INTRODUCTION: &str = "\
 # Configuration
 
 Every key of an experiment file. Made by `cargo xtask reference` from the types that read the file, so it is what the code
-knows; a test holds it to that. Where no default is shown, an absent key is none. Unknown keys are refused. `--set KEY=VALUE` changes a single one, such as
+knows; a test holds it to that. Where no default is shown, an absent key is none, 0 or the first of the values listed. Unknown keys are refused. `--set KEY=VALUE` changes a single one, such as
 `--set method.select.theta=30`.
 
 `semievol init` writes a file to begin with; `xtask/experiments/` has commented ones.
@@ -115,7 +115,7 @@ impl Page {
                     writeln!(self.text, "\n- {}", way.doc.replace('\n', " "))?;
                     let fields = self.index.fields_of(&shape.of, way);
                     if !fields.is_empty() {
-                        self.fields("?", &fields)?;
+                        self.fields(path, &fields)?;
                     }
                 }
             }

@@ -106,8 +106,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Some(file) => Box::new(File::create(file).with_context(|| cannot(file))?),
         None => Box::new(std::io::stdout().lock()),
     };
-    // A closed set's answers are among the options; others are read out of a response, which is shown with them.
-    let open = samples.iter().any(|sample| sample.options.is_empty());
+    // A closed set's answers are scored; others are read out of a response, which is shown with them.
+    let open = samples.iter().any(|sample| predictor.task().candidates(sample).is_empty());
     let mut out = Out::new(Box::new(BufWriter::new(out)), to, open)?;
     let at = || args.output.as_deref().map_or_else(|| "standard output".to_owned(), cannot);
     let bar = bar(samples.len());

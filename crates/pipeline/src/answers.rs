@@ -40,7 +40,7 @@ impl KeptAnswers {
     /// One item for each sample, in their order.
     ///
     /// # Errors
-    /// Each item, if its file has gone or was changed.
+    /// The items from the one on whose file has gone or cannot be read.
     pub fn iter(&self) -> impl Iterator<Item = Result<Answers, PipelineError>> + '_ {
         let mut rounds: Vec<_> =
             self.rounds.iter().map(|round| (round.rows.iter().peekable(), read(&round.files))).collect();
@@ -62,14 +62,17 @@ impl KeptAnswers {
     }
 }
 
+/// The rows of the files. Behind one that cannot be read there are none: they would be taken for other rows'.
 fn read(files: &[PathBuf]) -> impl Iterator<Item = Result<Answers, PipelineError>> + '_ {
-    files.iter().flat_map(|file| {
+    let rows = files.iter().flat_map(|file| {
         let (lines, failed) = match files::lines(file) {
             Ok(lines) => (Some(lines), None),
             Err(error) => (None, Some(Err(error))),
         };
         failed.into_iter().chain(lines.into_iter().flatten())
-    })
+    });
+    let mut whole = true;
+    rows.take_while(move |row| std::mem::replace(&mut whole, row.is_ok()))
 }
 
 #[cfg(test)]
@@ -95,9 +98,14 @@ mod tests {
         let ids = kept.iter().map(|one| one.map(|one| one.id)).collect::<Result<Vec<_>, _>>()?;
         assert_eq!(ids, ["a0", "b1", "c2", "a3", "b4"]);
         // A file that has gone is an error, and no answer of another row.
-        std::fs::remove_file(folder.path().join("b-1.jsonl"))
-            .map_err(|error| PipelineError::Assembly(error.to_string()))?;
-        assert_eq!(kept.iter().map(|one| one.is_ok()).collect::<Vec<_>>(), [true, true, true, true, false]);
+        let remove = |name: &str| {
+            let removed = std::fs::remove_file(folder.path().join(name));
+            removed.map_err(|error| PipelineError::Assembly(error.to_string()))?;
+            let ids = kept.iter().map(|one| one.map(|one| one.id).ok());
+            Ok::<_, PipelineError>(ids.map(Option::unwrap_or_default).collect::<Vec<_>>())
+        };
+        assert_eq!(remove("b-1.jsonl")?, ["a0", "b1", "c2", "a3", ""]);
+        assert_eq!(remove("a-0.jsonl")?, ["", "b1", "c2", "", ""]);
         Ok(())
     }
 }

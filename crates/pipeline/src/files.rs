@@ -6,7 +6,7 @@ use semievol_core::{write_whole, write_whole_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 /// Writes beside the file and renames.
@@ -16,6 +16,18 @@ use std::path::Path;
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
     create_folder_of(path)?;
     write_whole(path, bytes).map_err(|source| PipelineError::file(path, source))
+}
+
+/// The same for what need not be in memory at once.
+///
+/// # Errors
+/// Names the file.
+pub fn write_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), PipelineError> {
+    create_folder_of(path)?;
+    write_whole_with(path, write).map_err(|source| PipelineError::file(path, source))
 }
 
 /// The folder that a file is to stand in.
@@ -40,10 +52,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), PipelineErr
 /// # Errors
 /// Names the file.
 pub fn write_jsonl<T: Serialize>(path: &Path, values: &[T]) -> Result<(), PipelineError> {
-    create_folder_of(path)?;
-    let written =
-        write_whole_with(path, |file| values.iter().try_for_each(|value| file.write_all(&json_line(value)?)));
-    written.map_err(|error| PipelineError::file(path, error))
+    write_with(path, |file| values.iter().try_for_each(|value| file.write_all(&json_line(value)?)))
 }
 
 /// What [`write_jsonl`] wrote.

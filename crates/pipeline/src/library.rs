@@ -141,21 +141,23 @@ impl<'a> Library<'a> {
         self.retrieve(queries.collect(), k)
     }
 
-    /// The `k` nearest labelled samples of each labelled sample, itself and its twins left out: an example with
-    /// the same question would teach to copy its answer.
+    /// The `k` nearest labelled samples of each of the first `rows` of them, itself and its twins left out: an example
+    /// with the same question would teach to copy its answer.
     ///
     /// # Errors
     /// If a sample cannot be embedded.
-    pub fn leave_one_out(&self, k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
+    pub fn leave_one_out(&self, rows: usize, k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
+        let labelled = &self.labelled[..rows.min(self.labelled.len())];
         let query =
             |(row, labeled): (usize, &'a Labeled)| Query { text: text(&labeled.sample), exclude: Some(row) };
-        let found = self.retrieve(self.labelled.iter().enumerate().map(query).collect(), k + TWINS)?;
+        let searched = if k == 0 { 0 } else { k + TWINS };
+        let found = self.retrieve(labelled.iter().enumerate().map(query).collect(), searched)?;
         let others = |(labeled, hits): (&Labeled, Vec<Hit>)| -> Vec<Hit> {
             let other =
                 |hit: &Hit| text(&self.labelled[hit.row].sample).trim() != text(&labeled.sample).trim();
             hits.into_iter().filter(other).take(k).collect()
         };
-        Ok(self.labelled.iter().zip(found).map(others).collect())
+        Ok(labelled.iter().zip(found).map(others).collect())
     }
 
     /// What was found, as what a prompt shows.

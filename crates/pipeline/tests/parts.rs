@@ -40,10 +40,10 @@ struct Made {
 
 fn run(method: &str, part: usize, out: &Path) -> Made {
     let config: MethodConfig = toml::from_str(method).unwrap();
-    // Words repeat, within a part and across parts.
+    // Texts repeat: within a part, across parts, and those of labels and test rows.
     let words = ["dull", "witty", "long", "tender", "loud"];
     let sample = |id: usize| {
-        let text = format!("A {} and {} film, {}", words[id % 5], words[id % 3], id % 17);
+        let text = format!("A {} and {} film, {}", words[id % 5], words[id % 3], id % 2);
         Sample::new(id.to_string(), text).with_options(OPTIONS)
     };
     let labelled: Vec<Labeled> =
@@ -102,7 +102,8 @@ fn methods() -> Vec<String> {
         )),
         method(&format!(
             "justify = {{ kind = \"mixture\" }}\nconfidence = {{ kind = \"mixture\" }}\nselect = {{ kind = \"per_class\", theta = 40 }}\n{soft}\nrounds = {{ n = 3 }}"
-        )),
+        ))
+        .replace("folds = 3 }", "folds = 3, co_trained = true }"),
         method(&format!(
             "folds = 3\nprobe = true\njustify = {{ kind = \"majority\" }}\nconfidence = {{ kind = \"agreement\" }}\nselect = {{ kind = \"per_class\", theta = 50 }}\n{evolve}"
         )),

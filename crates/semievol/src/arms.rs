@@ -220,11 +220,13 @@ impl Arms<'_> {
         seed.library(&self.sets.labelled, &others, retrieval, embeds, events)
     }
 
-    /// The unlabelled rows, whose embeddings all arms share with those of the others; of a pool that is worked off in
-    /// parts, nothing.
+    /// The unlabelled rows, whose embeddings all arms share with those of the others; of a file that is larger than a
+    /// part those that the method takes; of a pool that is worked off in parts, nothing.
     fn embedded_together(&self) -> &[Sample] {
         let all: &[Sample] = &self.sets.unlabelled;
-        if all.len() <= self.seed.part { all } else { &[] }
+        let whole = |rows: &&[Sample]| rows.len() <= self.seed.part;
+        let taken = || self.unlabelled(&self.run.method.config);
+        Some(all).filter(whole).or_else(|| Some(taken()).filter(whole)).unwrap_or_default()
     }
 
     fn unlabelled(&self, config: &MethodConfig) -> &[Sample] {

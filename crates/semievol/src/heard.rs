@@ -4,9 +4,9 @@
 use crate::RunError;
 use crate::pseudo::{RightOf, grade_known, own_confidence};
 use crate::sets::Sets;
-use semievol_core::{Answer, Confidence, Sample, Seed};
+use semievol_core::{Answer, Confidence, Labeled, Sample, Seed};
 use semievol_data::Task;
-use semievol_eval::{Prediction, aurc, auroc, risk_coverage};
+use semievol_eval::{EvalError, Prediction, aurc, auroc, risk_coverage};
 use semievol_pipeline::{Answers, Evolved, Method, judged_again};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -46,7 +46,18 @@ pub struct ConfidenceResults {
 pub(crate) struct Shown {
     pub row: usize,
     pub sample: Sample,
+    /// As many as any collaborator was shown, with how alike they are.
+    pub neighbours: Vec<(Labeled, f32)>,
     pub answers: Answers,
+}
+
+impl Shown {
+    fn new(row: usize, sample: &Sample, answers: &Answers, evolved: &Evolved) -> Self {
+        let most = answers.candidates.iter().map(|candidate| candidate.shots).max().unwrap_or(0);
+        let hits = evolved.neighbours[row].iter().take(most);
+        let neighbours = hits.map(|hit| (evolved.taught[hit.row].clone(), hit.score)).collect();
+        Shown { row, sample: sample.clone(), neighbours, answers: answers.clone() }
+    }
 }
 
 /// What was made of the answers.
@@ -73,27 +84,32 @@ impl Heard {
         let mut shown = shown(seed, correct.len()).into_iter().peekable();
         let mut heard = Heard { collaborators: Vec::new(), confidences: Vec::new(), shown: Vec::new() };
         let mut answered = vec![0; names.len()];
-        let mut predictions: Vec<Vec<Prediction>> = vec![Vec::new(); names.len()];
+        let mut graded = Graded::new(task, sets, names.len());
         let mut again = Again::new(task);
         for (row, answers) in evolved.answers.iter().enumerate() {
             let answers = answers.map_err(RunError::stage(seed.0))?;
             let sample = &sets.unlabelled[row];
+            if answers.id != sample.id {
+                return Err(RunError::Assembly(format!(
+                    "seed {}: the answers to `{}` stand where those to `{}` should: a file of the run was changed; run it again",
+                    seed.0, answers.id, sample.id
+                )));
+            }
             for (at, said) in answers.candidates.iter().enumerate().take(names.len()) {
                 answered[at] += usize::from(said.answer.is_some());
                 if correct[row].is_some() {
-                    predictions[at].push(Prediction::new(&sample.id, said.answer.clone()));
+                    graded.add(at, sample, said.answer.as_ref()).map_err(RunError::eval(seed.0))?;
                 }
             }
             if shown.next_if_eq(&row).is_some() {
-                heard.shown.push(Shown { row, sample: sample.clone(), answers: answers.clone() });
+                heard.shown.push(Shown::new(row, sample, &answers, evolved));
             }
             if let Some(right) = correct[row] {
                 again.add(sample, answers, &evolved.selected[row].answer, right);
             }
         }
-        for ((name, n_answered), predictions) in names.into_iter().zip(answered).zip(&predictions) {
-            let right = grade_known(task, sets, predictions).map_err(RunError::eval(seed.0))?;
-            let right = RightOf::of(right.into_iter().map(Some));
+        let right = graded.end().map_err(RunError::eval(seed.0))?;
+        for ((name, n_answered), right) in names.into_iter().zip(answered).zip(right) {
             heard.collaborators.push(CollaboratorResults { name: name.to_owned(), n_answered, right });
         }
         let own = own_confidence(method);
@@ -105,6 +121,40 @@ impl Heard {
         heard.confidences =
             all.filter_map(|(name, sure)| ConfidenceResults::new(&name, &sure, &right)).collect();
         Ok(heard)
+    }
+}
+
+/// How many answers of each collaborator are right, of rows whose gold answer is known.
+struct Graded<'a> {
+    task: &'a dyn Task,
+    sets: &'a Sets,
+    /// Not graded yet.
+    open: Vec<Vec<Prediction>>,
+    right: Vec<RightOf>,
+}
+
+impl<'a> Graded<'a> {
+    fn new(task: &'a dyn Task, sets: &'a Sets, collaborators: usize) -> Self {
+        let none = RightOf { right: 0, of: 0 };
+        Graded { task, sets, open: vec![Vec::new(); collaborators], right: vec![none; collaborators] }
+    }
+
+    fn add(&mut self, at: usize, sample: &Sample, answer: Option<&Answer>) -> Result<(), EvalError> {
+        self.open[at].push(Prediction::new(&sample.id, answer.cloned()));
+        if self.open[at].len() < PORTION { Ok(()) } else { self.grade(at) }
+    }
+
+    fn grade(&mut self, at: usize) -> Result<(), EvalError> {
+        let right = grade_known(self.task, self.sets, &std::mem::take(&mut self.open[at]))?;
+        self.right[at].right += right.iter().filter(|right| **right).count();
+        self.right[at].of += right.len();
+        Ok(())
+    }
+
+    /// Nothing for a collaborator of which nothing is known.
+    fn end(mut self) -> Result<Vec<Option<RightOf>>, EvalError> {
+        (0..self.open.len()).try_for_each(|at| self.grade(at))?;
+        Ok(self.right.into_iter().map(|right| (right.of > 0).then_some(right)).collect())
     }
 }
 

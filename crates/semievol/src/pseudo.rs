@@ -1,4 +1,5 @@
-//! How good the pseudo-labels are: the only place where gold answers of unlabelled rows are looked at.
+//! How good the pseudo-labels are: here, in `heard.rs` and in `certified.rs` gold answers of unlabelled rows are looked at,
+//! and nowhere else.
 
 use crate::certified::CertifiedResults;
 use crate::heard::{CollaboratorResults, ConfidenceResults, Heard, Shown};
@@ -8,7 +9,7 @@ use crate::{Arm, RunError};
 use semievol_core::{Answer, Sample, Seed};
 use semievol_data::Task;
 use semievol_eval::{EvalError, Prediction, auroc};
-use semievol_pipeline::{Evolved, Method, RoundResult, Verdict};
+use semievol_pipeline::{Evolved, Method, RoundResult, Selected, Verdict};
 use serde::Serialize;
 
 /// What became of the unlabelled rows of one seed. Shares of right answers are over the rows whose gold answer
@@ -67,7 +68,7 @@ pub struct PseudoResults {
     pub collaborators: Vec<CollaboratorResults>,
     /// What the numbers were made from, for the page of results.
     #[serde(skip)]
-    pub(crate) evolved: Evolved,
+    pub(crate) selected: Vec<Selected>,
     /// For each row, whether the final answer is right.
     #[serde(skip)]
     pub(crate) correct: Vec<Option<bool>>,
@@ -145,7 +146,7 @@ impl PseudoResults {
             confidence: own_confidence(method),
             shown: heard.shown,
             correct,
-            evolved,
+            selected: evolved.selected,
         })
     }
 

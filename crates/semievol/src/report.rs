@@ -154,7 +154,7 @@ fn pseudo_labels(pseudo: &PseudoResults) -> page::PseudoReport {
 }
 
 fn label(pseudo: &PseudoResults, index: usize) -> page::PseudoLabel {
-    let selected = &pseudo.evolved.selected[index];
+    let selected = &pseudo.selected[index];
     page::PseudoLabel {
         agreement: agreement(selected.by),
         class: match &selected.answer {
@@ -180,7 +180,7 @@ fn agreement(by: Verdict) -> page::Agreement {
 /// The least sure of those kept, if nothing surer was dropped.
 fn threshold(pseudo: &PseudoResults) -> Option<f64> {
     let sure = |kept: bool| {
-        let rows = pseudo.evolved.selected.iter().filter(move |row| row.accepted == kept);
+        let rows = pseudo.selected.iter().filter(move |row| row.accepted == kept);
         rows.filter_map(|row| Some(row.confidence?.value()))
     };
     let least_kept = sure(true).min_by(f64::total_cmp)?;
@@ -189,17 +189,13 @@ fn threshold(pseudo: &PseudoResults) -> Option<f64> {
 }
 
 fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {
-    let Shown { row: index, sample, answers } = shown;
+    let Shown { row: index, sample, neighbours, answers } = shown;
     let index = *index;
-    let selected = &pseudo.evolved.selected[index];
-    let most = answers.candidates.iter().map(|candidate| candidate.shots).max().unwrap_or(0);
-    let neighbours = pseudo.evolved.neighbours[index].iter().take(most).map(|hit| {
-        let labeled = &pseudo.evolved.taught[hit.row];
-        page::Neighbour {
-            question: labeled.sample.question.clone(),
-            label: written(&labeled.sample, &labeled.answer),
-            similarity: Some(f64::from(hit.score)),
-        }
+    let selected = &pseudo.selected[index];
+    let neighbours = neighbours.iter().map(|(labeled, score)| page::Neighbour {
+        question: labeled.sample.question.clone(),
+        label: written(&labeled.sample, &labeled.answer),
+        similarity: Some(f64::from(*score)),
     });
     let answers = answers.candidates.iter().map(|candidate| page::CollaboratorAnswer {
         name: candidate.collaborator.clone(),

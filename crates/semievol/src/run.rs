@@ -302,7 +302,7 @@ impl Run<'_> {
             seed: Seed(seed),
             folder: self.folder.join(format!("seed-{seed}")),
             shelf: &self.shelf,
-            part: SeedRun::PART,
+            part: self.part(),
         };
         files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
         let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
@@ -337,6 +337,13 @@ impl Run<'_> {
         }
         let folder = run.folder.clone();
         Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, tuned, arms, pseudo, graded, folder })
+    }
+
+    /// Unlabelled rows that are asked about at once. Files of requests are answered overnight: they hold all of them.
+    fn part(&self) -> usize {
+        let methods = self.config.arms.iter().filter_map(|arm| self.method_of(arm));
+        let mut asked = methods.flat_map(|method| &method.config.collaborators).filter_map(|one| one.model());
+        if asked.any(|model| self.config.batches.contains_key(model)) { usize::MAX } else { SeedRun::PART }
     }
 
     /// The method that an arm runs, if it is one.

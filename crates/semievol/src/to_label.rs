@@ -4,8 +4,9 @@ use crate::RunError;
 use crate::pseudo::PseudoResults;
 use crate::report::written;
 use semievol_core::Sample;
-use semievol_pipeline::{PipelineError, files};
+use semievol_pipeline::files;
 use std::collections::HashSet;
+use std::io::Write;
 use std::path::Path;
 
 const COLUMNS: [&str; 6] = ["rank", "id", "question", "options", "suggestion", "confidence"];
@@ -14,20 +15,17 @@ const COLUMNS: [&str; 6] = ["rank", "id", "question", "options", "suggestion", "
 /// answer, then the less sure the earlier (uncertainty sampling, Lewis and Gale, SIGIR 1994). Of rows with one question
 /// only the first is listed.
 pub(crate) fn write(folder: &Path, unlabelled: &[Sample], pseudo: &PseudoResults) -> Result<(), RunError> {
-    let file = folder.join("to-label.csv");
     let samples = &unlabelled[..pseudo.n];
-    let rows = csv(samples, pseudo).map_err(|error| {
-        let source = std::io::Error::other(error);
-        PipelineError::File { path: file.clone(), source }
-    })?;
-    Ok(files::write(&file, &rows)?)
+    Ok(files::write_with(&folder.join("to-label.csv"), |file| {
+        csv(samples, pseudo, file).map_err(Into::into)
+    })?)
 }
 
-fn csv(samples: &[Sample], pseudo: &PseudoResults) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+fn csv(samples: &[Sample], pseudo: &PseudoResults, out: impl Write) -> Result<(), csv::Error> {
+    let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS)?;
     for (rank, index) in ranking(samples, pseudo).into_iter().enumerate() {
-        let (sample, selected) = (&samples[index], &pseudo.evolved.selected[index]);
+        let (sample, selected) = (&samples[index], &pseudo.selected[index]);
         let suggestion = selected.answer.as_ref().map(|answer| written(sample, answer)).unwrap_or_default();
         let confidence = selected.confidence.map(|sure| format!("{:.4}", sure.value())).unwrap_or_default();
         let options = sample.options.join(" | ");
@@ -40,13 +38,12 @@ fn csv(samples: &[Sample], pseudo: &PseudoResults) -> Result<Vec<u8>, csv::Error
             &confidence,
         ])?;
     }
-    writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+    Ok(writer.flush()?)
 }
 
 fn ranking(samples: &[Sample], pseudo: &PseudoResults) -> Vec<usize> {
-    let sure = |index: &usize| {
-        pseudo.evolved.selected[*index].confidence.map_or(f64::NEG_INFINITY, |sure| sure.value())
-    };
+    let sure =
+        |index: &usize| pseudo.selected[*index].confidence.map_or(f64::NEG_INFINITY, |sure| sure.value());
     let mut order: Vec<usize> = (0..samples.len()).collect();
     order.sort_by(|one, other| sure(one).total_cmp(&sure(other)).then(one.cmp(other)));
     let mut met = HashSet::new();

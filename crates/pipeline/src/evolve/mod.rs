@@ -258,8 +258,7 @@ impl SeedRun<'_> {
             true => config.most_shots(),
             false => config.warm.shots.max(config.confidence_shots),
         };
-        let mut own = library.leave_one_out(shown)?;
-        own.truncate(n_labels);
+        let own = library.leave_one_out(n_labels, shown)?;
         Ok(own.iter().map(|hits| library.shots(hits)).collect())
     }
 

@@ -191,7 +191,7 @@ impl SeedRun<'_> {
                 if config.probe {
                     gathered.features.extend(features(self.task, samples, &judged));
                 }
-                let JudgedAnswers { answers, finals, estimates } = judged;
+                let JudgedAnswers { answers, mut finals, estimates } = judged;
                 if config.evolve.targets == Targets::Soft {
                     let soft = answers.iter().zip(&finals).map(|(answers, last)| {
                         match last.last.distribution.as_slice() {
@@ -200,6 +200,10 @@ impl SeedRun<'_> {
                         }
                     });
                     gathered.soft.extend(soft);
+                }
+                for last in &mut finals {
+                    // The file has them.
+                    (last.last.response, last.last.distribution) = Default::default();
                 }
                 gathered.judged.finals.extend(finals);
                 gathered.judged.estimates.extend(estimates);
