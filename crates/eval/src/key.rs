@@ -33,6 +33,12 @@ struct Entry {
     category: Option<String>,
 }
 
+impl Entry {
+    fn is_right(&self, answer: Option<&Answer>, is_correct: &dyn Fn(&Answer, &Answer) -> bool) -> bool {
+        answer.is_some_and(|answer| is_correct(answer, &self.gold))
+    }
+}
+
 /// Shows how many answers there are, and none of them.
 impl fmt::Debug for AnswerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +82,17 @@ impl AnswerKey {
         self.entries.contains_key(id)
     }
 
+    /// Whether an answer to a sample is right, none being wrong; `None` where the key has no answer. `is_correct` as for
+    /// [`AnswerKey::grade`].
+    pub fn is_right(
+        &self,
+        id: &str,
+        answer: Option<&Answer>,
+        is_correct: &dyn Fn(&Answer, &Answer) -> bool,
+    ) -> Option<bool> {
+        self.entries.get(id).map(|entry| entry.is_right(answer, is_correct))
+    }
+
     /// Grades predictions for any of the key's samples, in the order given. `is_correct` takes the predicted
     /// and the gold answer, as `Task::is_correct` does.
     pub fn grade(
@@ -92,7 +109,7 @@ impl AnswerKey {
             Ok(Item {
                 id: id.clone(),
                 category: entry.category.clone(),
-                correct: answer.as_ref().is_some_and(|answer| is_correct(answer, &entry.gold)),
+                correct: entry.is_right(answer.as_ref(), is_correct),
                 parsed: answer.is_some(),
                 predicted: answer.as_ref().and_then(class),
                 gold: class(&entry.gold),

@@ -14,7 +14,6 @@ use semievol_select::classify::{fit_by_cross_validation, vote_of_neighbours};
 use semievol_select::options::{OptionScore, draw, mean, most_probable, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 /// What the collaborators answered to one sample: a line of `candidates.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +28,8 @@ pub struct Answers {
     pub warm: Option<Scores>,
 }
 
-const NAME: &str = "candidates";
+/// The stage, and the name of its rows.
+pub(crate) const CANDIDATES: &str = "candidates";
 
 /// The questions of all collaborators, each distinct one once.
 struct Plan<'a> {
@@ -73,17 +73,12 @@ impl SeedRun<'_> {
         if method.co_trains() {
             inputs = inputs.with_digest("kept", &round.kept);
         }
-        let name = round.stage(NAME);
+        let name = round.stage(CANDIDATES);
         let (place, stage) = self.prompts_stage(&name, inputs, plan.questions.len());
         self.rows(&place, stage, events, |events| {
             let replies = ask(&name, &place, &plan.models, &plan.questions, events)?;
             self.answers(method, round, library, &plan, &replies)
         })
-    }
-
-    /// Where [`SeedRun::collaborate`] leaves what it returns.
-    pub(crate) fn answers_file(&self, round: &Round<'_>) -> PathBuf {
-        self.folder.join(format!("{}.jsonl", round.stage(NAME)))
     }
 
     fn plan<'m>(&'m self, method: &'m MethodConfig, round: &Round<'m>) -> Result<Plan<'m>, PipelineError> {
@@ -171,7 +166,7 @@ impl SeedRun<'_> {
                             asked.iter().map(|at| (&plan.questions[*at], &replies[*at])).collect();
                         let candidate = self.candidate(name, sample, &said, *temperature, seed);
                         let model = said.first().map_or(0, |(question, _)| question.model);
-                        let failed = |reason| broken(NAME, plan.models[model].id(), reason);
+                        let failed = |reason| broken(CANDIDATES, plan.models[model].id(), reason);
                         column.push(candidate.map_err(failed)?);
                     }
                     column
@@ -278,7 +273,7 @@ impl SeedRun<'_> {
             .zip(candidates)
             .map(|(sample, candidate)| Answered::of(sample, candidate))
             .collect();
-        files::write_jsonl(&self.folder.join(format!("predictions-{name}.jsonl")), &answered)?;
+        files::write_jsonl(&self.rows_file(&format!("predictions-{name}")), &answered)?;
         Ok(answered)
     }
 }
@@ -301,9 +296,9 @@ fn classify(
     // The plan was checked: all samples share their options.
     let classes: Vec<usize> = taught.iter().map(|labeled| class(labeled)).collect();
     let labelled: Vec<&Sample> = taught.iter().map(|labeled| &labeled.sample).collect();
-    let features = library.features(NAME, &labelled)?;
-    let select = |source| PipelineError::Select { stage: NAME.to_owned(), source };
-    let unlabelled = library.features(NAME, &samples.iter().collect::<Vec<_>>())?;
+    let features = library.features(CANDIDATES, &labelled)?;
+    let select = |source| PipelineError::Select { stage: CANDIDATES.to_owned(), source };
+    let unlabelled = library.features(CANDIDATES, &samples.iter().collect::<Vec<_>>())?;
     let candidate = |distribution: Vec<f64>| {
         let answer = most_probable(&distribution).map(Answer::Choice);
         Candidate::new(name, answer).with_distribution(distribution)

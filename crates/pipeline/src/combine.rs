@@ -147,8 +147,8 @@ impl SeedRun<'_> {
             )));
         }
         let (finals, estimates): (Vec<_>, Vec<_>) = pooled.into_iter().map(settle).unzip();
-        files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("justified"))), &finals)?;
-        files::write_jsonl(&self.folder.join(format!("{}.jsonl", round.stage("confidence"))), &estimates)?;
+        files::write_jsonl(&self.rows_file(&round.stage("justified")), &finals)?;
+        files::write_jsonl(&self.rows_file(&round.stage("confidence")), &estimates)?;
         let score = (!calibration.is_empty()).then_some(score);
         Ok((Judged { finals, estimates }, calibration, score))
     }

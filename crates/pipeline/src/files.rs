@@ -2,7 +2,7 @@
 
 use crate::PipelineError;
 use crate::folder::Hashing;
-use semievol_core::{write_whole, write_whole_with};
+use semievol_core::write_whole_with;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
@@ -14,8 +14,7 @@ use std::path::Path;
 /// # Errors
 /// Names the file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
-    create_folder_of(path)?;
-    write_whole(path, bytes).map_err(|source| PipelineError::file(path, source))
+    write_with(path, |file| file.write_all(bytes))
 }
 
 /// The same for what need not be in memory at once.

@@ -162,13 +162,14 @@ impl SeedRun<'_> {
         neighbours: &[Vec<&Labeled>],
         events: OnEvent<'_>,
     ) -> Result<(Vec<HeldOutAnswer>, HeldOutScore), PipelineError> {
-        let mut answers = Vec::with_capacity(labels.len());
+        let mut held_out = Vec::with_capacity(labels.len());
         let mut score = HeldOutScore::default();
         let own_voice = method.config.own_voice();
         for fold in folds.held_out() {
             let samples = fold.samples(labels);
-            let judged = self.judge(method, &fold.round(&samples, labels, neighbours), library, events)?;
-            for ((row, last), said) in fold.rows.iter().zip(&judged.finals).zip(&judged.answers) {
+            let round = fold.round(&samples, labels, neighbours);
+            let (answers, judged) = self.judge(method, &round, library, events)?;
+            for ((row, last), said) in fold.rows.iter().zip(&judged.finals).zip(&answers) {
                 let gold = &labels[*row].answer;
                 let is_right =
                     |answer: Option<&Answer>| answer.is_some_and(|one| self.task.is_correct(one, gold));
@@ -178,17 +179,17 @@ impl SeedRun<'_> {
                 let own = likely.as_ref().or(own.and_then(|one| one.answer.as_ref()));
                 score.count(is_right(last.last.answer.as_ref()), is_right(own));
             }
-            let features = features(self.task, &samples, &judged);
+            let features = features(self.task, &samples, &answers, &judged.finals);
             let rows = fold.rows.iter().zip(&judged.finals).zip(&judged.estimates).zip(features);
             for (((row, last), estimate), features) in rows {
                 if let (Some(answer), Some(confidence)) = (&last.last.answer, estimate.confidence) {
                     let correct = self.task.is_correct(answer, &labels[*row].answer);
                     let calibrated = Calibrated { confidence, correct };
-                    answers.push(HeldOutAnswer { fold: fold.fold, features, calibrated });
+                    held_out.push(HeldOutAnswer { fold: fold.fold, features, calibrated });
                 }
             }
         }
-        Ok((answers, score))
+        Ok((held_out, score))
     }
 }
 

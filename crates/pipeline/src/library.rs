@@ -84,19 +84,21 @@ impl SeedRun<'_> {
         Ok(library)
     }
 
-    /// Embeds the samples of a part, where the library has embeddings, and adds theirs to it until they are forgotten.
-    pub(crate) fn embed_part(
+    /// Embeds the samples of a part, where the library has embeddings, and adds theirs to it; the texts that it did not
+    /// know, to be forgotten.
+    pub(crate) fn embed_part<'s>(
         &self,
         library: &Library<'_>,
-        samples: &[Sample],
+        samples: &'s [Sample],
         tag: &str,
         events: OnEvent<'_>,
-    ) -> Result<Option<KnownEmbeddings>, PipelineError> {
-        let Some(known) = &library.known else { return Ok(None) };
-        let queries = samples.iter().map(text).filter(|text| !known.knows(TextRole::Query, text));
-        let (_, vectors) = self.embeddings(tag, Vec::new(), queries.collect(), events)?;
-        known.remember_all(&vectors).map_err(retrieval_error("retrieval"))?;
-        Ok(Some(vectors))
+    ) -> Result<Vec<&'s str>, PipelineError> {
+        let Some(known) = &library.known else { return Ok(Vec::new()) };
+        let new = samples.iter().map(text).filter(|text| !known.knows(TextRole::Query, text));
+        let new: Vec<&str> = new.collect();
+        let (_, vectors) = self.embeddings(tag, Vec::new(), new.clone(), events)?;
+        known.remember_all(vectors).map_err(retrieval_error("retrieval"))?;
+        Ok(new)
     }
 
     /// Writes which neighbours each sample has, and the prompt with all of them, to `prompts.jsonl`.
@@ -119,7 +121,7 @@ impl SeedRun<'_> {
             prompt: self.task.prompt(sample, &library.shots(hits)),
         };
         let records: Vec<PromptRecord> = samples.iter().zip(neighbours).map(record).collect();
-        files::write_jsonl(&self.folder.join(format!("prompts{tag}.jsonl")), &records)
+        files::write_jsonl(&self.rows_file(&format!("prompts{tag}")), &records)
     }
 }
 
@@ -172,10 +174,10 @@ impl<'a> Library<'a> {
         }
     }
 
-    /// Takes the vectors of a part away again.
-    pub(crate) fn forget(&self, part: &KnownEmbeddings) {
+    /// Takes away again what a part has added.
+    pub(crate) fn forget(&self, texts: &[&str]) {
         if let Some(known) = &self.known {
-            known.forget_all(part);
+            known.forget(TextRole::Query, texts);
         }
     }
 

@@ -1,8 +1,9 @@
 //! One calibrated number out of all estimators': the chance that an answer is right, learnt from labels that the models
 //! asked had not learnt (cross-fitted, as in arXiv 2603.21172).
 
+use crate::collaborate::Answers;
 use crate::estimate::{Estimate, judged_again};
-use crate::evolve::JudgedAnswers;
+use crate::justify::Justified;
 use semievol_core::{Confidence, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::Embeddings;
@@ -21,8 +22,12 @@ pub(crate) struct HeldOutAnswer {
 }
 
 /// What every estimator makes of each final answer.
-pub(crate) fn features(task: &dyn Task, samples: &[Sample], judged: &JudgedAnswers) -> Vec<Option<Vec<f64>>> {
-    let JudgedAnswers { answers, finals, .. } = judged;
+pub(crate) fn features(
+    task: &dyn Task,
+    samples: &[Sample],
+    answers: &[Answers],
+    finals: &[Justified],
+) -> Vec<Option<Vec<f64>>> {
     let finals: Vec<_> = finals.iter().map(|last| last.last.answer.as_ref()).collect();
     let columns = judged_again(task, samples, answers, &finals);
     let row = |row: usize| columns.iter().map(|(_, column)| column[row].map(|sure| sure.value())).collect();

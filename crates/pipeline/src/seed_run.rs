@@ -192,9 +192,14 @@ impl SeedRun<'_> {
         self.parts.loader.load(Some(adapter)).map_err(PipelineError::model(stage))
     }
 
+    /// Where rows of this name stand.
+    pub(crate) fn rows_file(&self, name: &str) -> PathBuf {
+        self.folder.join(rows_name(name))
+    }
+
     /// A stage about `n` prompts whose output is one file of rows, named like it.
     pub(crate) fn prompts_stage(&self, name: &str, inputs: Inputs, n: usize) -> (Place, Stage) {
-        let place = Place::new(&self.folder, name, &format!("{name}.jsonl"), inputs);
+        let place = Place::new(&self.folder, name, &rows_name(name), inputs);
         (place, Stage::new(name, Unit::Prompts, n))
     }
 
@@ -441,6 +446,10 @@ impl SeedRun<'_> {
             Said::TooLong(error) => Answered { error: Some(error), ..nothing },
         })
     }
+}
+
+fn rows_name(name: &str) -> String {
+    format!("{name}.jsonl")
 }
 
 pub(crate) fn broken(stage: &str, model: &ModelId, reason: String) -> PipelineError {

@@ -25,7 +25,7 @@ impl Default for TuneConfig {
 }
 
 /// A recipe that was tried.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tried {
     /// Passes over the labels.
     pub epochs: usize,

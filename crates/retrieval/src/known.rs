@@ -77,22 +77,20 @@ impl KnownEmbeddings {
         self.known().contains_key(&key(role, text))
     }
 
-    /// Remembers all that `other` does, until [`forget_all`](Self::forget_all) of it.
+    /// Remembers all that `other` does.
     ///
     /// # Errors
     /// If its vectors have another width.
-    pub fn remember_all(&self, other: &KnownEmbeddings) -> Result<(), RetrievalError> {
+    pub fn remember_all(&self, other: KnownEmbeddings) -> Result<(), RetrievalError> {
         self.check_width(|| "a vector to remember".into(), other.dim)?;
-        let vectors = other.known().clone();
-        self.known().extend(vectors);
+        self.known().extend(other.known.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
 
-    /// Forgets all that `other` knows.
-    pub fn forget_all(&self, other: &KnownEmbeddings) {
-        let keys: Vec<Key> = other.known().keys().copied().collect();
+    /// Forgets these texts.
+    pub fn forget(&self, role: TextRole, texts: &[&str]) {
         let mut known = self.known();
-        keys.iter().for_each(|key| drop(known.remove(key)));
+        texts.iter().for_each(|text| drop(known.remove(&key(role, text))));
     }
 
     /// How many vectors are known.

@@ -13,7 +13,7 @@ use semievol_pipeline::{
 use semievol_retrieval::{Bm25Config, RetrievalConfig};
 use semievol_select::AdjudicatorConfig;
 use semievol_train::Recipe;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Folds of the classifier's cross-validation, where it is an arm.
 const FOLDS: usize = 5;
@@ -29,7 +29,7 @@ pub(crate) struct Arms<'a> {
 }
 
 /// What an arm did before it answered the test rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cost {
     /// Optimiser steps of all its trainings.
     pub steps: usize,

@@ -4,13 +4,13 @@ use crate::pseudo::RightOf;
 use semievol_core::{Confidence, Seed};
 use semievol_pipeline::Evolved;
 use semievol_select::{ErrorControlled, Pool, PseudoLabel, Rule, Selector};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Shares of wrong pseudo-labels that are tried.
 const ALPHAS: [f64; 3] = [0.05, 0.1, 0.2];
 
 /// A promise on the share of wrong pseudo-labels, tried on the run's own confidence.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CertifiedResults {
     /// The largest share of wrong pseudo-labels that was promised.
     pub alpha: f64,

@@ -2,22 +2,20 @@
 //! and the rows that the page shows.
 
 use crate::RunError;
-use crate::pseudo::{RightOf, grade_known, own_confidence};
+use crate::pseudo::{RightOf, is_right, own_confidence};
 use crate::sets::Sets;
 use semievol_core::{Answer, Confidence, Labeled, Sample, Seed};
 use semievol_data::Task;
-use semievol_eval::{EvalError, Prediction, aurc, auroc, risk_coverage};
+use semievol_eval::{aurc, auroc, risk_coverage};
 use semievol_pipeline::{Answers, Evolved, Method, judged_again};
-use serde::Serialize;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::slice::from_ref;
 
 /// Rows that the page shows.
 const SHOWN: usize = 60;
-/// Rows that are judged again at once.
-const PORTION: usize = 1024;
 
 /// One collaborator over all unlabelled rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CollaboratorResults {
     /// Its name.
     pub name: String,
@@ -29,7 +27,7 @@ pub struct CollaboratorResults {
 }
 
 /// How well an estimator tells right answers from wrong ones.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfidenceResults {
     /// The estimator.
     pub name: String,
@@ -84,8 +82,8 @@ impl Heard {
         let mut shown = shown(seed, correct.len()).into_iter().peekable();
         let mut heard = Heard { collaborators: Vec::new(), confidences: Vec::new(), shown: Vec::new() };
         let mut answered = vec![0; names.len()];
-        let mut graded = Graded::new(task, sets, names.len());
-        let mut again = Again::new(task);
+        let mut graded = vec![RightOf { right: 0, of: 0 }; names.len()];
+        let mut again = Again::default();
         for (row, answers) in evolved.answers.iter().enumerate() {
             let answers = answers.map_err(RunError::stage(seed.0))?;
             let sample = &sets.unlabelled[row];
@@ -97,26 +95,27 @@ impl Heard {
             }
             for (at, said) in answers.candidates.iter().enumerate().take(names.len()) {
                 answered[at] += usize::from(said.answer.is_some());
-                if correct[row].is_some() {
-                    graded.add(at, sample, said.answer.as_ref()).map_err(RunError::eval(seed.0))?;
+                if let Some(right) = is_right(task, sets, sample, said.answer.as_ref()) {
+                    graded[at].right += usize::from(right);
+                    graded[at].of += 1;
                 }
             }
             if shown.next_if_eq(&row).is_some() {
                 heard.shown.push(Shown::new(row, sample, &answers, evolved));
             }
             if let Some(right) = correct[row] {
-                again.add(sample, answers, &evolved.selected[row].answer, right);
+                again.add(task, sample, &answers, evolved.selected[row].answer.as_ref(), right);
             }
         }
-        let right = graded.end().map_err(RunError::eval(seed.0))?;
-        for ((name, n_answered), right) in names.into_iter().zip(answered).zip(right) {
+        for ((name, n_answered), graded) in names.into_iter().zip(answered).zip(graded) {
+            let right = Some(graded).filter(|graded| graded.of > 0);
             heard.collaborators.push(CollaboratorResults { name: name.to_owned(), n_answered, right });
         }
         let own = own_confidence(method);
         let known = evolved.selected.iter().zip(correct).filter(|(_, right)| right.is_some());
         let used = known.map(|(row, _)| row.confidence).collect();
-        let (others, right) = again.end();
-        let others = others.into_iter().filter(|(name, _)| *name != own);
+        let Again { columns, right } = again;
+        let others = columns.into_iter().filter(|(name, _)| *name != own);
         let all = std::iter::once((own.clone(), used)).chain(others);
         heard.confidences =
             all.filter_map(|(name, sure)| ConfidenceResults::new(&name, &sure, &right)).collect();
@@ -124,96 +123,36 @@ impl Heard {
     }
 }
 
-/// How many answers of each collaborator are right, of rows whose gold answer is known.
-struct Graded<'a> {
-    task: &'a dyn Task,
-    sets: &'a Sets,
-    /// Not graded yet.
-    open: Vec<Vec<Prediction>>,
-    right: Vec<RightOf>,
-}
-
-impl<'a> Graded<'a> {
-    fn new(task: &'a dyn Task, sets: &'a Sets, collaborators: usize) -> Self {
-        let none = RightOf { right: 0, of: 0 };
-        Graded { task, sets, open: vec![Vec::new(); collaborators], right: vec![none; collaborators] }
-    }
-
-    fn add(&mut self, at: usize, sample: &Sample, answer: Option<&Answer>) -> Result<(), EvalError> {
-        self.open[at].push(Prediction::new(&sample.id, answer.cloned()));
-        if self.open[at].len() < PORTION { Ok(()) } else { self.grade(at) }
-    }
-
-    fn grade(&mut self, at: usize) -> Result<(), EvalError> {
-        let right = grade_known(self.task, self.sets, &std::mem::take(&mut self.open[at]))?;
-        self.right[at].right += right.iter().filter(|right| **right).count();
-        self.right[at].of += right.len();
-        Ok(())
-    }
-
-    /// Nothing for a collaborator of which nothing is known.
-    fn end(mut self) -> Result<Vec<Option<RightOf>>, EvalError> {
-        (0..self.open.len()).try_for_each(|at| self.grade(at))?;
-        Ok(self.right.into_iter().map(|right| (right.of > 0).then_some(right)).collect())
-    }
-}
-
 /// What an estimator makes of each answer.
 type Column = Vec<Option<Confidence>>;
 
-/// What every estimator makes of the final answers whose gold answer is known.
-struct Again<'a> {
-    task: &'a dyn Task,
-    rows: Vec<(Sample, Answers, Option<Answer>)>,
+/// What every estimator makes of the final answers whose gold answer is known, by its name.
+#[derive(Default)]
+struct Again {
+    columns: Vec<(String, Column)>,
     right: Vec<bool>,
-    columns: Option<BTreeMap<String, Column>>,
-    /// As [`judged_again`] orders them.
-    order: Vec<String>,
 }
 
-impl<'a> Again<'a> {
-    fn new(task: &'a dyn Task) -> Self {
-        Again { task, rows: Vec::new(), right: Vec::new(), columns: None, order: Vec::new() }
-    }
-
-    fn add(&mut self, sample: &Sample, answers: Answers, last: &Option<Answer>, right: bool) {
-        self.rows.push((sample.clone(), answers, last.clone()));
+impl Again {
+    fn add(
+        &mut self,
+        task: &dyn Task,
+        sample: &Sample,
+        answers: &Answers,
+        last: Option<&Answer>,
+        right: bool,
+    ) {
+        let mut judged = judged_again(task, from_ref(sample), from_ref(answers), &[last]);
+        if self.right.is_empty() {
+            self.columns = judged;
+        } else {
+            // An estimator that had nothing to say of one answer has nothing to say of all.
+            self.columns.retain_mut(|(name, column)| {
+                let said = judged.iter_mut().find(|(other, _)| other == name);
+                said.map(|(_, more)| column.append(more)).is_some()
+            });
+        }
         self.right.push(right);
-        if self.rows.len() == PORTION {
-            self.judge();
-        }
-    }
-
-    fn judge(&mut self) {
-        let (mut samples, mut answers, mut finals) = (Vec::new(), Vec::new(), Vec::new());
-        for (sample, given, last) in self.rows.drain(..) {
-            samples.push(sample);
-            answers.push(given);
-            finals.push(last);
-        }
-        let finals: Vec<Option<&Answer>> = finals.iter().map(Option::as_ref).collect();
-        let judged = judged_again(self.task, &samples, &answers, &finals);
-        match &mut self.columns {
-            None => {
-                self.order = judged.iter().map(|(name, _)| name.clone()).collect();
-                self.columns = Some(judged.into_iter().collect());
-            }
-            Some(columns) => {
-                // An estimator that had nothing to say of a portion has nothing to say of all.
-                let mut judged: BTreeMap<_, _> = judged.into_iter().collect();
-                columns.retain(|name, column| judged.remove(name).map(|more| column.extend(more)).is_some());
-            }
-        }
-    }
-
-    /// By the estimators' names, with whether each answer is right.
-    fn end(mut self) -> (Vec<(String, Column)>, Vec<bool>) {
-        if !self.rows.is_empty() {
-            self.judge();
-        }
-        let mut columns = self.columns.unwrap_or_default();
-        let columns = self.order.into_iter().filter_map(|name| columns.remove_entry(&name)).collect();
-        (columns, self.right)
     }
 }
 

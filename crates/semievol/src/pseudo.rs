@@ -8,13 +8,13 @@ use crate::worth::WorthResults;
 use crate::{Arm, RunError};
 use semievol_core::{Answer, Sample, Seed};
 use semievol_data::Task;
-use semievol_eval::{EvalError, Prediction, auroc};
+use semievol_eval::auroc;
 use semievol_pipeline::{Evolved, Method, RoundResult, Selected, Verdict};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of the unlabelled rows of one seed. Shares of right answers are over the rows whose gold answer
 /// the data has; where it has none they are absent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PseudoResults {
     /// The arm that learnt from them.
     pub arm: Arm,
@@ -49,20 +49,20 @@ pub struct PseudoResults {
     pub auroc: Option<f64>,
     /// How well each estimator tells right answers from wrong ones, whichever was used; empty for open answers and where
     /// no gold answer is known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confidences: Vec<ConfidenceResults>,
     /// What promises on the share of wrong ones would have kept; empty where no folds measured the confidence, and with
     /// several rounds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certified: Vec<CertifiedResults>,
     /// What more labels and prompts would be worth; absent where no classifier could stand in for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worth: Option<WorthResults>,
     /// Pseudo-labels of each class before selection, in the options' order; empty for open answers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes_before: Vec<ClassCount>,
     /// Pseudo-labels of each class that were kept.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes_kept: Vec<ClassCount>,
     /// In the configuration's order.
     pub collaborators: Vec<CollaboratorResults>,
@@ -81,7 +81,7 @@ pub struct PseudoResults {
 }
 
 /// So many right of so many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RightOf {
     /// Right.
     pub right: usize,
@@ -111,8 +111,9 @@ impl PseudoResults {
         sets: &Sets,
         evolved: Evolved,
     ) -> Result<Self, RunError> {
-        let answers = evolved.selected.iter().map(|row| row.answer.as_ref()).collect();
-        let correct = grade(task, sets, answers).map_err(RunError::eval(seed.0))?;
+        let answered = sets.unlabelled.iter().zip(&evolved.selected);
+        let correct: Vec<Option<bool>> =
+            answered.map(|(sample, row)| is_right(task, sets, sample, row.answer.as_ref())).collect();
         let rows = || evolved.selected.iter().zip(&correct);
         let count = |by: Verdict| evolved.selected.iter().filter(|row| row.by == by).count();
         let of =
@@ -165,29 +166,15 @@ pub(crate) fn own_confidence(method: &Method) -> String {
     }
 }
 
-/// Whether each unlabelled row's answer is right, where its gold answer is known. No answer is wrong.
-fn grade(
+/// Whether an unlabelled row's answer is right, where its gold answer is known. No answer is wrong.
+pub(crate) fn is_right(
     task: &dyn Task,
     sets: &Sets,
-    answers: Vec<Option<&Answer>>,
-) -> Result<Vec<Option<bool>>, EvalError> {
-    let knows = |sample: &Sample| sets.unlabelled_key.knows(&sample.id);
-    let unlabelled = &sets.unlabelled[..answers.len()];
-    let known = unlabelled.iter().zip(&answers).filter(|(sample, _)| knows(sample));
-    let predictions: Vec<Prediction> =
-        known.map(|(sample, answer)| Prediction::new(&sample.id, answer.cloned())).collect();
-    let mut graded = grade_known(task, sets, &predictions)?.into_iter();
-    Ok(unlabelled.iter().map(|sample| if knows(sample) { graded.next() } else { None }).collect())
-}
-
-/// The same of rows whose gold answer is known.
-pub(crate) fn grade_known(
-    task: &dyn Task,
-    sets: &Sets,
-    predictions: &[Prediction],
-) -> Result<Vec<bool>, EvalError> {
+    sample: &Sample,
+    answer: Option<&Answer>,
+) -> Option<bool> {
     let is_correct = |predicted: &_, gold: &_| task.is_correct(predicted, gold);
-    Ok(sets.unlabelled_key.grade(predictions, &is_correct)?.correct())
+    sets.unlabelled_key.is_right(&sample.id, answer, &is_correct)
 }
 
 /// Answers of each class; empty for open answers.

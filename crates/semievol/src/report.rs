@@ -189,9 +189,8 @@ fn threshold(pseudo: &PseudoResults) -> Option<f64> {
 }
 
 fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {
-    let Shown { row: index, sample, neighbours, answers } = shown;
-    let index = *index;
-    let selected = &pseudo.selected[index];
+    let Shown { row, sample, neighbours, answers } = shown;
+    let selected = &pseudo.selected[*row];
     let neighbours = neighbours.iter().map(|(labeled, score)| page::Neighbour {
         question: labeled.sample.question.clone(),
         label: written(&labeled.sample, &labeled.answer),
@@ -218,7 +217,7 @@ fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {
         kept: selected.accepted,
         reason: selected.reason.clone(),
         gold: None, // the answer key grades and gives no answer away
-        correct: pseudo.correct[index],
+        correct: pseudo.correct[*row],
     }
 }
 

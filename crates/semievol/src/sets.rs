@@ -7,7 +7,7 @@ use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, overlap, split};
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ pub(crate) struct Sets {
 }
 
 /// Rows of each set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetSizes {
     /// Rows that train with their answers.
     pub labelled: usize,
@@ -80,15 +80,15 @@ pub struct SetSizes {
     /// Rows that test.
     pub test: usize,
     /// Labelled rows of each class, in the options' order; empty for open answers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labelled_classes: Vec<ClassCount>,
     /// Test rows of each class.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test_classes: Vec<ClassCount>,
 }
 
 /// Rows of a class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCount {
     /// The option's text where all samples of the set share their options, else its number.
     pub class: String,

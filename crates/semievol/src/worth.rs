@@ -4,7 +4,7 @@ use semievol_core::Seed;
 use semievol_eval::{EvalError, Interval, worth_of_more};
 use semievol_pipeline::Curves;
 use semievol_select::classify::LearningCurve;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 const LABELS: usize = 100;
 const PROMPTS: usize = 1000;
@@ -12,7 +12,7 @@ const LEVEL: f64 = 0.95;
 
 /// Estimates by a classifier over embeddings, which stands in for the language model: its errors on labels that it has not
 /// learnt, followed to more rows than there are.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorthResults {
     /// Of further labels.
     pub labels: WorthOfMore,
@@ -21,7 +21,7 @@ pub struct WorthResults {
 }
 
 /// What share of the errors further rows would take away.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WorthOfMore {
     /// So many.
     pub rows: usize,

@@ -14,7 +14,7 @@ use crate::round::tag;
 use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
 pub(crate) use lessons::repeats;
 use pool::Asked;
-pub(crate) use pool::{Judged, JudgedAnswers};
+pub(crate) use pool::Judged;
 use progress::Progress;
 use semievol_core::{Answer, Confidence, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
@@ -176,7 +176,7 @@ impl SeedRun<'_> {
                 let asked = Asked { unlabelled, rows: &progress.open, tag: &tag };
                 outcome = self.round(method, &library, &own, models, asked, events)?;
             }
-            files::write_jsonl(&self.folder.join(format!("selection{tag}.jsonl")), &outcome.selected)?;
+            files::write_jsonl(&self.rows_file(&format!("selection{tag}")), &outcome.selected)?;
             if let Some(note) = &outcome.note {
                 events(&StageEvent::Note(note.clone()));
             }

@@ -2,7 +2,7 @@
 //! the next, and what is kept of a sample is what selection and training need.
 
 use super::{Models, Selected};
-use crate::collaborate::Answers;
+use crate::collaborate::{Answers, CANDIDATES};
 use crate::combine::{Combiner, Pooled};
 use crate::estimate::Estimate;
 use crate::folds::{Folds, HeldOutScore};
@@ -56,13 +56,6 @@ pub(super) struct Outcome {
     /// The final answers to labels that models have not learnt, beside those models' own.
     pub held_out: Option<HeldOutScore>,
     pub note: Option<String>,
-}
-
-/// Answers of collaborators with what was made of them.
-pub(crate) struct JudgedAnswers {
-    pub answers: Vec<Answers>,
-    pub finals: Vec<Justified>,
-    pub estimates: Vec<Estimate>,
 }
 
 impl<'s> Asked<'s> {
@@ -128,7 +121,11 @@ impl SeedRun<'_> {
         if let Some(combiner) = combiner {
             (judged, calibration, held_out) = self.combine(config, &combiner, &round, pooled, events)?;
             if config.evolve.targets == Targets::Soft {
-                soft = judged.finals.iter().map(|last| last.last.distribution.clone()).collect();
+                soft = judged
+                    .finals
+                    .iter_mut()
+                    .map(|last| std::mem::take(&mut last.last.distribution))
+                    .collect();
             }
         }
         let reference = match method.selector.wants_labelled() {
@@ -150,8 +147,7 @@ impl SeedRun<'_> {
                         "the folds' answers to the labels teach the probe nothing; confidence stays as it was".into(),
                     )),
                 }
-                let file = format!("{}.jsonl", round.stage("confidence-probe"));
-                files::write_jsonl(&self.folder.join(file), &judged.estimates)?;
+                files::write_jsonl(&self.rows_file(&round.stage("confidence-probe")), &judged.estimates)?;
             }
             if calibration.is_empty() {
                 calibration = of_labels.iter().map(|one| one.calibrated).collect();
@@ -175,42 +171,38 @@ impl SeedRun<'_> {
         let mut gathered = Gathered::default();
         for (number, part) in asked.parts(self.part).enumerate() {
             let samples = part.samples.as_ref();
-            let vectors =
-                if part.whole { None } else { self.embed_part(library, samples, &part.tag, events)? };
+            let embedded =
+                if part.whole { Vec::new() } else { self.embed_part(library, samples, &part.tag, events)? };
             let hits = library.nearest(samples, config.neighbours)?;
             self.write_prompts(&part.tag, samples, &hits, library)?;
             let neighbours = hits.iter().map(|hits| library.shots(hits)).collect();
             gathered.hits.extend(hits);
             let round = Round { tag: part.tag, samples, neighbours, ..round.clone() };
-            gathered.answers.push(self.answers_file(&round));
+            gathered.answers.push(self.rows_file(&round.stage(CANDIDATES)));
             if let Some(combiner) = combiner {
                 let answers = self.collaborate(config, &round, library, events)?;
                 gathered.pooled.extend(answers.iter().map(|answers| combiner.pool(answers)));
             } else {
-                let judged = self.judge(method, &round, library, events)?;
+                let (answers, Judged { mut finals, estimates }) =
+                    self.judge(method, &round, library, events)?;
                 if config.probe {
-                    gathered.features.extend(features(self.task, samples, &judged));
+                    gathered.features.extend(features(self.task, samples, &answers, &finals));
                 }
-                let JudgedAnswers { answers, mut finals, estimates } = judged;
-                if config.evolve.targets == Targets::Soft {
-                    let soft = answers.iter().zip(&finals).map(|(answers, last)| {
-                        match last.last.distribution.as_slice() {
-                            [] => mean_distribution(&answers.candidates),
-                            own => own.to_vec(),
-                        }
-                    });
-                    gathered.soft.extend(soft);
-                }
-                for last in &mut finals {
-                    // The file has them.
-                    (last.last.response, last.last.distribution) = Default::default();
+                for (last, answers) in finals.iter_mut().zip(&answers) {
+                    // The files have them.
+                    last.last.response = String::new();
+                    let own = std::mem::take(&mut last.last.distribution);
+                    if config.evolve.targets == Targets::Soft {
+                        let mean = || mean_distribution(&answers.candidates);
+                        gathered.soft.push(if own.is_empty() { mean() } else { own });
+                    }
                 }
                 gathered.judged.finals.extend(finals);
                 gathered.judged.estimates.extend(estimates);
             }
             // The learning curves come back to the first part.
-            if let (1.., Some(vectors)) = (number, vectors) {
-                library.forget(&vectors);
+            if number > 0 {
+                library.forget(&embedded);
             }
         }
         Ok(gathered)
@@ -223,11 +215,11 @@ impl SeedRun<'_> {
         round: &Round<'_>,
         library: &Library<'_>,
         events: OnEvent<'_>,
-    ) -> Result<JudgedAnswers, PipelineError> {
+    ) -> Result<(Vec<Answers>, Judged), PipelineError> {
         let answers = self.collaborate(&method.config, round, library, events)?;
         let finals = self.justify(method.adjudicator.as_ref(), round, &answers, events)?;
         let shown = round.showing(method.config.confidence_shots);
         let estimates = self.estimate(method.estimator.as_ref(), &shown, &answers, &finals, events)?;
-        Ok(JudgedAnswers { answers, finals, estimates })
+        Ok((answers, Judged { finals, estimates }))
     }
 }
