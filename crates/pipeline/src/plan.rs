@@ -98,7 +98,7 @@ impl Method {
         let (folds, rounds) = (self.config.folds, self.config.rounds);
         if rounds.n > 1 && self.selector.wants_calibration() {
             return refuse(format!(
-                "method.select ({}) promises what the folds' models can measure, and method.rounds.n = {} asks models that learnt pseudo-labels from the second round on: take one round, or another selector",
+                "method.select ({}) keeps what labels say that the folds' models have not learnt, and method.rounds.n = {} asks models that learnt pseudo-labels from the second round on: take one round, or another selector",
                 self.selector.id(),
                 rounds.n
             ));

@@ -4,8 +4,8 @@
 //! - Who decides: [`SelfJustify`] asks the warm model again, [`Majority`] counts, [`Mixture`] averages
 //!   probabilities. [`agreed`] says whether there is anything to decide.
 //! - What is kept: [`Percentile`] the surest, [`PerClass`] the surest of each class, [`Balanced`] the same in the
-//!   classes' shares among the labels, [`ErrorControlled`] as many as a promise on their errors allows, [`All`],
-//!   [`Weighted`] by how sure they are, or as the control as many at [`Random`].
+//!   classes' shares among the labels, [`ErrorControlled`] as many as a promise on their errors allows, [`NoiseAware`] as
+//!   many as are worth their errors, [`All`], [`Weighted`] by how sure they are, or as the control as many at [`Random`].
 //! - [`classify`] makes a cheap collaborator out of embeddings.
 //!
 //! The decision that shaped it: a selector sees the whole pool at once and returns a [`Decision`] for everything
@@ -60,5 +60,6 @@ pub use agreement::{agreed, agrees};
 pub use contract::{Adjudicator, Calibrated, Decision, Dispute, Pool, PseudoLabel, Selection, Selector};
 pub use error::SelectError;
 pub use selector::{
-    All, Balanced, ErrorControlled, Over, PerClass, Percentile, Random, Rule, SelectorConfig, Weighted,
+    All, Balanced, ErrorControlled, NoiseAware, Over, PerClass, Percentile, Random, Rule, SelectorConfig,
+    Weighted,
 };

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use semievol_select::{
-    All, Balanced, Majority, Mixture, Over, PerClass, Percentile, Random, SelfJustify, Weighted,
+    All, Balanced, Majority, Mixture, NoiseAware, Over, PerClass, Percentile, Random, SelfJustify, Weighted,
 };
 use semievol_testkit::contracts;
 
@@ -53,6 +53,11 @@ fn weighted() {
 #[test]
 fn all() {
     contracts::selector(&All);
+}
+
+#[test]
+fn noise_aware() {
+    contracts::selector(&NoiseAware);
 }
 
 #[test]

@@ -110,9 +110,7 @@ impl Selector for ErrorControlled {
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
         let n = pool.calibration.len();
         if n == 0 {
-            let reason = "it needs labelled samples answered by models that were not trained on them, and there \
-                          is none: set method.folds to 2 or more";
-            return Err(SelectError::Unfit { part: Self::NAME, reason: reason.to_owned() });
+            return Err(SelectError::without_calibration(Self::NAME));
         }
         let confidences: Vec<Confidence> =
             pool.unlabelled.iter().filter_map(|label| eligible(label).ok()).collect();

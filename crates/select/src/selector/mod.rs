@@ -4,6 +4,7 @@ mod all;
 mod balanced;
 mod by_class;
 mod error_controlled;
+mod noise_aware;
 mod per_class;
 mod percentile;
 mod random;
@@ -13,6 +14,7 @@ mod weighted;
 pub use all::All;
 pub use balanced::Balanced;
 pub use error_controlled::{ErrorControlled, Rule};
+pub use noise_aware::NoiseAware;
 pub use per_class::PerClass;
 pub use percentile::{Over, Percentile};
 pub use random::Random;
@@ -77,6 +79,8 @@ pub enum SelectorConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         otherwise: Option<f64>,
     },
+    /// [`NoiseAware`].
+    NoiseAware {},
 }
 
 fn default_theta() -> f64 {
@@ -106,6 +110,7 @@ impl SelectorConfig {
                 let selector = ErrorControlled::new(*alpha, *rule)?;
                 Box::new(otherwise.map_or(Ok(selector), |theta| selector.otherwise(theta))?)
             }
+            SelectorConfig::NoiseAware {} => Box::new(NoiseAware),
         })
     }
 }
