@@ -1,26 +1,39 @@
-//! The experiments and studies that come with the project.
+//! The experiments, studies and suites that come with the project.
 
 use anyhow::{Context, bail};
 use semievol::ExperimentConfig;
+use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of the named experiments or studies.
+/// The folder of the named experiments, studies or suites.
 fn folder(what: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(what)
 }
 
 const EXPERIMENTS: &str = "experiments";
 const STUDIES: &str = "studies";
+const SUITES: &str = "suites";
 
 /// A study's table: the arms and methods that it puts into an experiment. Its description is taken out.
 pub fn study(name: &str) -> anyhow::Result<toml::Table> {
-    let mut study = read_study(&locate(STUDIES, "study", name)?)?;
+    let mut study: toml::Table = read(&locate(STUDIES, "study", name)?)?;
     study.remove("description");
     Ok(study)
 }
 
-fn read_study(file: &Path) -> anyhow::Result<toml::Table> {
+/// The file of a suite.
+pub fn suite(name: &str) -> anyhow::Result<PathBuf> {
+    locate(SUITES, "suite", name)
+}
+
+/// The names of all suites.
+pub fn suites() -> anyhow::Result<Vec<String>> {
+    names(SUITES)
+}
+
+/// Reads a file of the project's.
+pub fn read<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     toml::from_str(&text).with_context(|| file.display().to_string())
 }
@@ -68,7 +81,7 @@ pub fn list() -> anyhow::Result<String> {
     }
     text += "Studies, for --study: what is compared, on any experiment\n";
     for name in studies {
-        let study = read_study(&folder(STUDIES).join(format!("{name}.toml")))?;
+        let study: toml::Table = read(&folder(STUDIES).join(format!("{name}.toml")))?;
         let description = study.get("description").and_then(|text| text.as_str()).unwrap_or_default();
         text += &format!("  {name:width$}  {description}\n");
     }

@@ -10,6 +10,7 @@ mod pool;
 mod reference;
 mod results;
 mod shapes;
+mod suite;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ enum Command {
     Experiment(experiment::Args),
     Bench(bench::Args),
     Pool(pool::Args),
+    Suite(suite::Args),
     Results(results::Args),
     Reference(reference::Args),
     Agreement(agreement::Args),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Experiment(args) => experiment::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Pool(args) => pool::run(&args),
+        Command::Suite(args) => suite::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Reference(args) => reference::run(&args),
         Command::Agreement(args) => agreement::run(&args),

@@ -69,6 +69,27 @@ impl Graded {
         Graded { items, options }
     }
 
+    /// Predictions of which it is only known which are right, as results keep them: enough for accuracy and for comparisons
+    /// of it.
+    ///
+    /// # Errors
+    /// If there is not one truth value for each sample.
+    pub fn of_rows(ids: &[String], right: &[bool]) -> Result<Graded, EvalError> {
+        if ids.len() != right.len() {
+            let (left_len, right_len) = (ids.len(), right.len());
+            return Err(EvalError::Lengths { left: "samples", left_len, right: "truth values", right_len });
+        }
+        let item = |(id, correct): (&String, &bool)| Item {
+            id: id.clone(),
+            category: None,
+            correct: *correct,
+            parsed: true,
+            predicted: None,
+            gold: None,
+        };
+        Ok(Graded { items: ids.iter().zip(right).map(item).collect(), options: None })
+    }
+
     /// Number of predictions.
     pub fn len(&self) -> usize {
         self.items.len()

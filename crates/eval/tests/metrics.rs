@@ -214,6 +214,25 @@ fn intervals_over_few_seeds_hold_the_truth_as_often_as_they_say() {
     }
 }
 
+#[test]
+fn which_rows_are_right_is_enough_to_compare_accuracy() {
+    let (good, poor) =
+        (grade(&[0, 1, 2, 3], &[Some(0), Some(1), None, Some(3)]), grade(&[0; 4], &[Some(0); 4]));
+    let kept = |graded: &Graded| {
+        let ids: Vec<String> = graded.ids().map(str::to_owned).collect();
+        Graded::of_rows(&ids, &graded.correct()).unwrap()
+    };
+    let compared = |one: &Graded, other: &Graded| {
+        let seeds = |graded: &Graded| [graded.clone(), graded.clone()];
+        let over = compare_over_seeds(Metric::Accuracy, &seeds(one), &seeds(other), Seed(3)).unwrap();
+        (compare(one, other, Seed(3)).unwrap(), over)
+    };
+    assert_eq!(compared(&kept(&good), &kept(&poor)), compared(&good, &poor));
+    assert!(matches!(kept(&good).macro_f1(), Err(EvalError::NoClasses)));
+    let error = Graded::of_rows(&["a".to_owned()], &[true, false]).unwrap_err().to_string();
+    assert_eq!(error, "1 samples stand against 2 truth values; pass one for each");
+}
+
 /// Differences that happen to be equal are no reason for a narrow interval.
 #[test]
 fn equal_differences_leave_the_chance_of_the_rows() {

@@ -1,10 +1,11 @@
 //! What came out, with intervals and paired tests.
 
+mod kept;
 mod markdown;
 
 use crate::arms::Cost;
 use crate::pseudo::PseudoResults;
-use crate::{Arm, ExperimentConfig, SetSizes};
+use crate::{Arm, SetSizes};
 use semievol_core::Seed;
 use semievol_data::OverlapReport;
 use semievol_eval::{
@@ -13,7 +14,7 @@ use semievol_eval::{
 };
 use semievol_model::ModelId;
 use semievol_pipeline::Tried;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -21,12 +22,17 @@ use std::path::PathBuf;
 const LEVEL: f64 = 0.95;
 
 /// The results of an experiment; `metrics.json` holds the same. There is no time in it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Results {
     /// The experiment.
     pub name: String,
     /// The base model, with the digest of its weights.
     pub model: ModelId,
+    /// Digest of everything else that the results depend on, but for the data and the seeds: see
+    /// [`Experiment::settings`](crate::Experiment::settings).
+    pub settings: String,
+    /// Digests of the data files.
+    pub data: Vec<String>,
     /// Where the files stand.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -37,7 +43,7 @@ pub struct Results {
 }
 
 /// The results of one seed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SeedResults {
     /// The seed.
     pub seed: u64,
@@ -46,21 +52,21 @@ pub struct SeedResults {
     /// Rows that stand in two sets, or twice in one.
     pub overlap: OverlapReport,
     /// The recipes that were tried on folds of the labels; empty where none was chosen so.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tuned: Vec<Tried>,
     /// One entry per arm.
     pub arms: Vec<ArmResults>,
     /// What became of the unlabelled rows, for each arm that learns from them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pseudo: Vec<PseudoResults>,
-    #[serde(skip)]
-    pub(crate) graded: Vec<(Arm, Graded)>,
+    /// The test rows, in their order.
+    pub test_ids: Vec<String>,
     #[serde(skip)]
     pub(crate) folder: PathBuf,
 }
 
 /// The results of an arm for one seed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmResults {
     /// The arm.
     pub arm: Arm,
@@ -79,26 +85,29 @@ pub struct ArmResults {
     /// The mean F1 of the classes; absent for open answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
+    /// Which of the test rows it answered right; a digit for each where it is written.
+    #[serde(with = "kept::digits")]
+    pub right: Vec<bool>,
     /// Against the better of the arms with labels alone (of the test rows, so the comparison is strict), or the
     /// vanilla model where there is none; absent for that arm itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
     /// Accuracy under each paraphrase of the instruction; empty without any, and for arms that are not trained.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paraphrased: Vec<f64>,
     /// Precision, recall and F1 of each class; empty for open answers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub per_class: Vec<ClassMetrics>,
     /// Which class was taken for which; absent for open answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
     /// Right and all answers of each category; empty where samples have none.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_category: BTreeMap<String, (usize, usize)>,
 }
 
 /// A comparison with another arm on the same samples.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Against {
     /// The other arm.
     pub arm: Arm,
@@ -108,7 +117,7 @@ pub struct Against {
 }
 
 /// An arm over all seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmSummary {
     /// The arm.
     pub arm: Arm,
@@ -124,7 +133,7 @@ pub struct ArmSummary {
 }
 
 /// A mean difference of accuracy over seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gain {
     /// The other arm.
     pub against: Arm,
@@ -138,7 +147,7 @@ pub struct Gain {
 
 /// How the interval of a [`Gain`] was made. Test rows repeat from seed to seed, so p-values of the seeds are
 /// never pooled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GainMethod {
     /// All seeds share the test rows: the variance of the seeds and that of the rows, added.
@@ -148,21 +157,19 @@ pub enum GainMethod {
 }
 
 impl Results {
-    pub(crate) fn new(
-        config: &ExperimentConfig,
-        model: ModelId,
-        folder: PathBuf,
-        seeds: Vec<SeedResults>,
-    ) -> Result<Self, EvalError> {
-        let mut summary =
-            config.arms.iter().map(|arm| ArmSummary::new(arm, &seeds)).collect::<Result<Vec<_>, _>>()?;
+    /// Puts the seeds' arms over all seeds.
+    pub(crate) fn summed_up(mut self) -> Result<Self, EvalError> {
+        let seeds = &self.seeds;
+        let arms = seeds.iter().take(1).flat_map(|seed| &seed.arms).map(|run| &run.arm);
+        let mut summary = arms.map(|arm| ArmSummary::new(arm, seeds)).collect::<Result<Vec<_>, _>>()?;
         let means: Vec<(Arm, f64)> = summary.iter().map(|arm| (arm.arm.clone(), arm.accuracy.mean)).collect();
         if let Some(reference) = reference(&means).filter(|_| seeds.len() > 1) {
             for arm in summary.iter_mut().filter(|arm| arm.arm != reference) {
-                arm.gain = Some(gain(&arm.arm, &reference, &seeds)?);
+                arm.gain = Some(gain(&arm.arm, &reference, seeds)?);
             }
         }
-        Ok(Results { name: config.name.clone(), model, folder, seeds, summary })
+        self.summary = summary;
+        Ok(self)
     }
 }
 
@@ -204,6 +211,7 @@ impl ArmResults {
                 n_correct,
                 n_unparsed: graded.n_unparsed(),
                 accuracy: graded.accuracy(),
+                right: graded.correct(),
                 interval: wilson(n_correct, n, LEVEL)?,
                 macro_f1,
                 against: against.transpose()?,
@@ -232,11 +240,12 @@ impl ArmSummary {
 }
 
 fn gain(arm: &Arm, against: &Arm, seeds: &[SeedResults]) -> Result<Gain, EvalError> {
-    let of = |wanted: &Arm| -> Vec<Graded> {
-        let graded = seeds.iter().flat_map(|seed| &seed.graded);
-        graded.filter(|(arm, _)| arm == wanted).map(|(_, graded)| graded.clone()).collect()
+    let of = |wanted: &Arm| -> Result<Vec<Graded>, EvalError> {
+        let runs = seeds.iter().flat_map(|seed| seed.arms.iter().map(move |run| (seed, run)));
+        let runs = runs.filter(|(_, run)| run.arm == *wanted);
+        runs.map(|(seed, run)| Graded::of_rows(&seed.test_ids, &run.right)).collect()
     };
-    let (ours, others) = (of(arm), of(against));
+    let (ours, others) = (of(arm)?, of(against)?);
     let shared = ours.iter().all(|run| run.ids().eq(ours[0].ids()));
     let seed = Seed(seeds[0].seed).child("gain", 0);
     let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;

@@ -176,8 +176,16 @@ impl Experiment {
         for (seed, sets) in self.config.seeds.iter().zip(&drawn) {
             seeds.push(run.seed(*seed, sets, events)?);
         }
-        let results = Results::new(&self.config, run.base.id().clone(), run.folder.clone(), seeds);
-        let results = results.map_err(RunError::eval(self.config.seeds[0]))?;
+        let results = Results {
+            name: self.config.name.clone(),
+            model: run.base.id().clone(),
+            settings: self.settings_with(method),
+            data: pool.digests.clone(),
+            folder: run.folder.clone(),
+            seeds,
+            summary: Vec::new(),
+        };
+        let results = results.summed_up().map_err(RunError::eval(self.config.seeds[0]))?;
         files::write_json(&run.folder.join("metrics.json"), &results)?;
         files::write(&run.folder.join("table.md"), results.to_markdown().as_bytes())?;
         let page = semievol_report::render(&report::page(&self.config, &results))?;
@@ -186,32 +194,50 @@ impl Experiment {
         Ok(results)
     }
 
+    /// SHA-256 of what the experiment asks for, whatever its seeds: results of equal settings, model and data may be put
+    /// together.
+    ///
+    /// # Errors
+    /// As [`Experiment::method`].
+    pub fn settings(&self) -> Result<String, RunError> {
+        Ok(self.settings_with(&self.method()?))
+    }
+
+    fn settings_with(&self, method: &Method) -> String {
+        let mut asked = self.asked();
+        asked.seeds.clear();
+        let mut hasher = Sha256::new();
+        hasher.update(asked.to_toml());
+        hasher.update(parts_of(method));
+        semievol_core::hex(&hasher.finalize())
+    }
+
+    /// The configuration without what changes no result.
+    fn asked(&self) -> ExperimentConfig {
+        let mut asked = self.config.clone();
+        // Neither words nor places nor the sizes of another run change a result.
+        asked.description.clear();
+        asked.data.root = None;
+        // The precision of the weights is part of the model's name.
+        asked.engine = EngineConfig::default();
+        // Models behind servers have names of their own.
+        asked.servers.clear();
+        asked.batches.clear();
+        asked.quick = Quick { labelled: 0, unlabelled: 0, test: 0, max_steps: 0 };
+        asked
+    }
+
     /// SHA-256 of all that the results depend on.
     fn identity(&self, method: &Method, model: &ModelId, parts: Parts<'_>, data: &[String]) -> String {
-        let mut identity = self.config.clone();
-        // Neither words nor places nor the sizes of another run change a result.
-        identity.description.clear();
-        identity.data.root = None;
-        // The precision of the weights is part of the model's name.
-        identity.engine = EngineConfig::default();
-        // Models behind servers have names of their own.
-        identity.servers.clear();
-        identity.batches.clear();
-        identity.quick = Quick { labelled: 0, unlabelled: 0, test: 0, max_steps: 0 };
         let mut hasher = Sha256::new();
-        hasher.update(identity.to_toml());
+        hasher.update(self.asked().to_toml());
         hasher.update(model.as_str());
         parts.embedder.iter().for_each(|embedder| hasher.update(embedder.id.as_str()));
         hasher.update(parts.trainer.id());
         for (name, model) in parts.models {
             hasher.update(format!("{name}={}\n", model.id()));
         }
-        hasher.update(format!(
-            "{}\n{}\n{}\n",
-            method.adjudicator.id(),
-            method.estimator.id(),
-            method.selector.id()
-        ));
+        hasher.update(parts_of(method));
         data.iter().for_each(|digest| hasher.update(digest));
         semievol_core::hex(&hasher.finalize())
     }
@@ -262,6 +288,11 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.0.unlock();
     }
+}
+
+/// Names the parts of a method.
+fn parts_of(method: &Method) -> String {
+    format!("{}\n{}\n{}\n", method.adjudicator.id(), method.estimator.id(), method.selector.id())
 }
 
 /// Names a task with every setting of it.
@@ -336,7 +367,9 @@ impl Run<'_> {
             to_label::write(&one.arm.folder(&run.folder), &sets.unlabelled, one)?;
         }
         let folder = run.folder.clone();
-        Ok(SeedResults { seed, sizes: sets.sizes.clone(), overlap, tuned, arms, pseudo, graded, folder })
+        let sizes = sets.sizes.clone();
+        let test_ids = sets.test.iter().map(|sample| sample.id.clone()).collect();
+        Ok(SeedResults { seed, sizes, overlap, tuned, arms, pseudo, test_ids, folder })
     }
 
     /// Unlabelled rows that are asked about at once. Files of requests are answered overnight: they hold all of them.

@@ -1,0 +1,220 @@
+//! `cargo xtask suite`: several experiments, each with several seeds, whose results are kept as they come.
+
+use crate::experiment::Asked;
+use crate::files;
+use crate::results::{self, Kept};
+use anyhow::bail;
+use semievol::Override;
+use semievol_cli::Machine;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask suite table --data path/to/sets      the project's table: all experiments, all seeds
+  cargo xtask suite table tweets --seeds 2         one row of it, one seed
+  cargo xtask suite --list                         what suites there are
+
+Every finished seed is kept in docs/results/data, and what is kept is not run again, on whatever machine it was made: a
+suite may be stopped at any time and goes on where it was. A folder given with --data holds a folder for each data set
+that the project does not fetch by itself (fpb, pubmedqa, arc), with labeled.csv, unlabeled.csv and test.csv.";
+
+/// Runs a suite of experiments, one seed after the other, and keeps what comes out with the project.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Which suite (see --list).
+    #[arg(value_name = "NAME", default_value = "table")]
+    suite: String,
+    /// These of its experiments alone, with or without the study behind the name.
+    #[arg(value_name = "EXPERIMENT")]
+    cells: Vec<String>,
+    /// These seeds alone.
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    seeds: Vec<u64>,
+    /// The folder with a folder for each data set that is not fetched.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where the runs' folders go; their finished stages serve later runs.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Where results are kept, and the pages made from them.
+    #[arg(long, value_name = "DIR", default_value = "docs/results")]
+    keep: PathBuf,
+    #[command(flatten)]
+    machine: Machine,
+    /// Lists suites with their experiments and runs none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A file of `xtask/suites`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// What it shows, to follow a colon.
+    pub description: String,
+    /// The study of experiments that name none.
+    study: Option<String>,
+    seeds: Vec<u64>,
+    /// Its experiments, in the order of the list.
+    pub cells: Vec<Cell>,
+}
+
+/// One experiment of a suite.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    experiment: String,
+    /// The folder of its data below `--data`; absent where the data is fetched.
+    data: Option<String>,
+    study: Option<String>,
+    seeds: Option<Vec<u64>>,
+    /// Not in means over the suite.
+    #[serde(default)]
+    pub apart: bool,
+    /// As `--set`.
+    #[serde(default)]
+    set: Vec<String>,
+}
+
+impl Suite {
+    fn read(name: &str) -> anyhow::Result<Suite> {
+        files::read(&files::suite(name)?)
+    }
+
+    /// All of them, by name.
+    pub fn all() -> anyhow::Result<Vec<(String, Suite)>> {
+        files::suites()?.into_iter().map(|name| Ok((name.clone(), Suite::read(&name)?))).collect()
+    }
+
+    fn study<'s>(&'s self, cell: &'s Cell) -> Option<&'s String> {
+        cell.study.as_ref().or(self.study.as_ref())
+    }
+
+    fn seeds<'s>(&'s self, cell: &'s Cell) -> &'s [u64] {
+        cell.seeds.as_ref().unwrap_or(&self.seeds)
+    }
+
+    /// The name of a cell's results.
+    pub fn name_of(&self, cell: &Cell) -> String {
+        let study = self.study(cell).map(|study| format!("-{study}"));
+        format!("{}{}", cell.experiment, study.unwrap_or_default())
+    }
+
+    fn is(&self, cell: &Cell, name: &str) -> bool {
+        cell.experiment == name || self.name_of(cell) == name
+    }
+
+    /// One seed of a cell, as the command line would ask for it.
+    fn ask(&self, cell: &Cell, seed: u64, data: Option<PathBuf>) -> anyhow::Result<Asked> {
+        Ok(Asked {
+            experiment: cell.experiment.clone(),
+            study: self.study(cell).cloned(),
+            seeds: vec![seed],
+            data,
+            set: cell.set.iter().map(|text| text.parse::<Override>()).collect::<Result<_, _>>()?,
+            ..Asked::default()
+        })
+    }
+
+    /// What is to be run, the first seed of all before the second of any.
+    fn jobs(&self) -> Vec<(u64, &Cell)> {
+        let of = |cell| self.seeds(cell).iter().enumerate().map(move |(turn, seed)| (turn, *seed, cell));
+        let mut jobs: Vec<(usize, u64, &Cell)> = self.cells.iter().flat_map(of).collect();
+        jobs.sort_by_key(|(turn, ..)| *turn);
+        jobs.into_iter().map(|(_, seed, cell)| (seed, cell)).collect()
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if args.list {
+        for (name, suite) in Suite::all()? {
+            let cells: Vec<String> = suite.cells.iter().map(|cell| suite.name_of(cell)).collect();
+            println!("{name}: {}\n  {}", suite.description, cells.join(", "));
+        }
+        return Ok(());
+    }
+    let suite = Suite::read(&args.suite)?;
+    if let Some(other) = args.cells.iter().find(|name| !suite.cells.iter().any(|cell| suite.is(cell, name))) {
+        let known: Vec<String> = suite.cells.iter().map(|cell| suite.name_of(cell)).collect();
+        bail!("the suite `{}` has no experiment `{other}`; it has {}", args.suite, known.join(", "));
+    }
+    let hub = args.machine.hub()?;
+    let kept = Kept::in_folder(&args.keep);
+    let mut without_data = Vec::new();
+    for (seed, cell) in suite.jobs() {
+        let asked = args.cells.is_empty() || args.cells.iter().any(|name| suite.is(cell, name));
+        if !asked || !(args.seeds.is_empty() || args.seeds.contains(&seed)) {
+            continue;
+        }
+        let Some(data) = data(args, cell) else {
+            without_data.extend(cell.data.clone());
+            continue;
+        };
+        let experiment = suite.ask(cell, seed, data)?.read()?;
+        let name = suite.name_of(cell);
+        if kept.has(&name, seed, &experiment.settings()?)? {
+            eprintln!("{name}, seed {seed}: kept before");
+            continue;
+        }
+        eprintln!("{name}, seed {seed}");
+        let results = semievol_cli::execute(&experiment, &hub, &args.out)?;
+        println!("{name}, seed {seed}: {}", results.verdict());
+        kept.keep(&results)?;
+        results::write_pages(&kept)?;
+    }
+    results::write_pages(&kept)?;
+    without_data.sort();
+    without_data.dedup();
+    if !without_data.is_empty() {
+        bail!(
+            "left out, for want of data: {}; give the folder that holds a folder of each with --data DIR, or name the experiments that need none",
+            without_data.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Where a cell's relative paths start; `None` for one whose data is not there.
+fn data(args: &Args, cell: &Cell) -> Option<Option<PathBuf>> {
+    match &cell.data {
+        None => Some(None),
+        Some(folder) => {
+            let folder = args.data.as_ref()?.join(folder);
+            folder.is_dir().then_some(Some(folder))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_of_every_suite_is_an_experiment() {
+        let suites = Suite::all().expect("suites");
+        assert!(suites.iter().any(|(name, _)| name == "table"));
+        for (suite, cell) in
+            suites.iter().flat_map(|(_, suite)| suite.cells.iter().map(move |cell| (suite, cell)))
+        {
+            let asked = suite.ask(cell, 7, None).expect("settings");
+            let experiment =
+                asked.read().unwrap_or_else(|error| panic!("{}: {error:#}", suite.name_of(cell)));
+            assert_eq!(experiment.config().name, suite.name_of(cell));
+            assert_eq!(experiment.config().seeds, [7]);
+            assert!(!suite.seeds(cell).is_empty());
+        }
+    }
+
+    #[test]
+    fn the_first_seed_of_all_comes_before_the_second_of_any() {
+        let text = "description = 'x'\nseeds = [1, 2]\n[[cells]]\nexperiment = 'a'\n[[cells]]\nexperiment = 'b'\nseeds = [5]";
+        let suite: Suite = toml::from_str(text).expect("a suite");
+        let jobs: Vec<(u64, &str)> =
+            suite.jobs().into_iter().map(|(seed, cell)| (seed, cell.experiment.as_str())).collect();
+        assert_eq!(jobs, [(1, "a"), (5, "b"), (2, "a")]);
+        assert!(suite.is(&suite.cells[0], "a") && !suite.is(&suite.cells[0], "b"));
+    }
+}
