@@ -1,4 +1,4 @@
-use super::{Over, Percentile, eligible};
+use super::{Over, Percentile, confidences, eligible, reject_all};
 use crate::{Calibrated, Decision, Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
@@ -112,9 +112,7 @@ impl Selector for ErrorControlled {
         if n == 0 {
             return Err(SelectError::without_calibration(Self::NAME));
         }
-        let confidences: Vec<Confidence> =
-            pool.unlabelled.iter().filter_map(|label| eligible(label).ok()).collect();
-        let levels = self.levels(confidences, pool.calibration);
+        let levels = self.levels(confidences(pool), pool.calibration);
         let Some((threshold, level)) = levels.iter().rev().find(|(_, level)| *level <= self.alpha) else {
             let tightest = levels.iter().map(|(_, level)| *level).fold(f64::INFINITY, f64::min);
             return self.without_promise(pool, tightest);
@@ -151,10 +149,8 @@ impl ErrorControlled {
             let note = format!("{note}; kept without a promise, by {}", otherwise.id());
             return Ok(Selection { note: Some(note), ..otherwise.select(pool)? });
         }
-        let reject = |_| Decision::reject(format!("{n} labels cannot certify {alpha}"));
-        let decisions =
-            pool.unlabelled.iter().map(|label| eligible(label).map_or_else(|rejected| rejected, reject));
-        Ok(Selection { decisions: decisions.collect(), note: Some(note) })
+        let decisions = reject_all(pool, &format!("{n} labels cannot certify {alpha}"));
+        Ok(Selection { decisions, note: Some(note) })
     }
 }
 

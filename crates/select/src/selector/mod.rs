@@ -20,7 +20,7 @@ pub use percentile::{Over, Percentile};
 pub use random::Random;
 pub use weighted::Weighted;
 
-use crate::{Decision, PseudoLabel, SelectError, Selector};
+use crate::{Decision, Pool, PseudoLabel, SelectError, Selector};
 use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,17 @@ fn eligible(label: &PseudoLabel) -> Result<Confidence, Decision> {
         (None, _) => Err(Decision::reject("no answer could be read")),
         (Some(_), None) => Err(Decision::reject("its answer has no confidence")),
     }
+}
+
+/// The confidences of the pseudo-labels that may be trained on.
+fn confidences(pool: Pool<'_>) -> Vec<Confidence> {
+    pool.unlabelled.iter().filter_map(|label| eligible(label).ok()).collect()
+}
+
+/// Leaves all out: those that may not be trained on for that, the others for a reason.
+fn reject_all(pool: Pool<'_>, reason: &str) -> Vec<Decision> {
+    let reject = |label| eligible(label).map_or_else(|rejected| rejected, |_| Decision::reject(reason));
+    pool.unlabelled.iter().map(reject).collect()
 }
 
 /// Accepts from the threshold on. `name` says which threshold it is, such as `the 50%`.

@@ -1,5 +1,5 @@
-use super::{against, eligible};
-use crate::{Calibrated, Decision, Pool, SelectError, Selection, Selector};
+use super::{against, confidences, eligible, reject_all};
+use crate::{Calibrated, Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
 
 /// Accepts as many of the surest pseudo-labels as are worth their errors, judged by labels that the models asked had
@@ -17,6 +17,8 @@ pub struct NoiseAware;
 impl NoiseAware {
     const NAME: &str = "noise_aware";
 }
+
+const UNWANTED: &str = "pseudo-labels are too often wrong to be worth their number";
 
 /// A threshold, and what labels and the pseudo-labels from it on are worth together.
 struct Worth {
@@ -68,10 +70,8 @@ impl Selector for NoiseAware {
         if n == 0 {
             return Err(SelectError::without_calibration(Self::NAME));
         }
-        let confidences = pool.unlabelled.iter().filter_map(|label| eligible(label).ok()).collect();
-        let Some(best) = best(confidences, pool.calibration) else {
-            let none = pool.unlabelled.iter().map(|label| eligible(label).map_or_else(|no| no, unwanted));
-            return Ok(none.collect::<Vec<_>>().into());
+        let Some(best) = best(confidences(pool), pool.calibration) else {
+            return Ok(reject_all(pool, UNWANTED).into());
         };
         let Worth { threshold, kept, error, labels } = best;
         let wrong = 100.0 * error;
@@ -79,8 +79,7 @@ impl Selector for NoiseAware {
             let note = format!(
                 "no pseudo-label is kept: the {kept} surest, of which held-out labels expect {wrong:.0}% to be wrong, would leave {n} labels worth {labels:.0}"
             );
-            let none = pool.unlabelled.iter().map(|label| eligible(label).map_or_else(|no| no, unwanted));
-            return Ok(Selection { decisions: none.collect(), note: Some(note) });
+            return Ok(Selection { decisions: reject_all(pool, UNWANTED), note: Some(note) });
         }
         let name =
             format!("the most useful ({kept} with {wrong:.0}% wrong make {n} labels worth {labels:.0})");
@@ -90,10 +89,6 @@ impl Selector for NoiseAware {
         });
         Ok(decisions.collect::<Vec<_>>().into())
     }
-}
-
-fn unwanted(_: Confidence) -> Decision {
-    Decision::reject("pseudo-labels are too often wrong to be worth their number")
 }
 
 #[cfg(test)]

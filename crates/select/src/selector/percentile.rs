@@ -1,5 +1,5 @@
 use super::share::Share;
-use super::{against, eligible};
+use super::{against, confidences, eligible};
 use crate::{Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ impl Percentile {
 
     fn population(&self, pool: Pool<'_>) -> Result<Vec<Confidence>, SelectError> {
         match self.over {
-            Over::Unlabelled => Ok(pool.unlabelled.iter().filter_map(|label| eligible(label).ok()).collect()),
+            Over::Unlabelled => Ok(confidences(pool)),
             Over::Labelled if pool.labelled.is_empty() => {
                 let reason = "over = \"labelled\" needs the labelled samples' confidence, and there is none; \
                               pass it, or take over = \"unlabelled\"";
