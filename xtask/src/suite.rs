@@ -7,6 +7,7 @@ use anyhow::bail;
 use semievol::Override;
 use semievol_cli::Machine;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -106,6 +107,27 @@ impl Suite {
         cell.experiment == name || self.name_of(cell) == name
     }
 
+    /// What is to be run of it.
+    fn asked(&self, args: &Args) -> anyhow::Result<Vec<(u64, &Cell)>> {
+        if let Some(other) = args.cells.iter().find(|name| !self.cells.iter().any(|cell| self.is(cell, name)))
+        {
+            let known: Vec<String> = self.cells.iter().map(|cell| self.name_of(cell)).collect();
+            bail!("the suite `{}` has no experiment `{other}`; it has {}", args.suite, known.join(", "));
+        }
+        let named = |cell| args.cells.is_empty() || args.cells.iter().any(|name| self.is(cell, name));
+        let mut jobs = self.jobs();
+        jobs.retain(|(_, cell)| named(cell));
+        let seeds: BTreeSet<u64> = jobs.iter().map(|(seed, _)| *seed).collect();
+        if let Some(other) = args.seeds.iter().find(|seed| !seeds.contains(seed)) {
+            bail!(
+                "--seeds {other}: these experiments of the suite `{}` have the seeds {seeds:?}",
+                args.suite
+            );
+        }
+        jobs.retain(|(seed, _)| args.seeds.is_empty() || args.seeds.contains(seed));
+        Ok(jobs)
+    }
+
     /// One seed of a cell, as the command line would ask for it.
     fn ask(&self, cell: &Cell, seed: u64, data: Option<PathBuf>) -> anyhow::Result<Asked> {
         Ok(Asked {
@@ -129,50 +151,71 @@ impl Suite {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let kept = Kept::in_folder(&args.keep);
     if args.list {
-        for (name, suite) in Suite::all()? {
-            let cells: Vec<String> = suite.cells.iter().map(|cell| suite.name_of(cell)).collect();
-            println!("{name}: {}\n  {}", suite.description, cells.join(", "));
-        }
-        return Ok(());
+        return list(&kept);
     }
     let suite = Suite::read(&args.suite)?;
-    if let Some(other) = args.cells.iter().find(|name| !suite.cells.iter().any(|cell| suite.is(cell, name))) {
-        let known: Vec<String> = suite.cells.iter().map(|cell| suite.name_of(cell)).collect();
-        bail!("the suite `{}` has no experiment `{other}`; it has {}", args.suite, known.join(", "));
-    }
+    let jobs = suite.asked(args)?;
     let hub = args.machine.hub()?;
-    let kept = Kept::in_folder(&args.keep);
-    let mut without_data = Vec::new();
-    for (seed, cell) in suite.jobs() {
-        let asked = args.cells.is_empty() || args.cells.iter().any(|name| suite.is(cell, name));
-        if !asked || !(args.seeds.is_empty() || args.seeds.contains(&seed)) {
-            continue;
-        }
-        let Some(data) = data(args, cell) else {
-            without_data.extend(cell.data.clone());
-            continue;
-        };
-        let experiment = suite.ask(cell, seed, data)?.read()?;
+    let (mut open, mut without_data) = (Vec::new(), Vec::new());
+    for (seed, cell) in jobs {
         let name = suite.name_of(cell);
-        if kept.has(&name, seed, &experiment.settings()?)? {
+        // Settings know no places, so they can be compared where there is no data.
+        if kept.has(&name, seed, &suite.ask(cell, seed, None)?.read()?.settings()?)? {
             eprintln!("{name}, seed {seed}: kept before");
-            continue;
+        } else if let Some(data) = data(args, cell) {
+            open.push((name, suite.ask(cell, seed, data)?.read()?));
+        } else {
+            without_data.extend(cell.data.clone());
         }
-        eprintln!("{name}, seed {seed}");
-        let results = semievol_cli::execute(&experiment, &hub, &args.out)?;
-        println!("{name}, seed {seed}: {}", results.verdict());
-        kept.keep(&results)?;
-        results::write_pages(&kept)?;
     }
-    results::write_pages(&kept)?;
     without_data.sort();
     without_data.dedup();
+    if !without_data.is_empty() {
+        eprintln!("left out, for want of data: {}", without_data.join(", "));
+    }
+    let mut failed = Vec::new();
+    for (name, experiment) in open {
+        let seed = experiment.config().seeds[0];
+        eprintln!("{name}, seed {seed}");
+        match semievol_cli::execute(&experiment, &hub, &args.out) {
+            Ok(results) => {
+                println!("{name}, seed {seed}: {}", results.verdict());
+                kept.keep(&results)?;
+                results::write_pages(&kept)?;
+            }
+            // The others may do.
+            Err(error) => {
+                eprintln!("{name}, seed {seed}: {error:#}");
+                failed.push(format!("{name}, seed {seed}"));
+            }
+        }
+    }
+    results::write_pages(&kept)?;
+    if !failed.is_empty() {
+        bail!("not through: {}; why stands above", failed.join("; "));
+    }
     if !without_data.is_empty() {
         bail!(
             "left out, for want of data: {}; give the folder that holds a folder of each with --data DIR, or name the experiments that need none",
             without_data.join(", ")
         );
+    }
+    Ok(())
+}
+
+/// Prints all suites, with the seeds that are kept of each experiment.
+fn list(kept: &Kept) -> anyhow::Result<()> {
+    let all = kept.all()?;
+    for (name, suite) in Suite::all()? {
+        println!("{name}: {}", suite.description);
+        for cell in &suite.cells {
+            let name = suite.name_of(cell);
+            let found = all.get(&name).map(|results| results.seeds.iter().map(|seed| seed.seed).collect());
+            let found: Vec<u64> = found.unwrap_or_default();
+            println!("  {name}: seeds {:?}, kept {found:?}", suite.seeds(cell));
+        }
     }
     Ok(())
 }
@@ -196,6 +239,7 @@ mod tests {
     fn every_cell_of_every_suite_is_an_experiment() {
         let suites = Suite::all().expect("suites");
         assert!(suites.iter().any(|(name, _)| name == "table"));
+        let mut names = BTreeSet::new();
         for (suite, cell) in
             suites.iter().flat_map(|(_, suite)| suite.cells.iter().map(move |cell| (suite, cell)))
         {
@@ -205,6 +249,7 @@ mod tests {
             assert_eq!(experiment.config().name, suite.name_of(cell));
             assert_eq!(experiment.config().seeds, [7]);
             assert!(!suite.seeds(cell).is_empty());
+            assert!(names.insert(suite.name_of(cell)), "{} stands in two places", suite.name_of(cell));
         }
     }
 

@@ -28,12 +28,13 @@ pub struct Results {
     pub name: String,
     /// The base model, with the digest of its weights.
     pub model: ModelId,
-    /// Digest of everything else that the results depend on, but for the data and the seeds: see
-    /// [`Experiment::settings`](crate::Experiment::settings).
+    /// Whoever else had a part: the embedder, the trainer, models behind servers.
+    pub parts: Vec<String>,
+    /// Digest of what the experiment asks for, whatever its seeds: see [`Experiment::settings`](crate::Experiment::settings).
     pub settings: String,
     /// Digests of the data files.
     pub data: Vec<String>,
-    /// Where the files stand.
+    /// Where the files stand; empty for results that were read.
     #[serde(skip)]
     pub folder: PathBuf,
     /// One entry per seed.

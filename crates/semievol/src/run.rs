@@ -179,6 +179,7 @@ impl Experiment {
         let results = Results {
             name: self.config.name.clone(),
             model: run.base.id().clone(),
+            parts: names(parts),
             settings: self.settings_with(method),
             data: pool.digests.clone(),
             folder: run.folder.clone(),
@@ -194,8 +195,8 @@ impl Experiment {
         Ok(results)
     }
 
-    /// SHA-256 of what the experiment asks for, whatever its seeds: results of equal settings, model and data may be put
-    /// together.
+    /// SHA-256 of what the experiment asks for, whatever its seeds, and without the folder that its relative paths start in:
+    /// results of equal settings, models and data may be put together.
     ///
     /// # Errors
     /// As [`Experiment::method`].
@@ -288,6 +289,13 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.0.unlock();
     }
+}
+
+/// Names the embedder, the trainer and the models behind servers.
+fn names(parts: Parts<'_>) -> Vec<String> {
+    let embedder = parts.embedder.iter().map(|embedder| embedder.id.as_str().to_owned());
+    let models = parts.models.iter().map(|(name, model)| format!("{name}={}", model.id()));
+    embedder.chain([parts.trainer.id()]).chain(models).collect()
 }
 
 /// Names the parts of a method.

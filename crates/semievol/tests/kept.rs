@@ -42,7 +42,7 @@ fn seeds_of_several_runs_give_what_one_run_of_them_all_gives() {
     let differ = Results::together(vec![second, other]).unwrap_err();
     assert_eq!(
         differ.to_string(),
-        "minitask: the settings of seed 5 and seed 2 differ, so they are no repetitions of each other; run the older one again"
+        "minitask: the settings of seeds [2] and [5] differ, so they are no repetitions of each other: run some of them again, or give one another name"
     );
 }
 
@@ -63,8 +63,12 @@ fn settings_know_neither_seeds_nor_places_nor_words() {
 fn results_of_another_version_are_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("metrics.json");
-    std::fs::write(&file, r#"{"name": "x"}"#).unwrap();
-    let error = Results::read(&file).unwrap_err().to_string();
-    assert!(error.starts_with(&file.display().to_string()), "{error}");
-    assert!(error.ends_with("run that experiment again, and finished stages are read"), "{error}");
+    let none = r#"{"name":"x","model":"m","parts":[],"settings":"s","data":[],"seeds":[],"summary":[]}"#;
+    for (text, why) in [(r#"{"name": "x"}"#, "missing field"), (none, "it has no seeds")] {
+        std::fs::write(&file, text).unwrap();
+        let error = Results::read(&file).unwrap_err().to_string();
+        assert!(error.starts_with(&file.display().to_string()) && error.contains(why), "{error}");
+        assert!(error.ends_with("run that experiment again, and finished stages are read"), "{error}");
+    }
+    assert_eq!(Results::together(Vec::new()).unwrap_err().to_string(), "no results to put together");
 }

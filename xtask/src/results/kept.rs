@@ -1,6 +1,6 @@
 //! Where results are kept: a file for each seed, so that runs on several machines go together.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use semievol::Results;
 use semievol::pipeline::files;
 use std::collections::BTreeMap;
@@ -23,61 +23,79 @@ impl Kept {
         &self.folder
     }
 
-    fn data(&self) -> PathBuf {
-        self.folder.join("data")
+    fn of(&self, name: &str) -> PathBuf {
+        self.folder.join("data").join(name)
     }
 
     fn seed(&self, name: &str, seed: u64) -> PathBuf {
-        self.data().join(name).join(format!("seed-{seed}.json"))
+        self.of(name).join(format!("seed-{seed}.json"))
     }
 
     /// Keeps each seed's results, in the place of those that there were; nothing where they do not go together with
     /// the other seeds.
     pub fn keep(&self, results: &Results) -> anyhow::Result<()> {
-        let parts = results.by_seed()?;
-        let new: Vec<u64> = results.seeds.iter().map(|seed| seed.seed).collect();
-        let others = self.of(&results.name)?.into_iter().filter(|part| !new.contains(&part.seeds[0].seed));
-        Results::together(others.chain(parts.clone()).collect()).with_context(|| {
-            format!(
-                "{}: kept as it was; remove that folder to begin anew",
-                self.data().join(&results.name).display()
-            )
+        let new = results.by_seed()?;
+        let replaced: Vec<PathBuf> =
+            new.iter().map(|one| self.seed(&results.name, one.seeds[0].seed)).collect();
+        let others = self.files(&results.name)?.into_iter().filter(|file| !replaced.contains(file));
+        let others = others.map(|file| read(&file)).collect::<anyhow::Result<Vec<_>>>()?;
+        Results::together(others.into_iter().chain(new.clone()).collect()).with_context(|| {
+            format!("{}: kept as it was; remove that folder to begin anew", self.of(&results.name).display())
         })?;
-        for part in &parts {
+        for (file, one) in replaced.iter().zip(&new) {
             // In one line: these files are read by programs.
-            let text = serde_json::to_string(part)? + "\n";
-            files::write(&self.seed(&results.name, part.seeds[0].seed), text.as_bytes())?;
+            files::write(file, (serde_json::to_string(one)? + "\n").as_bytes())?;
         }
         Ok(())
     }
 
-    /// Whether a seed of these settings is kept.
+    /// Whether a seed is kept.
+    ///
+    /// # Errors
+    /// If seeds of other settings are, with which it could not be kept once it has been run.
     pub fn has(&self, name: &str, seed: u64, settings: &str) -> anyhow::Result<bool> {
-        let file = self.seed(name, seed);
-        Ok(file.is_file() && Results::read(&file)?.settings == settings)
+        for file in self.files(name)? {
+            if read(&file)?.settings != settings {
+                bail!(
+                    "{}: was made with other settings than are asked for now, so further seeds cannot stand beside it; remove {} to begin anew",
+                    file.display(),
+                    self.of(name).display()
+                );
+            }
+        }
+        Ok(self.seed(name, seed).is_file())
     }
 
-    /// The results of one experiment, one seed each.
-    fn of(&self, name: &str) -> anyhow::Result<Vec<Results>> {
-        entries(&self.data().join(name))?.iter().map(|file| Ok(Results::read(file)?)).collect()
+    /// The files of one experiment.
+    fn files(&self, name: &str) -> anyhow::Result<Vec<PathBuf>> {
+        let mut files = entries(&self.of(name))?;
+        // A write that was cut off leaves its temporary file.
+        files.retain(|file| file.extension().is_some_and(|end| end == "json"));
+        Ok(files)
     }
 
     /// All that is kept, by name, over the seeds of each.
     pub fn all(&self) -> anyhow::Result<BTreeMap<String, Results>> {
         let mut all = BTreeMap::new();
-        for folder in entries(&self.data())? {
+        for folder in entries(&self.folder.join("data"))?.into_iter().filter(|entry| entry.is_dir()) {
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let parts = self.of(&name)?;
-            if !parts.is_empty() {
-                all.insert(name, Results::together(parts)?);
+            let seeds =
+                self.files(&name)?.iter().map(|file| read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+            if !seeds.is_empty() {
+                let together = Results::together(seeds).with_context(|| folder.display().to_string())?;
+                all.insert(name, together);
             }
         }
         Ok(all)
     }
 }
 
+fn read(file: &Path) -> anyhow::Result<Results> {
+    Results::read(file).context("remove that file to run its seed again")
+}
+
 /// What stands in a folder, sorted; nothing where there is none.
-fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
@@ -108,7 +126,7 @@ mod tests {
             "arms": [arm("sft", "100"), arm("semievol", right)], "test_ids": ["a", "b", "c"],
         });
         let whole: Value = json!({
-            "name": name, "model": "tiny@0", "settings": settings, "data": ["1"], "seeds": [seed], "summary": [],
+            "name": name, "model": "tiny@0", "parts": ["trainer"], "settings": settings, "data": ["1"], "seeds": [seed], "summary": [],
         });
         serde_json::from_value::<Results>(whole).expect("results").by_seed().expect("one seed").remove(0)
     }
@@ -126,8 +144,12 @@ mod tests {
         assert_eq!((seeds("a"), seeds("b")), (vec![1, 2], vec![1]));
         let gain = all["a"].summary[1].gain.as_ref().expect("a gain over two seeds");
         assert!((gain.mean - 0.5).abs() < 1e-12);
-        assert!(kept.has("a", 2, "s").expect("readable") && !kept.has("a", 2, "t").expect("readable"));
-        assert!(!kept.has("a", 3, "s").expect("readable"));
+        assert!(kept.has("a", 2, "s").expect("readable") && !kept.has("a", 3, "s").expect("readable"));
+        let early = kept.has("a", 3, "t").expect_err("other settings").to_string();
+        assert!(
+            early.contains("was made with other settings") && early.ends_with("to begin anew"),
+            "{early}"
+        );
 
         let error = format!("{:#}", kept.keep(&results("a", 3, "t", "111")).expect_err("other settings"));
         assert!(
@@ -135,6 +157,13 @@ mod tests {
             "{error}"
         );
         assert_eq!(kept.all().expect("as before")["a"].seeds.len(), 2);
+        // What a write leaves that was cut off is no result, and what cannot be read may be replaced.
+        fs::write(folder.path().join("data/a/seed-9.json.123.tmp"), "{").expect("a leftover");
+        fs::write(folder.path().join("data/.DS_Store"), "x").expect("another");
+        assert_eq!(kept.all().expect("all")["a"].seeds.len(), 2);
+        fs::write(kept.seed("a", 2), "{").expect("a broken file");
+        let error = format!("{:#}", kept.all().expect_err("a broken file"));
+        assert!(error.contains("remove that file") && error.contains("seed-2.json"), "{error}");
         // A seed that is run again takes the place of the one that was kept.
         kept.keep(&results("a", 2, "s", "000")).expect("again");
         assert_eq!(kept.all().expect("all")["a"].seeds[1].arms[1].n_correct, 0);

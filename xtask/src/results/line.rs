@@ -23,14 +23,15 @@ pub fn table<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Table {
 }
 
 impl Line {
-    /// Of results whose page is `NAME.md`.
-    pub fn new(results: &Results) -> Self {
+    /// Of results whose page is `NAME.md`; nothing for those that have no arm `semievol`.
+    pub fn new(results: &Results) -> Option<Self> {
         let find = |wanted: Arm| results.summary.iter().find(|arm| arm.arm == wanted);
-        let reached = find(Arm::Semievol).map(|arm| arm.accuracy.mean);
+        let reached = find(Arm::Semievol)?.accuracy.mean;
         let (gain, interval) = gain(results).unzip();
-        let labels = reached.zip(gain).map(|(reached, gain)| reached - gain).filter(|labels| *labels < 1.0);
-        let cut = |reached: f64| labels.map(|labels| (reached - labels) / (1.0 - labels));
-        let own = reached.and_then(cut);
+        let labels = gain.map(|gain| reached - gain);
+        let left = labels.filter(|labels| *labels < 1.0);
+        let cut = |reached: f64| left.map(|labels| (reached - labels) / (1.0 - labels));
+        let own = cut(reached);
         let gold = find(Arm::Oracle).map(|arm| arm.accuracy.mean).and_then(cut);
         let percent = |share: f64| format!("{:.1}", 100.0 * share);
         let fewer = |cut: f64| format!("{:+.0}%", -100.0 * cut);
@@ -39,7 +40,7 @@ impl Line {
             format!("[{name}]({name}.md)"),
             results.seeds.len().to_string(),
             labels.map(percent).unwrap_or_default(),
-            reached.map(percent).unwrap_or_default(),
+            percent(reached),
             gain.map(|gain| format!("{:+.1}", 100.0 * gain)).unwrap_or_default(),
             interval
                 .map(|ends| format!("[{}, {}]", percent(ends.low), percent(ends.high)))
@@ -47,7 +48,7 @@ impl Line {
             own.map(fewer).unwrap_or_default(),
             gold.map(fewer).unwrap_or_default(),
         ];
-        Line { cells, cut: own.zip(gold) }
+        Some(Line { cells, cut: own.zip(gold) })
     }
 }
 

@@ -7,11 +7,12 @@ mod promises;
 
 pub use kept::Kept;
 
+use anyhow::Context;
 use std::path::PathBuf;
 
 /// Keeps what finished runs gave, and writes the pages of results anew from all that is kept.
 ///
-/// Kept are figures alone, in DIR/data/NAME/seed-N.json; runs of one experiment with other seeds go together.
+/// Kept are figures and ids of test rows, in DIR/data/NAME/seed-N.json; runs of one experiment with other seeds go together.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folders of finished runs; none to write the pages alone.
@@ -26,7 +27,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let kept = Kept::in_folder(&args.out);
     for run in &args.runs {
-        kept.keep(&semievol::Results::read(&run.join("metrics.json"))?)?;
+        let results = semievol::Results::read(&run.join("metrics.json"));
+        kept.keep(&results.context("RUN is the folder of a finished run, as runs/NAME-DIGEST")?)?;
     }
     let n = page::write(&kept)?;
     println!("{n} tables in {}", args.out.display());

@@ -1,21 +1,22 @@
-//! Whether promises on the share of wrong pseudo-labels were kept, over all runs that measured them.
+//! Whether promises on the share of wrong pseudo-labels were kept, over experiments that measured them.
 
 use semievol::eval::{Align, Interval, Table, over_seeds};
 use semievol::select::Rule;
-use semievol::{CertifiedResults, Results};
+use semievol::{Arm, CertifiedResults, Results};
 
 const LEVEL: f64 = 0.95;
 
-/// One promise over several runs.
+/// One promise over several experiments.
 struct Promise<'r> {
     alpha: f64,
     rule: Rule,
-    /// One for each seed of each experiment.
-    runs: Vec<&'r CertifiedResults>,
+    /// The seeds of each experiment.
+    experiments: Vec<Vec<&'r CertifiedResults>>,
 }
 
-/// A section with a table; nothing where nobody measured any.
-pub fn over<'r>(all: impl Iterator<Item = &'r Results>) -> String {
+/// What became of the promises of each experiment's own arm, as a table with the words that it needs; nothing where nobody
+/// measured any.
+pub fn over(all: &[&Results]) -> String {
     let promises = gather(all);
     if promises.is_empty() {
         return String::new();
@@ -26,42 +27,55 @@ pub fn over<'r>(all: impl Iterator<Item = &'r Results>) -> String {
         ("rule", Align::Left),
         ("runs", right),
         ("certified in", right),
-        ("wrong of what was kept, %", right),
+        ("wrong, %", right),
         ("95% interval", right),
+        ("wrong where certified, %", right),
         ("kept, % of what an oracle keeps", right),
     ]);
     for promise in &promises {
         table.row(promise.cells());
     }
     format!(
-        "\n## Promises on the share of wrong pseudo-labels\n\n\
-         Over all runs above whose labels measured them: a run is one seed. A run that certifies nothing keeps nothing, and is\n\
-         counted in no mean. The interval is Student's t over runs. The oracle keeps as many of the surest as it can, knowing\n\
-         the answers.\n\n{}",
+        "\nA run is one seed of one experiment. Wrong: of what was kept, the mean over experiments of the mean over their seeds; a\n\
+         run that certifies nothing keeps nothing, and none of that is wrong. Its interval is Student's t over experiments. The\n\
+         oracle knows the answers and keeps as many of the surest as the promise allows; compared where something was certified.\n\n{}",
         table.to_markdown()
     )
 }
 
-fn gather<'r>(all: impl Iterator<Item = &'r Results>) -> Vec<Promise<'r>> {
+fn gather<'r>(all: &[&'r Results]) -> Vec<Promise<'r>> {
     let mut promises: Vec<Promise<'r>> = Vec::new();
-    let measured = all.flat_map(|results| &results.seeds).flat_map(|seed| &seed.pseudo);
-    for one in measured.flat_map(|pseudo| &pseudo.certified) {
-        match promises.iter_mut().find(|known| (known.alpha, known.rule) == (one.alpha, one.rule)) {
-            Some(known) => known.runs.push(one),
-            None => promises.push(Promise { alpha: one.alpha, rule: one.rule, runs: vec![one] }),
+    for (at, results) in all.iter().enumerate() {
+        let measured = results.seeds.iter().flat_map(|seed| &seed.pseudo);
+        let own = measured.filter(|pseudo| pseudo.arm == Arm::Semievol);
+        for one in own.flat_map(|pseudo| &pseudo.certified) {
+            let known = promises.iter().position(|known| (known.alpha, known.rule) == (one.alpha, one.rule));
+            let known = known.unwrap_or_else(|| {
+                promises.push(Promise { alpha: one.alpha, rule: one.rule, experiments: Vec::new() });
+                promises.len() - 1
+            });
+            let experiments = &mut promises[known].experiments;
+            experiments.resize(all.len(), Vec::new());
+            experiments[at].push(one);
         }
+    }
+    for promise in &mut promises {
+        promise.experiments.retain(|seeds| !seeds.is_empty());
     }
     promises.sort_by(|one, other| one.alpha.total_cmp(&other.alpha));
     promises
 }
 
 impl Promise<'_> {
-    fn cells(&self) -> [String; 7] {
-        let errors: Vec<f64> = self.runs.iter().filter_map(|run| run.error()).collect();
-        let error = over_seeds(&errors, LEVEL).ok();
-        let certified = || self.runs.iter().filter(|run| run.kept.of > 0);
-        let kept: usize = certified().map(|run| run.kept.of).sum();
-        let oracle: usize = certified().map(|run| run.oracle).sum();
+    fn cells(&self) -> [String; 8] {
+        let runs = || self.experiments.iter().flatten();
+        let mean = |seeds: &Vec<&CertifiedResults>| {
+            seeds.iter().map(|run| run.error().unwrap_or(0.0)).sum::<f64>() / seeds.len() as f64
+        };
+        let wrong = over_seeds(&self.experiments.iter().map(mean).collect::<Vec<_>>(), LEVEL).ok();
+        let certified: Vec<f64> = runs().filter_map(|run| run.error()).collect();
+        let (kept, oracle) = (runs().filter(|run| run.kept.of > 0))
+            .fold((0, 0), |(kept, oracle), run| (kept + run.kept.of, oracle + run.oracle));
         let percent = |share: f64| format!("{:.1}", 100.0 * share);
         let ends = |ends: Interval| format!("[{}, {}]", percent(ends.low.max(0.0)), percent(ends.high));
         [
@@ -70,11 +84,35 @@ impl Promise<'_> {
                 Rule::Conformal => "conformal".to_owned(),
                 Rule::Lec => "lec".to_owned(),
             },
-            self.runs.len().to_string(),
-            errors.len().to_string(),
-            error.map(|error| percent(error.mean)).unwrap_or_default(),
-            error.and_then(|error| error.interval).map(ends).unwrap_or_default(),
+            runs().count().to_string(),
+            certified.len().to_string(),
+            wrong.map(|wrong| percent(wrong.mean)).unwrap_or_default(),
+            wrong.and_then(|wrong| wrong.interval).map(ends).unwrap_or_default(),
+            over_seeds(&certified, LEVEL).map(|wrong| percent(wrong.mean)).unwrap_or_default(),
             if oracle > 0 { format!("{:.0}", 100.0 * kept as f64 / oracle as f64) } else { String::new() },
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semievol::RightOf;
+
+    #[test]
+    fn experiments_count_once_and_what_is_not_kept_is_not_wrong() {
+        let one = |right, of, oracle| CertifiedResults {
+            alpha: 0.1,
+            rule: Rule::Lec,
+            kept: RightOf { right, of },
+            oracle,
+        };
+        let (sure, unsure, none) = (one(95, 100, 120), one(30, 50, 80), one(0, 0, 60));
+        let promise =
+            Promise { alpha: 0.1, rule: Rule::Lec, experiments: vec![vec![&sure, &unsure], vec![&none]] };
+        // (5% + 40%) / 2 = 22.5%, and 0%: 11.25% in the mean; 150 of 200.
+        let cells = promise.cells();
+        assert_eq!([&cells[2], &cells[3], &cells[4], &cells[6], &cells[7]], ["3", "2", "11.2", "22.5", "75"]);
+        assert_eq!(over(&[]), "");
     }
 }

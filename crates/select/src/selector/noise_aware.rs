@@ -5,12 +5,13 @@ use semievol_core::Confidence;
 /// Accepts as many of the surest pseudo-labels as are worth their errors, judged by labels that the models asked had
 /// not learnt ([`Pool::calibration`]): nothing has to be set.
 ///
-/// Examples of which the share `e` is labelled wrong, at random, teach as much as `(1 - 2 e)^2` times as many right
-/// ones (Angluin and Laird, Machine Learning 2, 1988; so does tri-training weigh them, Zhou and Li, TKDE 17, 2005). So
-/// the `n` labels with the `k` surest pseudo-labels are worth `(n + k) (1 - 2 e k / (n + k))^2` labels. The error `e` of
-/// those at or above a threshold is that of the calibration answers there, with one right and one wrong answer more than
-/// were seen. The threshold of the largest worth is taken; where none is worth more than the labels alone, nothing
-/// is accepted, and the selection [says so](Selection::note).
+/// Where the share `e` of examples is labelled wrong at random, the bound on what two classes take to be learnt grows by
+/// `1 / (1 - 2 e)^2` (Angluin and Laird, Machine Learning 2, 1988), and tri-training weighs examples by that (Zhou and Li,
+/// TKDE 17, 2005). So the `n` labels that were answered, with the `k` surest pseudo-labels, are counted as
+/// `(n + k) (1 - 2 e k / (n + k))^2` labels; with more than two classes that is too severe. The error `e` of those at or
+/// above a threshold is that of the calibration answers there, with one right and one wrong answer more than were seen.
+/// The threshold of the largest number is taken; where none is above that of the labels alone, nothing is accepted,
+/// and the selection [says so](Selection::note).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NoiseAware;
 

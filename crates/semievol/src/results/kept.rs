@@ -1,24 +1,29 @@
 //! Results read again, and put together from several runs.
 
-use super::Results;
+use super::{Results, SeedResults};
 use crate::RunError;
 use semievol_pipeline::PipelineError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Results {
-    /// Reads what a run has left in `metrics.json`.
+    /// Reads what a run has left in `metrics.json`. [`Results::folder`] stays empty, for the file may have been moved.
     ///
     /// # Errors
     /// Names the file, and what to do.
     pub fn read(file: &Path) -> Result<Self, RunError> {
         let bytes = std::fs::read(file);
         let bytes = bytes.map_err(|source| PipelineError::File { path: file.to_owned(), source })?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let file = file.display();
+        let refuse = |what: String| {
             RunError::Assembly(format!(
-                "{file}: {error}; another version of semievol may have written it: run that experiment again, and finished stages are read"
+                "{}: {what}; another version of semievol may have written it: run that experiment again, and finished stages are read",
+                file.display()
             ))
-        })
+        };
+        let results: Results = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
+        if results.seeds.is_empty() {
+            return Err(refuse("it has no seeds".into()));
+        }
+        Ok(results)
     }
 
     /// The same, one seed each.
@@ -26,48 +31,69 @@ impl Results {
     /// # Errors
     /// None for results that a run has made.
     pub fn by_seed(&self) -> Result<Vec<Results>, RunError> {
-        let one = |seed: &super::SeedResults| {
-            let alone = Results { seeds: vec![seed.clone()], summary: Vec::new(), ..self.clone() };
-            alone.summed_up().map_err(RunError::eval(seed.seed))
-        };
-        self.seeds.iter().map(one).collect()
+        self.seeds.iter().map(|seed| self.of_seeds(vec![seed.clone()])).collect()
     }
 
-    /// The results of one experiment, of which several runs had seeds of their own; by seed.
+    /// The results of one experiment, of which several runs had seeds of their own; in the order of the seeds, as of one
+    /// run that was asked for them in this order.
     ///
     /// # Errors
-    /// If they differ by more than their seeds, or have one in common.
+    /// If there are none, if they differ by more than their seeds, or if they have one in common.
     pub fn together(parts: Vec<Results>) -> Result<Results, RunError> {
-        let mut parts = parts.into_iter();
-        let mut all = parts.next().ok_or_else(|| RunError::Assembly("no results to put together".into()))?;
-        for part in parts {
-            let differ = if (&part.name, &part.model) != (&all.name, &all.model) {
-                Some("the experiment or the model")
-            } else if part.data != all.data {
-                Some("the data files")
-            } else if part.settings != all.settings {
-                Some("the settings")
-            } else {
-                None
-            };
-            if let Some(what) = differ {
-                let (new, old) = (&part.seeds[0].seed, &all.seeds[0].seed);
-                return Err(RunError::Assembly(format!(
-                    "{}: {what} of seed {new} and seed {old} differ, so they are no repetitions of each other; run the older one again",
-                    part.name
-                )));
+        let refuse = |what: String| Err(RunError::Assembly(what));
+        let Some(first) = parts.first() else { return refuse("no results to put together".into()) };
+        for part in &parts {
+            if let Some(what) = first.differs(part) {
+                return refuse(format!(
+                    "{}: {what} of seeds {:?} and {:?} differ, so they are no repetitions of each other: run some of them again, or give one another name",
+                    first.name,
+                    first.numbers(),
+                    part.numbers()
+                ));
             }
-            all.seeds.extend(part.seeds);
         }
-        all.seeds.sort_by_key(|seed| seed.seed);
-        if let Some(twice) = all.seeds.windows(2).find(|pair| pair[0].seed == pair[1].seed) {
-            return Err(RunError::Assembly(format!(
-                "{}: seed {} stands there twice",
-                all.name, twice[0].seed
-            )));
+        let mut seeds: Vec<SeedResults> = parts.iter().flat_map(|part| part.seeds.clone()).collect();
+        seeds.sort_by_key(|seed| seed.seed);
+        if let Some(twice) = seeds.windows(2).find(|pair| pair[0].seed == pair[1].seed) {
+            return refuse(format!("{}: seed {} stands there twice", first.name, twice[0].seed));
         }
-        let first = all.seeds.first().map_or(0, |seed| seed.seed);
-        all.summed_up().map_err(RunError::eval(first))
+        first.of_seeds(seeds)
+    }
+
+    /// By what the results of another run differ besides the seeds.
+    fn differs(&self, other: &Results) -> Option<&'static str> {
+        if self.name != other.name {
+            Some("the experiment")
+        } else if self.model != other.model {
+            Some("the model")
+        } else if self.parts != other.parts {
+            Some("the embedder, the trainer or other models")
+        } else if self.data != other.data {
+            Some("the data files")
+        } else if self.settings != other.settings {
+            Some("the settings")
+        } else {
+            None
+        }
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.seeds.iter().map(|seed| seed.seed).collect()
+    }
+
+    fn of_seeds(&self, seeds: Vec<SeedResults>) -> Result<Results, RunError> {
+        let first = seeds.first().map_or(0, |seed| seed.seed);
+        let results = Results {
+            name: self.name.clone(),
+            model: self.model.clone(),
+            parts: self.parts.clone(),
+            settings: self.settings.clone(),
+            data: self.data.clone(),
+            folder: PathBuf::new(),
+            seeds,
+            summary: Vec::new(),
+        };
+        results.summed_up().map_err(RunError::eval(first))
     }
 }
 
