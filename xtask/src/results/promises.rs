@@ -107,12 +107,12 @@ mod tests {
             kept: RightOf { right, of },
             oracle,
         };
-        let (sure, unsure, none) = (one(95, 100, 120), one(30, 50, 80), one(0, 0, 60));
+        let (sure, unsure, none) = (one(90, 100, 120), one(30, 50, 80), one(0, 0, 60));
         let promise =
             Promise { alpha: 0.1, rule: Rule::Lec, experiments: vec![vec![&sure, &unsure], vec![&none]] };
-        // (5% + 40%) / 2 = 22.5%, and 0%: 11.25% in the mean; 150 of 200.
+        // (10% + 40%) / 2 = 25%, and 0%: 12.5% in the mean; 150 of 200.
         let cells = promise.cells();
-        assert_eq!([&cells[2], &cells[3], &cells[4], &cells[6], &cells[7]], ["3", "2", "11.2", "22.5", "75"]);
+        assert_eq!([&cells[2], &cells[3], &cells[4], &cells[6], &cells[7]], ["3", "2", "12.5", "25.0", "75"]);
         assert_eq!(over(&[]), "");
     }
 }
