@@ -1,6 +1,7 @@
 use super::{against, confidences, eligible, reject_all};
 use crate::{Calibrated, Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
+use std::cmp::Reverse;
 
 /// Accepts as many of the surest pseudo-labels as are worth their errors, judged by labels that the models asked had
 /// not learnt ([`Pool::calibration`]): nothing has to be set.
@@ -39,7 +40,7 @@ fn worth(n: usize, k: usize, error: f64) -> f64 {
 fn best(mut pool: Vec<Confidence>, calibration: &[Calibrated]) -> Option<Worth> {
     pool.sort_unstable_by(|one, other| other.cmp(one));
     let mut answers = calibration.to_vec();
-    answers.sort_unstable_by(|one, other| other.confidence.cmp(&one.confidence));
+    answers.sort_unstable_by_key(|answer| Reverse(answer.confidence));
     let (mut kept, mut seen, mut wrong) = (0, 0, 0);
     let mut best: Option<Worth> = None;
     for ties in pool.chunk_by(|one, other| one == other) {
