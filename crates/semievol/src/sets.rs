@@ -8,7 +8,7 @@ use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, overlap,
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -79,6 +79,9 @@ pub struct SetSizes {
     pub unlabelled: usize,
     /// Rows that test.
     pub test: usize,
+    /// Groups that the labelled rows come from; absent where rows have no groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labelled_groups: Option<usize>,
     /// Labelled rows of each class, in the options' order; empty for open answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labelled_classes: Vec<ClassCount>,
@@ -268,6 +271,7 @@ impl Sets {
             labelled: labelled.len(),
             unlabelled: unlabelled.len(),
             test: test.len(),
+            labelled_groups: groups(&labelled),
             labelled_classes: classes(&labelled),
             test_classes: classes(&test),
         };
@@ -317,6 +321,11 @@ pub(crate) struct SplitIds<'a> {
     labelled: Vec<&'a str>,
     unlabelled: Vec<&'a str>,
     test: Vec<&'a str>,
+}
+
+fn groups(rows: &Dataset) -> Option<usize> {
+    let groups: HashSet<&str> = rows.groups.iter().map(Option::as_deref).collect::<Option<_>>()?;
+    (!groups.is_empty()).then_some(groups.len())
 }
 
 fn classes(rows: &Dataset) -> Vec<ClassCount> {

@@ -106,9 +106,11 @@ impl Results {
         for seed in &self.seeds {
             let sizes = &seed.sizes;
             let of = if self.seeds.len() > 1 { format!("seed {}: ", seed.seed) } else { String::new() };
+            let groups = sizes.labelled_groups.map(|groups| format!(" of {groups} groups"));
             lines.push(format!(
-                "{of}{} labelled{}, {} unlabelled, {} test{}",
+                "{of}{} labelled{}{}, {} unlabelled, {} test{}",
                 sizes.labelled,
+                groups.unwrap_or_default(),
                 mix(&sizes.labelled_classes),
                 sizes.unlabelled,
                 sizes.test,

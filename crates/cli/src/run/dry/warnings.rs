@@ -10,7 +10,8 @@ use semievol::select::classify::fit_by_cross_validation;
 use semievol::{Drawn, Experiment, written};
 use std::collections::HashMap;
 
-/// Rows of a class below which its share among the pseudo-labels is a matter of luck.
+/// Rows of a class below which its share among the pseudo-labels is a matter of luck; rows of a group from which on groups
+/// are what counts.
 const FEW: usize = 4;
 /// The fewest rows that one model alone answers right for an exact McNemar test at 5%: twice 1 / 2^6 is below it.
 const DISCORDANT: f64 = 6.0;
@@ -40,6 +41,13 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
     }
     if classes.iter().filter(|class| class.rows > 0).count() == 1 {
         warnings.push("all labelled rows have one class: nothing can be learnt from them".into());
+    }
+    if let Some(groups) = drawn.sizes.labelled_groups.filter(|groups| FEW * groups <= drawn.sizes.labelled) {
+        let groups = if groups == 1 { "one group".to_owned() } else { format!("{groups} groups") };
+        warnings.push(format!(
+            "the {} labelled rows come from {groups}: rows of a group are alike, so they show less of the task than as many rows of as many groups, and the classes' shares among them may be far from those elsewhere; label rows of more groups",
+            drawn.sizes.labelled
+        ));
     }
     if drawn.unlabelled.is_empty() {
         warnings.push(
