@@ -27,12 +27,3 @@ pub enum SelectError {
     #[error(transparent)]
     Model(#[from] ModelError),
 }
-
-impl SelectError {
-    /// A selector was not given what it compares with.
-    pub(crate) fn without_calibration(part: &'static str) -> Self {
-        let reason = "it needs labelled samples answered by models that were not trained on them, and there is \
-                      none: set method.folds to 2 or more";
-        SelectError::Unfit { part, reason: reason.to_owned() }
-    }
-}

@@ -33,11 +33,9 @@ impl Line {
         let cut = |reached: f64| left.map(|labels| (reached - labels) / (1.0 - labels));
         let own = cut(reached);
         let gold = find(Arm::Oracle).map(|arm| arm.accuracy.mean).and_then(cut);
-        let percent = |share: f64| format!("{:.1}", 100.0 * share);
         let fewer = |cut: f64| format!("{:+.0}%", -100.0 * cut);
-        let name = &results.name;
         let cells = [
-            format!("[{name}]({name}.md)"),
+            link(&results.name),
             results.seeds.len().to_string(),
             labels.map(percent).unwrap_or_default(),
             percent(reached),
@@ -50,6 +48,16 @@ impl Line {
         ];
         Some(Line { cells, cut: own.zip(gold) })
     }
+}
+
+/// An experiment's page.
+pub fn link(name: &str) -> String {
+    format!("[{name}]({name}.md)")
+}
+
+/// A share, in percent.
+pub fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
 }
 
 /// Of the arm `semievol` over the better one with labels alone: over several seeds the summary knows, a single one knows

@@ -6,6 +6,7 @@ mod page;
 mod promises;
 
 pub use kept::Kept;
+pub use page::write as write_pages;
 
 use anyhow::Context;
 use std::path::PathBuf;
@@ -30,12 +31,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let results = semievol::Results::read(&run.join("metrics.json"));
         kept.keep(&results.context("RUN is the folder of a finished run, as runs/NAME-DIGEST")?)?;
     }
-    let n = page::write(&kept)?;
+    let n = write_pages(&kept)?;
     println!("{n} tables in {}", args.out.display());
     Ok(())
-}
-
-/// Writes the pages anew, as the command does.
-pub fn write_pages(kept: &Kept) -> anyhow::Result<()> {
-    page::write(kept).map(|_| ())
 }

@@ -1,7 +1,7 @@
 //! The pages of results: one for each experiment, and one that lists them.
 
 use super::kept::{Kept, entries};
-use super::line::{self, Line, mean_cut};
+use super::line::{self, Line, link, mean_cut};
 use super::promises;
 use crate::suite::Suite;
 use semievol::Results;
@@ -60,19 +60,19 @@ fn of_suite(name: &str, suite: &Suite, all: &BTreeMap<String, Results>) -> Strin
 
 /// A table of those that have an arm `semievol`, and the names of those that compare others.
 fn list(all: &[&Results]) -> String {
-    let lines: Vec<Line> = all.iter().filter_map(|results| Line::new(results)).collect();
-    let others = all.iter().filter(|results| Line::new(results).is_none());
-    let others: Vec<String> = others.map(|results| link(&results.name)).collect();
+    let (mut lines, mut others) = (Vec::new(), Vec::new());
+    for results in all {
+        match Line::new(results) {
+            Some(line) => lines.push(line),
+            None => others.push(link(&results.name)),
+        }
+    }
     let table = if lines.is_empty() { String::new() } else { line::table(&lines).to_markdown() };
     let others = match others.as_slice() {
         [] => String::new(),
         others => format!("\nArm by arm: {}.\n", others.join(", ")),
     };
     table + &others
-}
-
-fn link(name: &str) -> String {
-    format!("[{name}]({name}.md)")
 }
 
 /// Pages that stand there without what they were made from.

@@ -1,5 +1,6 @@
 //! Whether promises on the share of wrong pseudo-labels were kept, over experiments that measured them.
 
+use super::line::percent;
 use semievol::eval::{Align, Interval, Table, over_seeds};
 use semievol::select::Rule;
 use semievol::{Arm, CertifiedResults, Results};
@@ -76,7 +77,6 @@ impl Promise<'_> {
         let certified: Vec<f64> = runs().filter_map(|run| run.error()).collect();
         let (kept, oracle) = (runs().filter(|run| run.kept.of > 0))
             .fold((0, 0), |(kept, oracle), run| (kept + run.kept.of, oracle + run.oracle));
-        let percent = |share: f64| format!("{:.1}", 100.0 * share);
         let ends = |ends: Interval| format!("[{}, {}]", percent(ends.low.max(0.0)), percent(ends.high));
         [
             format!("{:.0}", 100.0 * self.alpha),

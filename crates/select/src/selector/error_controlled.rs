@@ -1,4 +1,4 @@
-use super::{Over, Percentile, confidences, eligible, reject_all};
+use super::{Over, Percentile, calibration, confidences, eligible, reject_all};
 use crate::{Calibrated, Decision, Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
@@ -108,11 +108,7 @@ impl Selector for ErrorControlled {
     }
 
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
-        let n = pool.calibration.len();
-        if n == 0 {
-            return Err(SelectError::without_calibration(Self::NAME));
-        }
-        let levels = self.levels(confidences(pool), pool.calibration);
+        let levels = self.levels(confidences(pool), calibration(pool, Self::NAME)?);
         let Some((threshold, level)) = levels.iter().rev().find(|(_, level)| *level <= self.alpha) else {
             let tightest = levels.iter().map(|(_, level)| *level).fold(f64::INFINITY, f64::min);
             return self.without_promise(pool, tightest);

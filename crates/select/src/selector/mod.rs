@@ -20,7 +20,7 @@ pub use percentile::{Over, Percentile};
 pub use random::Random;
 pub use weighted::Weighted;
 
-use crate::{Decision, Pool, PseudoLabel, SelectError, Selector};
+use crate::{Calibrated, Decision, Pool, PseudoLabel, SelectError, Selector};
 use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +127,16 @@ fn eligible(label: &PseudoLabel) -> Result<Confidence, Decision> {
 /// The confidences of the pseudo-labels that may be trained on.
 fn confidences(pool: Pool<'_>) -> Vec<Confidence> {
     pool.unlabelled.iter().filter_map(|label| eligible(label).ok()).collect()
+}
+
+/// What a selector compares with that [wants it](Selector::wants_calibration).
+fn calibration<'p>(pool: Pool<'p>, part: &'static str) -> Result<&'p [Calibrated], SelectError> {
+    if pool.calibration.is_empty() {
+        let reason = "it needs labelled samples answered by models that were not trained on them, and there is \
+                      none: set method.folds to 2 or more";
+        return Err(SelectError::Unfit { part, reason: reason.to_owned() });
+    }
+    Ok(pool.calibration)
 }
 
 /// Leaves all out: those that may not be trained on for that, the others for a reason.

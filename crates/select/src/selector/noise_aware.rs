@@ -1,4 +1,4 @@
-use super::{against, confidences, eligible, reject_all};
+use super::{against, calibration, confidences, eligible, reject_all};
 use crate::{Calibrated, Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
 use std::cmp::Reverse;
@@ -68,15 +68,12 @@ impl Selector for NoiseAware {
     }
 
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
-        let n = pool.calibration.len();
-        if n == 0 {
-            return Err(SelectError::without_calibration(Self::NAME));
-        }
-        let Some(best) = best(confidences(pool), pool.calibration) else {
+        let calibration = calibration(pool, Self::NAME)?;
+        let Some(best) = best(confidences(pool), calibration) else {
             return Ok(reject_all(pool, UNWANTED).into());
         };
         let Worth { threshold, kept, error, labels } = best;
-        let wrong = 100.0 * error;
+        let (n, wrong) = (calibration.len(), 100.0 * error);
         if labels <= n as f64 {
             let note = format!(
                 "no pseudo-label is kept: the {kept} surest, of which held-out labels expect {wrong:.0}% to be wrong, would leave {n} labels worth {labels:.0}"
