@@ -264,6 +264,11 @@ const EXPERIMENT: &[Case] = &[
         place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
         with(place, "[method]\nfolds = 40\n")
     }),
+    ("more folds than groups", |place| {
+        place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
+        let folds = ["method.folds=5", "data.columns.group=\"answer\""];
+        place.run(&["run", "exp.toml", "--set", folds[0], "--set", folds[1]])
+    }),
     ("nothing to tune", |place| with(place, "[tune]\nepochs = []\n")),
     ("one instruction twice", |place| first(place, "paraphrases = ['Say it.', 'Say it.']")),
     ("a package without a file", |place| {

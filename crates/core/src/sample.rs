@@ -14,12 +14,22 @@ pub struct Sample {
     /// A group to report accuracy by, such as a subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// What splits and folds keep together, such as the document that a sentence is from: rows of one group are alike, so
+    /// a model that has learnt one of them shows little by answering another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 impl Sample {
     /// A free-text sample; add options with [`Sample::with_options`].
     pub fn new(id: impl Into<String>, question: impl Into<String>) -> Self {
-        Sample { id: id.into(), question: question.into(), options: Arc::default(), category: None }
+        Sample {
+            id: id.into(),
+            question: question.into(),
+            options: Arc::default(),
+            category: None,
+            group: None,
+        }
     }
 
     /// The same sample with a closed set of answers.

@@ -53,8 +53,6 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Their answers, where the rows have them.
     pub answers: Vec<Option<Answer>>,
-    /// What a split must keep together, where the rows say.
-    pub groups: Vec<Option<String>>,
     /// Rows that were left out.
     pub skipped: Vec<Skipped>,
 }
@@ -125,8 +123,8 @@ impl Dataset {
                 }
                 mapped => mapped?,
             };
-            let (mut sample, answer, group) = match mapped {
-                Mapped::Kept { sample, answer, group } => (sample, answer, group),
+            let (mut sample, answer) = match mapped {
+                Mapped::Kept { sample, answer } => (sample, answer),
                 Mapped::Skipped(reason) => {
                     self.skip(row.at, reason, String::new());
                     continue;
@@ -145,7 +143,6 @@ impl Dataset {
             }
             self.samples.push(sample);
             self.answers.push(answer);
-            self.groups.push(group);
         }
         match n_rows {
             0 => Err(DataError::Empty { path: path.to_owned() }),
@@ -167,14 +164,12 @@ impl Dataset {
         self.samples.is_empty()
     }
 
-    /// The samples at these positions, in this order, with their answers and groups; positions beyond the end
-    /// are ignored.
+    /// The samples at these positions, in this order, with their answers; positions beyond the end are ignored.
     pub fn subset(&self, positions: &[usize]) -> Dataset {
         let kept: Vec<usize> = positions.iter().copied().filter(|index| *index < self.len()).collect();
         Dataset {
             samples: kept.iter().map(|index| self.samples[*index].clone()).collect(),
             answers: kept.iter().map(|index| self.answers[*index].clone()).collect(),
-            groups: kept.iter().map(|index| self.groups[*index].clone()).collect(),
             skipped: Vec::new(),
         }
     }

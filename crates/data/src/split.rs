@@ -70,7 +70,7 @@ pub enum SplitError {
 /// goes in front. The only row (or group) of a class is not brought into the test, so it is left for the
 /// labelled rows unless the test drew it by chance. Rows without an answer can only be unlabelled.
 pub fn split(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Split, SplitError> {
-    if config.by_group && dataset.groups.iter().all(Option::is_none) {
+    if config.by_group && dataset.samples.iter().all(|sample| sample.group.is_none()) {
         return Err(SplitError::NoGroups);
     }
     let units = shuffled(units(dataset, config.by_group), seed);
@@ -153,8 +153,8 @@ impl Pool<'_> {
 fn units(dataset: &Dataset, by_group: bool) -> Vec<Vec<usize>> {
     let mut units: Vec<Vec<usize>> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
-    for (row, group) in dataset.groups.iter().enumerate() {
-        match group.as_deref().filter(|_| by_group) {
+    for (row, sample) in dataset.samples.iter().enumerate() {
+        match sample.group.as_deref().filter(|_| by_group) {
             None => units.push(vec![row]),
             Some(group) => match known.get(group) {
                 Some(unit) => units[*unit].push(row),

@@ -35,7 +35,7 @@ fn described(dataset: &Dataset) -> Vec<String> {
     (0..dataset.len())
         .map(|row| {
             let sample = &dataset.samples[row];
-            let group = dataset.groups[row].as_deref().unwrap_or("-");
+            let group = sample.group.as_deref().unwrap_or("-");
             let options = sample.options.join("/");
             format!("{}|{}|{options}|{}|{group}", sample.id, sample.question, answer(&dataset.answers[row]))
         })

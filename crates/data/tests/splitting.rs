@@ -9,12 +9,13 @@ use std::collections::HashSet;
 
 /// One row per entry: its class (or none) and its group.
 fn dataset(rows: &[(Option<usize>, usize)]) -> Dataset {
-    let sample =
-        |row: usize| Sample::new(row.to_string(), format!("question {row}")).with_options(["x", "y", "z"]);
+    let sample = |(row, (_, group)): (usize, &(Option<usize>, usize))| Sample {
+        group: Some(group.to_string()),
+        ..Sample::new(row.to_string(), format!("question {row}")).with_options(["x", "y", "z"])
+    };
     Dataset {
-        samples: (0..rows.len()).map(sample).collect(),
+        samples: rows.iter().enumerate().map(sample).collect(),
         answers: rows.iter().map(|(class, _)| class.map(Answer::Choice)).collect(),
-        groups: rows.iter().map(|(_, group)| Some(group.to_string())).collect(),
         skipped: Vec::new(),
     }
 }
@@ -159,7 +160,7 @@ fn too_few_rows_are_counted() {
         "8 labelled rows are asked for and 5 are left of 10 (10 with an answer); ask for fewer, or give more rows"
     );
     let mut ungrouped = plain(10);
-    ungrouped.groups = vec![None; 10];
+    ungrouped.samples.iter_mut().for_each(|sample| sample.group = None);
     let config = SplitConfig { by_group: true, ..config };
     assert!(matches!(split(&ungrouped, &config, Seed(0)), Err(SplitError::NoGroups)));
 }

@@ -2,9 +2,10 @@
 
 use crate::ask::{Question, Reply, Said, Want, ask};
 use crate::folder::Inputs;
+use crate::labels::{class, deal};
 use crate::library::Library;
 use crate::method::{BASE, CollaboratorConfig, ENSEMBLE, FOLDS, MethodConfig, WARM};
-use crate::round::{Round, class};
+use crate::round::Round;
 use crate::seed_run::broken;
 use crate::{Answered, OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
@@ -306,7 +307,7 @@ fn classify(
     let distributions = match by {
         By::Neighbours { k } => vote_of_neighbours(&features, &classes, n_classes, k, &unlabelled),
         By::Regression { folds, seed } => {
-            let fitted = fit_by_cross_validation(&features, &classes, n_classes, folds, seed);
+            let fitted = fit_by_cross_validation(&features, &classes, n_classes, &deal(taught, folds, seed));
             fitted.and_then(|fitted| fitted.model.probabilities(&unlabelled))
         }
     };

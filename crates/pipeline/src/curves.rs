@@ -1,6 +1,6 @@
 //! What more labels and more prompts would bring, by a classifier over embeddings that stands in for the model.
 
-use crate::round::class;
+use crate::labels::{class, deal};
 use crate::{Library, SeedRun, Selected};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_select::classify::LearningCurve;
@@ -43,6 +43,8 @@ impl SeedRun<'_> {
         });
         let (samples, pseudo): (Vec<&Sample>, Vec<usize>) = answered.take(MOST).unzip();
         let classes: Vec<usize> = labels.iter().map(class).collect();
+        let labels: Vec<&Labeled> = labels.iter().collect();
+        let folds = |seed| deal(&labels, FOLDS, seed);
         let labelled: Vec<&Sample> = labels.iter().map(|labeled| &labeled.sample).collect();
         let labelled = library.features("learning curves", &labelled).ok()?;
         let pool = library.features("learning curves", &samples).ok()?;
@@ -50,7 +52,7 @@ impl SeedRun<'_> {
         let n_classes = options.len();
         let pool = (&pool, pseudo.as_slice());
         let curves =
-            LearningCurve::of_labels_and_pseudo_labels(&labelled, &classes, n_classes, pool, FOLDS, seed);
+            LearningCurve::of_labels_and_pseudo_labels(&labelled, &classes, n_classes, pool, &folds, seed);
         let (labels, prompts) = curves.ok()?;
         Some(Curves { labels, prompts })
     }

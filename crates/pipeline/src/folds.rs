@@ -1,13 +1,13 @@
 //! Cross-fitting: models that have not learnt a fold of the labels, and so can be asked about it.
 
+use crate::labels::deal;
 use crate::method::Method;
 use crate::probe::{HeldOutAnswer, features};
-use crate::round::{Round, class};
+use crate::round::Round;
 use crate::{Library, OnEvent, PipelineError, SeedRun, Start};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
 use semievol_select::Calibrated;
-use semievol_select::classify::stratified_folds;
 use semievol_select::options::most_probable;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -129,8 +129,8 @@ impl SeedRun<'_> {
         from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Folds, PipelineError> {
-        let classes: Vec<usize> = labelled.iter().map(class).collect();
-        let fold_of = stratified_folds(&classes, n, self.seed.child("folds", 0));
+        let fold_of = deal(&labelled.iter().collect::<Vec<_>>(), n, self.seed.child("folds", 0));
+        let n = fold_of.iter().max().map_or(0, |last| last + 1);
         let mut models = Vec::with_capacity(n);
         for fold in 0..n {
             let (out, rows): (Vec<usize>, Vec<usize>) =

@@ -82,6 +82,7 @@ pub mod files;
 mod folder;
 mod folds;
 mod justify;
+mod labels;
 mod library;
 mod method;
 mod plan;

@@ -71,7 +71,7 @@ pub struct MethodConfig {
 pub struct RoundsConfig {
     /// Rounds at most; the paper has up to 4.
     pub n: usize,
-    /// Keeps this share of the labels out of all training, to judge each round by: when fewer of them are answered right
+    /// Keeps about this share of the labels, whole groups of them, out of all training, to judge each round by: when fewer of them are answered right
     /// than by the model before, that one (the warm one in the first round) stays and the rounds end. 0 judges nothing.
     pub validation: f64,
 }

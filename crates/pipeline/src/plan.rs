@@ -1,7 +1,7 @@
 //! What would fail in the middle of a run is found before it.
 
+use crate::labels::{self, held_out};
 use crate::method::{CollaboratorConfig, Method, OWN_MODELS};
-use crate::round::held_out;
 use crate::{Parts, PipelineError};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_data::{Task, Wording};
@@ -110,11 +110,7 @@ impl Method {
             ));
         }
         let rows = labelled.len() - held_out(rounds.validation, labelled.len());
-        if folds > rows {
-            return refuse(format!(
-                "method.folds is {folds}, but there are {rows} labelled rows: take fewer folds"
-            ));
-        }
+        labels::check_folds("method.folds", folds, rows, labelled)?;
         let open = labelled.iter().find(|labeled| task.candidates(&labeled.sample).is_empty());
         match (self.config.asks_several(), open) {
             (Some(one), Some(open)) => refuse(format!(

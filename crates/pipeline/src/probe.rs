@@ -8,7 +8,7 @@ use semievol_core::{Confidence, Sample, Seed};
 use semievol_data::Task;
 use semievol_model::Embeddings;
 use semievol_select::Calibrated;
-use semievol_select::classify::{LogisticRegression, fit_by_cross_validation};
+use semievol_select::classify::{LogisticRegression, fit_by_cross_validation, stratified_folds};
 
 /// Folds by which the probe's own penalty is chosen.
 const FOLDS: usize = 5;
@@ -62,7 +62,8 @@ impl Probe {
         let standardised: Vec<f32> =
             rows.iter().flat_map(|row| standardise(row, &means, &scales).collect::<Vec<_>>()).collect();
         let features = Embeddings::new(width, standardised)?;
-        let model = fit_by_cross_validation(&features, &classes, 2, FOLDS, seed).ok()?.model;
+        let fold_of = stratified_folds(&classes, None, FOLDS, seed);
+        let model = fit_by_cross_validation(&features, &classes, 2, &fold_of).ok()?.model;
         Some(Probe { means, scales, model })
     }
 

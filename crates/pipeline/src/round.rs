@@ -1,4 +1,4 @@
-use semievol_core::{Answer, Labeled, Sample};
+use semievol_core::{Labeled, Sample};
 use semievol_model::LanguageModel;
 
 /// What the steps between warm-up and selection have in common: who is asked about what.
@@ -34,35 +34,9 @@ impl Round<'_> {
     }
 }
 
-/// How many labels are kept out of training; some are always learnt.
-pub(crate) fn held_out(share: f64, labels: usize) -> usize {
-    ((share * labels as f64).round() as usize).min(labels.saturating_sub(1))
-}
-
 /// Ends the names of a round's stages; nothing for the first.
 pub(crate) fn tag(number: usize) -> String {
     if number == 1 { String::new() } else { format!("-round-{number}") }
-}
-
-/// The position of a label's answer among the options; 0 for an open one.
-pub(crate) fn class(labeled: &Labeled) -> usize {
-    match labeled.answer {
-        Answer::Choice(class) => class,
-        _ => 0,
-    }
-}
-
-/// The classes' shares among the labels, with one more of each: few labels say little. Empty
-/// for open answers.
-pub(crate) fn shares(labels: &[Labeled]) -> Vec<f64> {
-    let n_classes = labels.iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
-    if n_classes == 0 {
-        return Vec::new();
-    }
-    let mut counts = vec![1.0; n_classes];
-    labels.iter().for_each(|labeled| counts[class(labeled)] += 1.0);
-    let total: f64 = counts.iter().sum();
-    counts.into_iter().map(|count| count / total).collect()
 }
 
 /// The nearest `n` of each.

@@ -1,5 +1,6 @@
 //! Choice without peeking: how long and how fast to train, by cross-validation on the labels alone.
 
+use crate::labels::check_folds;
 use crate::{Answered, OnEvent, PipelineError, SeedRun, StageEvent};
 use semievol_core::{Answer, Labeled};
 use semievol_train::Recipe;
@@ -86,12 +87,7 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<(Recipe, Vec<Tried>), PipelineError> {
         config.check(self.recipe).map_err(PipelineError::Assembly)?;
-        if config.folds > labelled.len() {
-            let (folds, rows) = (config.folds, labelled.len());
-            return Err(PipelineError::Assembly(format!(
-                "tune.folds is {folds}, but there are {rows} labelled rows: take fewer folds"
-            )));
-        }
+        check_folds("tune.folds", config.folds, labelled.len(), labelled)?;
         let recipes = config.recipes(self.recipe);
         let mut tried = Vec::with_capacity(recipes.len());
         for recipe in &recipes {

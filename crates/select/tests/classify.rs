@@ -5,10 +5,14 @@
 use proptest::prelude::*;
 use semievol_core::Seed;
 use semievol_model::Embeddings;
-use semievol_select::classify::{L2_GRID, LogisticRegression, fit_by_cross_validation};
+use semievol_select::classify::{L2_GRID, LogisticRegression, fit_by_cross_validation, stratified_folds};
 
 fn rows(dim: usize, values: &[f32]) -> Embeddings {
     Embeddings::new(dim, values.to_vec()).unwrap()
+}
+
+fn dealt(classes: &[usize], folds: usize, seed: u64) -> Vec<usize> {
+    stratified_folds(classes, None, folds, Seed(seed))
 }
 
 /// Unit vectors that point everywhere.
@@ -100,7 +104,7 @@ fn what_can_be_separated_is() {
         let right = found.iter().zip(&classes).filter(|(p, class)| p[**class] > 0.5).count();
         assert!(right >= 118, "{right} of 120 with l2 = {l2}");
     }
-    let chosen = fit_by_cross_validation(&embeddings(&vectors), &classes, 3, 5, Seed(1)).unwrap();
+    let chosen = fit_by_cross_validation(&embeddings(&vectors), &classes, 3, &dealt(&classes, 5, 1)).unwrap();
     assert!(chosen.l2 <= 0.01, "{}", chosen.l2);
     let right = chosen.held_out.iter().zip(&classes).filter(|(p, class)| p[**class] > 0.5).count();
     assert!(right >= 100, "{right} of 120 held out");
@@ -110,7 +114,7 @@ fn what_can_be_separated_is() {
 fn features_that_say_nothing_end_near_the_shares() {
     let features = embeddings(&noise(7, 90, 20));
     let classes: Vec<usize> = (0..90).map(|row| usize::from(row % 3 == 0)).collect();
-    let chosen = fit_by_cross_validation(&features, &classes, 2, 5, Seed(2)).unwrap();
+    let chosen = fit_by_cross_validation(&features, &classes, 2, &dealt(&classes, 5, 2)).unwrap();
     assert!(chosen.l2 >= 0.3, "{}: {:?}", chosen.l2, chosen.losses);
     for row in chosen.model.probabilities(&features).unwrap() {
         assert!(close(&row, &[2.0 / 3.0, 1.0 / 3.0], 0.1), "{row:?}");
@@ -121,11 +125,11 @@ fn features_that_say_nothing_end_near_the_shares() {
 fn a_class_with_one_row_is_held_out_with_probability_0() {
     let features = embeddings(&noise(3, 9, 4));
     let classes = [0, 0, 0, 0, 2, 1, 1, 1, 1];
-    let chosen = fit_by_cross_validation(&features, &classes, 3, 3, Seed(1)).unwrap();
+    let chosen = fit_by_cross_validation(&features, &classes, 3, &dealt(&classes, 3, 1)).unwrap();
     assert_eq!(chosen.held_out[4][2], 0.0);
     assert!(chosen.losses.iter().all(|(_, loss)| loss.is_finite()));
     assert_eq!(chosen.losses.iter().map(|(l2, _)| *l2).collect::<Vec<_>>(), L2_GRID);
-    let again = fit_by_cross_validation(&features, &classes, 3, 3, Seed(1)).unwrap();
+    let again = fit_by_cross_validation(&features, &classes, 3, &dealt(&classes, 3, 1)).unwrap();
     assert_eq!(chosen, again);
 }
 
@@ -145,9 +149,9 @@ fn what_makes_no_fit_is_named() {
     let error = model.probabilities(&rows(3, &[1.0; 3])).unwrap_err().to_string();
     check(error, "fitted on embeddings of width 4, asked about width 3");
     let folds =
-        |folds| fit_by_cross_validation(&features, &[0, 1], 2, folds, Seed(0)).unwrap_err().to_string();
-    check(folds(1), "folds is 1, but must be at least 2");
-    check(folds(3), "3 folds need as many labelled rows, and there are 2");
+        |folds: &[usize]| fit_by_cross_validation(&features, &[0, 1], 2, folds).unwrap_err().to_string();
+    check(folds(&[3, 3]), "rows must stand in at least two folds");
+    check(folds(&[0, 1, 2]), "2 rows stand in 3 folds");
 }
 
 proptest! {

@@ -243,7 +243,7 @@ fn some_of(
 fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset), RunError> {
     const KEY: &str = "data.hold_out";
     let test = ((rows.len() as f64 * share).round() as usize).clamp(1, rows.len().max(2) - 1);
-    let by_group = rows.groups.iter().any(Option::is_some);
+    let by_group = rows.samples.iter().any(|sample| sample.group.is_some());
     let sizes = SplitConfig { test, by_group, stratified: !by_group, ..SplitConfig::default() };
     let drawn = split(rows, &sizes, Seed(seed).child(KEY, 0));
     let drawn = drawn.map_err(|source| RunError::Split { seed, key: KEY, source: source.into() })?;
@@ -324,7 +324,8 @@ pub(crate) struct SplitIds<'a> {
 }
 
 fn groups(rows: &Dataset) -> Option<usize> {
-    let groups: HashSet<&str> = rows.groups.iter().map(Option::as_deref).collect::<Option<_>>()?;
+    let groups: HashSet<&str> =
+        rows.samples.iter().map(|sample| sample.group.as_deref()).collect::<Option<_>>()?;
     (!groups.is_empty()).then_some(groups.len())
 }
 

@@ -46,7 +46,8 @@ pub struct Columns {
     /// What accuracy is reported by; default `category`, `Subject` or `subject` if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Cell>,
-    /// What must not be torn apart by a split, such as the document a sentence comes from; default none.
+    /// What neither a split nor a fold of the labels may tear apart, such as the document a sentence comes from; default
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Cell>,
 }
@@ -66,8 +67,8 @@ pub enum SkipReason {
 
 /// What a row turns into.
 pub(crate) enum Mapped {
-    /// A sample, its answer where the row has one, and its group.
-    Kept { sample: Sample, answer: Option<Answer>, group: Option<String> },
+    /// A sample, and its answer where the row has one.
+    Kept { sample: Sample, answer: Option<Answer> },
     /// Left out by the configuration.
     Skipped(SkipReason),
 }
@@ -107,9 +108,9 @@ impl Columns {
             Found::OutsideBins => return Ok(Mapped::Skipped(SkipReason::OutsideBins)),
         };
         let (id, category) = (self.id(row, number)?, self.category(row)?);
-        let sample = Sample { id, question, options: options.into(), category };
         let group = self.group.as_ref().map(|group| group.read(row, "group")).transpose()?.flatten();
-        Ok(Mapped::Kept { sample, answer, group })
+        let sample = Sample { id, question, options: options.into(), category, group };
+        Ok(Mapped::Kept { sample, answer })
     }
 
     /// The question, and the answer that a chat or instruction record brings along.

@@ -1,11 +1,9 @@
 //! Labels that are kept out of training, to judge rounds by.
 
-use crate::round::{class, held_out};
+use crate::labels::hold_out;
 use crate::{OnEvent, PipelineError, SeedRun};
 use semievol_core::{Labeled, Sample};
 use semievol_model::LanguageModel;
-use semievol_select::classify::stratified_order;
-use std::collections::{HashMap, HashSet};
 
 impl SeedRun<'_> {
     /// The labels to learn, and those that judge rounds.
@@ -13,20 +11,7 @@ impl SeedRun<'_> {
         if share <= 0.0 {
             return (labelled.to_vec(), Vec::new());
         }
-        // The last row of a class is learnt.
-        let n = held_out(share, labelled.len());
-        let classes: Vec<usize> = labelled.iter().map(class).collect();
-        let order = stratified_order(&classes, self.seed.child("hold out", 0));
-        let mut left: HashMap<usize, usize> = HashMap::new();
-        classes.iter().for_each(|class| *left.entry(*class).or_default() += 1);
-        let mut held = HashSet::new();
-        for row in order {
-            let of_class = left.entry(classes[row]).or_default();
-            if held.len() < n && *of_class > 1 {
-                *of_class -= 1;
-                held.insert(row);
-            }
-        }
+        let held = hold_out(share, labelled, self.seed.child("hold out", 0));
         let (held_out, learnt): (Vec<_>, Vec<_>) =
             labelled.iter().cloned().enumerate().partition(|(row, _)| held.contains(row));
         let rows = |pairs: Vec<(usize, Labeled)>| pairs.into_iter().map(|(_, labeled)| labeled).collect();

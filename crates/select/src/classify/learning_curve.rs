@@ -1,12 +1,14 @@
 //! How a classifier's errors fall with more labels and with more pseudo-labels: a cheap stand-in for models that take
 //! minutes to train.
 
-use super::cross_validation::{fit_by_cross_validation, stratified_folds, stratified_order};
+use super::cross_validation::fit_by_cross_validation;
+use super::folds::stratified_order;
 use super::logistic::{LogisticRegression, check, matrix};
 use crate::SelectError;
 use ndarray::{Array2, Axis, concatenate};
 use semievol_core::Seed;
 use semievol_model::Embeddings;
+use std::collections::BTreeSet;
 
 /// Rounds of folds that are averaged.
 const REPEATS: u64 = 5;
@@ -21,8 +23,9 @@ pub struct LearningCurve {
 }
 
 impl LearningCurve {
-    /// Two curves of the classifier whose penalty suits all labels: with a quarter, half and all of the labels that `folds`
-    /// leave to learn from; and with all of those and a quarter, half and all of the pseudo-labels.
+    /// Two curves of the classifier whose penalty suits all labels: with a quarter, half and all of the labels that the
+    /// largest fold leaves to learn from; and with all of those and a quarter, half and all of the pseudo-labels. `deal`
+    /// draws the fold of each label.
     ///
     /// # Errors
     /// As [`fit_by_cross_validation`]; unless there is a class for each row.
@@ -31,15 +34,14 @@ impl LearningCurve {
         classes: &[usize],
         n_classes: usize,
         (pool, pseudo): (&Embeddings, &[usize]),
-        folds: usize,
+        deal: &dyn Fn(Seed) -> Vec<usize>,
         seed: Seed,
     ) -> Result<(Self, Self), SelectError> {
         check(pool, pseudo, n_classes)?;
-        let l2 = fit_by_cross_validation(labels, classes, n_classes, folds, seed)?.l2;
+        let l2 = fit_by_cross_validation(labels, classes, n_classes, &deal(seed))?.l2;
         let (labels, pool) = (matrix(labels), matrix(pool));
-        let by_labels = Self::of_labels(&labels, classes, n_classes, l2, folds, seed)?;
-        let by_pseudo =
-            Self::of_pseudo_labels(&labels, classes, n_classes, (&pool, pseudo), l2, folds, seed)?;
+        let by_labels = Self::of_labels(&labels, classes, n_classes, l2, deal, seed)?;
+        let by_pseudo = Self::of_pseudo_labels(&labels, classes, n_classes, (&pool, pseudo), l2, deal, seed)?;
         Ok((by_labels, by_pseudo))
     }
 
@@ -48,10 +50,12 @@ impl LearningCurve {
         classes: &[usize],
         n_classes: usize,
         l2: f64,
-        folds: usize,
+        deal: &dyn Fn(Seed) -> Vec<usize>,
         seed: Seed,
     ) -> Result<Self, SelectError> {
-        let least = classes.len() - classes.len().div_ceil(folds);
+        let fold_of = deal(seed);
+        let size = |fold: &usize| fold_of.iter().filter(|other| *other == fold).count();
+        let least = classes.len() - fold_of.iter().map(size).max().unwrap_or(0);
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (least / part).max(1)).collect();
         let fit = |kept: &[usize], order: Seed, size: usize| {
             let of_kept: Vec<usize> = kept.iter().map(|row| classes[*row]).collect();
@@ -62,7 +66,7 @@ impl LearningCurve {
             let l2 = l2 * classes.len() as f64 / learnt.len() as f64;
             LogisticRegression::solve(labels.select(Axis(0), &learnt).view(), &of_learnt, n_classes, l2)
         };
-        Self::measure(labels, classes, folds, seed, rows, fit)
+        Self::measure(labels, classes, deal, seed, rows, fit)
     }
 
     fn of_pseudo_labels(
@@ -71,7 +75,7 @@ impl LearningCurve {
         n_classes: usize,
         (pool, pseudo): (&Array2<f64>, &[usize]),
         l2: f64,
-        folds: usize,
+        deal: &dyn Fn(Seed) -> Vec<usize>,
         seed: Seed,
     ) -> Result<Self, SelectError> {
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (pseudo.len() / part).max(1)).collect();
@@ -85,14 +89,14 @@ impl LearningCurve {
             let l2 = l2 * classes.len() as f64 / of_all.len() as f64;
             LogisticRegression::solve(all.view(), &of_all, n_classes, l2)
         };
-        Self::measure(labels, classes, folds, seed, rows, fit)
+        Self::measure(labels, classes, deal, seed, rows, fit)
     }
 
     /// Asks models of every fold and size about the labels that the fold leaves out.
     fn measure(
         labels: &Array2<f64>,
         classes: &[usize],
-        folds: usize,
+        deal: &dyn Fn(Seed) -> Vec<usize>,
         seed: Seed,
         rows: Vec<usize>,
         fit: impl Fn(&[usize], Seed, usize) -> Result<LogisticRegression, SelectError>,
@@ -100,8 +104,8 @@ impl LearningCurve {
         let mut errors = vec![vec![0.0; rows.len()]; classes.len()];
         for repeat in 0..REPEATS {
             let seed = seed.child("learning curve", repeat);
-            let fold_of = stratified_folds(classes, folds, seed);
-            for fold in 0..folds {
+            let fold_of = deal(seed);
+            for fold in fold_of.iter().copied().collect::<BTreeSet<_>>() {
                 let (out, kept): (Vec<usize>, Vec<usize>) =
                     (0..classes.len()).partition(|row| fold_of[*row] == fold);
                 for (at, size) in rows.iter().enumerate() {
@@ -122,6 +126,7 @@ impl LearningCurve {
 mod tests {
     use super::LearningCurve;
     use crate::SelectError;
+    use crate::classify::stratified_folds;
     use semievol_core::Seed;
     use semievol_model::Embeddings;
 
@@ -177,6 +182,7 @@ mod tests {
         folds: usize,
         seed: Seed,
     ) -> Result<(LearningCurve, LearningCurve), SelectError> {
-        LearningCurve::of_labels_and_pseudo_labels(labels, classes, 2, pool, folds, seed)
+        let deal = |seed| stratified_folds(classes, None, folds, seed);
+        LearningCurve::of_labels_and_pseudo_labels(labels, classes, 2, pool, &deal, seed)
     }
 }

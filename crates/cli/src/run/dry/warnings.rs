@@ -6,7 +6,7 @@ use semievol::data::{OnDuplicate, question_key};
 use semievol::hub::Hub;
 use semievol::model::TextRole;
 use semievol::pipeline::NamedEmbedder;
-use semievol::select::classify::fit_by_cross_validation;
+use semievol::select::classify::{fit_by_cross_validation, stratified_folds};
 use semievol::{Drawn, Experiment, written};
 use std::collections::HashMap;
 
@@ -150,7 +150,8 @@ fn doubtful(labelled: &[Labeled], NamedEmbedder { embedder, .. }: NamedEmbedder<
     let texts: Vec<&str> = labelled.iter().map(|one| one.sample.question.as_str()).collect();
     let features = embedder.embed(TextRole::Document, &texts).ok()?;
     let n_classes = first.sample.options.len();
-    let fitted = fit_by_cross_validation(&features, &classes, n_classes, FOLDS, Seed(0)).ok()?;
+    let fold_of = stratified_folds(&classes, None, FOLDS, Seed(0));
+    let fitted = fit_by_cross_validation(&features, &classes, n_classes, &fold_of).ok()?;
     let mut found: Vec<(f64, String)> = Vec::new();
     for ((one, class), likely) in labelled.iter().zip(&classes).zip(&fitted.held_out) {
         let other = (0..n_classes).max_by(|a, b| likely[*a].total_cmp(&likely[*b]))?;

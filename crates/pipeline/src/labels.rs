@@ -1,0 +1,166 @@
+//! The labels as a set: their classes and groups, and how they are cut.
+
+use crate::PipelineError;
+use semievol_core::{Answer, Labeled, Seed};
+use semievol_select::classify::{stratified_folds, stratified_order};
+use std::collections::{HashMap, HashSet};
+
+/// The position of a label's answer among the options; 0 for an open one.
+pub(crate) fn class(labeled: &Labeled) -> usize {
+    match labeled.answer {
+        Answer::Choice(class) => class,
+        _ => 0,
+    }
+}
+
+/// The classes' shares among the labels, with one more of each: few labels say little. Empty
+/// for open answers.
+pub(crate) fn shares(labels: &[Labeled]) -> Vec<f64> {
+    let n_classes = labels.iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
+    if n_classes == 0 {
+        return Vec::new();
+    }
+    let mut counts = vec![1.0; n_classes];
+    labels.iter().for_each(|labeled| counts[class(labeled)] += 1.0);
+    let total: f64 = counts.iter().sum();
+    counts.into_iter().map(|count| count / total).collect()
+}
+
+/// The group of each label, counted from 0; one without a group is a group of its own. `None` where no label has one.
+fn groups(labels: &[&Labeled]) -> Option<Vec<usize>> {
+    labels.iter().find_map(|labeled| labeled.sample.group.as_ref())?;
+    let mut known: HashMap<Result<&str, usize>, usize> = HashMap::new();
+    let mut numbers = Vec::with_capacity(labels.len());
+    for (row, labeled) in labels.iter().enumerate() {
+        let next = known.len();
+        numbers.push(*known.entry(labeled.sample.group.as_deref().ok_or(row)).or_insert(next));
+    }
+    Some(numbers)
+}
+
+/// Refuses more folds than labels, or groups of them, can be dealt into. `rows` of the labels are dealt.
+pub(crate) fn check_folds(
+    key: &str,
+    folds: usize,
+    rows: usize,
+    labels: &[Labeled],
+) -> Result<(), PipelineError> {
+    let refuse = |reason| Err(PipelineError::Assembly(reason));
+    if folds > rows {
+        return refuse(format!("{key} is {folds}, but there are {rows} labelled rows: take fewer folds"));
+    }
+    match groups(&labels.iter().collect::<Vec<_>>()).map(|groups| distinct(&groups)) {
+        Some(groups) if folds > groups => refuse(format!(
+            "{key} is {folds}, but the {} labelled rows come from {groups} groups (columns.group), and rows of one group stay in one fold: take fewer folds, or label rows of more groups",
+            labels.len()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The fold of each label, stratified. Rows of a group share one, and where there are fewer groups than folds, there
+/// are as many folds; labels that are all of one group are dealt like rows without any.
+pub(crate) fn deal(labels: &[&Labeled], folds: usize, seed: Seed) -> Vec<usize> {
+    let classes: Vec<usize> = labels.iter().map(|labeled| class(labeled)).collect();
+    match groups(labels).map(|groups| (distinct(&groups), groups)) {
+        Some((n, groups)) if n > 1 => stratified_folds(&classes, Some(&groups), folds.min(n), seed),
+        _ => stratified_folds(&classes, None, folds, seed),
+    }
+}
+
+fn distinct(groups: &[usize]) -> usize {
+    groups.iter().max().map_or(0, |last| last + 1)
+}
+
+/// How many labels are kept out of training; some are always learnt.
+pub(crate) fn held_out(share: f64, labels: usize) -> usize {
+    ((share * labels as f64).round() as usize).min(labels.saturating_sub(1))
+}
+
+/// Which labels are kept out of training: about as many as [`held_out`] says, whole groups of them, and never the last of
+/// a class.
+pub(crate) fn hold_out(share: f64, labels: &[Labeled], seed: Seed) -> HashSet<usize> {
+    let n = held_out(share, labels.len());
+    let classes: Vec<usize> = labels.iter().map(class).collect();
+    let groups = groups(&labels.iter().collect::<Vec<_>>()).unwrap_or_else(|| (0..labels.len()).collect());
+    let mut units = vec![Vec::new(); distinct(&groups)];
+    groups.iter().enumerate().for_each(|(row, group)| units[*group].push(row));
+    let mut left: HashMap<usize, usize> = HashMap::new();
+    classes.iter().for_each(|class| *left.entry(*class).or_default() += 1);
+    let mut held = HashSet::new();
+    for row in stratified_order(&classes, seed) {
+        let unit = std::mem::take(&mut units[groups[row]]);
+        let fits = if held.is_empty() { n > 0 } else { held.len() + unit.len() <= n };
+        let mut without = left.clone();
+        unit.iter().for_each(|row| *without.entry(classes[*row]).or_default() -= 1);
+        if fits && unit.iter().all(|row| without[&classes[*row]] > 0) {
+            left = without;
+            held.extend(unit);
+        }
+    }
+    held
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semievol_core::Sample;
+
+    /// A label for each pair of a class and a group.
+    fn labels(rows: &[(usize, Option<&str>)]) -> Vec<Labeled> {
+        let label = |(row, (class, group)): (usize, &(usize, Option<&str>))| Labeled {
+            sample: Sample { group: group.map(str::to_owned), ..Sample::new(row.to_string(), "?") },
+            answer: Answer::Choice(*class),
+        };
+        rows.iter().enumerate().map(label).collect()
+    }
+
+    fn fold_of(rows: &[(usize, Option<&str>)], folds: usize) -> Vec<usize> {
+        let labels = labels(rows);
+        deal(&labels.iter().collect::<Vec<_>>(), folds, Seed(1))
+    }
+
+    #[test]
+    fn a_fold_has_whole_groups() {
+        let rows: Vec<_> = (0..12).map(|row| (row % 2, Some(["a", "b", "c"][row / 4]))).collect();
+        let three = fold_of(&rows, 3);
+        assert!(three.chunks(4).all(|group| group.iter().all(|fold| fold == &group[0])), "{three:?}");
+        assert_eq!(three.iter().collect::<HashSet<_>>().len(), 3);
+        assert_eq!(fold_of(&rows, 5).iter().max(), Some(&2));
+        // Of one group there is nothing to keep together.
+        assert_eq!(fold_of(&[(0, Some("a")); 4], 2).iter().sum::<usize>(), 2);
+    }
+
+    #[test]
+    fn labels_without_a_group_stand_alone() {
+        let mut rows = vec![(0, Some("a")), (0, Some("a")), (0, None), (0, None)];
+        assert_eq!(fold_of(&rows, 3)[..2], [0, 0]);
+        assert_eq!(fold_of(&rows, 3).iter().max(), Some(&2));
+        rows.iter_mut().for_each(|(_, group)| *group = None);
+        let classes = [0; 4];
+        assert_eq!(fold_of(&rows, 3), stratified_folds(&classes, None, 3, Seed(1)));
+    }
+
+    #[test]
+    fn more_folds_than_groups_are_refused() {
+        let rows = labels(&[(0, Some("a")), (1, Some("a")), (0, Some("b"))]);
+        assert!(check_folds("method.folds", 2, 3, &rows).is_ok());
+        let refused = check_folds("method.folds", 3, 3, &rows).unwrap_err().to_string();
+        assert!(refused.contains("the 3 labelled rows come from 2 groups"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_held_out_is_whole_groups_too() {
+        let rows: Vec<_> = (0..40).map(|row| (row % 2, Some(["a", "b", "c", "d", "e"][row / 8]))).collect();
+        let held = hold_out(0.4, &labels(&rows), Seed(3));
+        assert_eq!(held.len(), 16);
+        for group in 0..5 {
+            let of_group = (0..8).filter(|row| held.contains(&(8 * group + row))).count();
+            assert!(of_group == 0 || of_group == 8, "{held:?}");
+        }
+        // The only row of a class is learnt, and so is what stands with it.
+        let rows = labels(&[(0, Some("a")), (1, Some("a")), (0, Some("b")), (0, Some("b"))]);
+        assert_eq!(hold_out(0.5, &rows, Seed(1)), HashSet::from([2, 3]));
+        assert!(hold_out(0.0, &rows, Seed(1)).is_empty());
+    }
+}
