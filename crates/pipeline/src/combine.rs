@@ -6,7 +6,7 @@ use crate::estimate::Estimate;
 use crate::evolve::Judged;
 use crate::folds::{Folds, HeldOutScore};
 use crate::justify::{Justified, Verdict};
-use crate::labels::{class, shares};
+use crate::labels::{class, shares, worth_of_shares};
 use crate::method::MethodConfig;
 use crate::round::Round;
 use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
@@ -24,7 +24,8 @@ pub enum CombineConfig {
     /// folds, worth is learnt from the labels that each fold's model has not; else all are worth the same.
     LogPool {
         /// How far the mean of the unlabelled samples' distributions is moved to the classes' shares among the labels,
-        /// from 0 (not at all) to 1 (they become equal): [`Alignment`].
+        /// from 0 (not at all) to 1 (they become equal): [`Alignment`]. Where labels name their groups, it is less by what
+        /// groups tell less of the shares than as many single rows (the design effect, Kish 1965).
         #[serde(default)]
         align: f64,
     },
@@ -101,7 +102,16 @@ impl SeedRun<'_> {
         // Nobody has a distribution where no prompt fitted.
         held_out.retain(|one| one.said.iter().any(|distribution| one.right < distribution.len()));
         let pool = fit(&held_out, |_| true, method.collaborators.len())?;
-        Ok(Combiner { align, held_out, pool, prior: shares(labels) })
+        let worth = worth_of_shares(labels);
+        if align > 0.0 && worth < 1.0 {
+            events(&StageEvent::Note(format!(
+                "the {} labels come in groups and tell as much of the classes' shares as {:.0} single rows: alignment by {:.2} in the place of {align}",
+                labels.len(),
+                worth * labels.len() as f64,
+                align * worth
+            )));
+        }
+        Ok(Combiner { align: align * worth, held_out, pool, prior: shares(labels) })
     }
 
     /// Moves what was pooled towards the classes' shares; the final answers with how probable they are, and the same of

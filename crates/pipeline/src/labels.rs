@@ -26,16 +26,37 @@ pub(crate) fn shares(labels: &[Labeled]) -> Vec<f64> {
     counts.into_iter().map(|count| count / total).collect()
 }
 
-/// The group of each label, counted from 0; one without a group is a group of its own. `None` where no label has one.
+/// The group of each label, counted from 0; one without a group is a group of its own. `None` where no two labels are of one group.
 fn groups(labels: &[&Labeled]) -> Option<Vec<usize>> {
-    labels.iter().find_map(|labeled| labeled.sample.group.as_ref())?;
     let mut known: HashMap<Result<&str, usize>, usize> = HashMap::new();
     let mut numbers = Vec::with_capacity(labels.len());
     for (row, labeled) in labels.iter().enumerate() {
         let next = known.len();
         numbers.push(*known.entry(labeled.sample.group.as_deref().ok_or(row)).or_insert(next));
     }
-    Some(numbers)
+    (known.len() < labels.len()).then_some(numbers)
+}
+
+/// What the labels know of the classes' shares, of what as many labels drawn one by one would know: 1 without groups, and
+/// down to 0 where groups differ in their shares. It is the inverse of the design effect (Kish, Survey Sampling, 1965):
+/// the variance that the shares of `n` single rows would have, over the one that those between the groups show.
+pub(crate) fn worth_of_shares(labels: &[Labeled]) -> f64 {
+    let Some(groups) = groups(&labels.iter().collect::<Vec<_>>()) else { return 1.0 };
+    let n_classes = labels.iter().map(|labeled| class(labeled) + 1).max().unwrap_or(0);
+    let (n, n_groups) = (labels.len() as f64, distinct(&groups) as f64);
+    if n_groups < 2.0 {
+        return 0.0;
+    }
+    let (mut alone, mut between) = (0.0, 0.0);
+    for of_class in 0..n_classes {
+        let is = |labeled: &Labeled| f64::from(u8::from(class(labeled) == of_class));
+        let share = labels.iter().map(is).sum::<f64>() / n;
+        let mut surplus = vec![0.0; distinct(&groups)];
+        groups.iter().zip(labels).for_each(|(group, labeled)| surplus[*group] += is(labeled) - share);
+        alone += share * (1.0 - share) / (n - 1.0);
+        between += surplus.iter().map(|one| one * one).sum::<f64>() / (n * n) * n_groups / (n_groups - 1.0);
+    }
+    if between > alone { alone / between } else { 1.0 }
 }
 
 /// Refuses more folds than labels, or groups of them, can be dealt into. `rows` of the labels are dealt.
@@ -136,9 +157,46 @@ mod tests {
         let mut rows = vec![(0, Some("a")), (0, Some("a")), (0, None), (0, None)];
         assert_eq!(fold_of(&rows, 3)[..2], [0, 0]);
         assert_eq!(fold_of(&rows, 3).iter().max(), Some(&2));
-        rows.iter_mut().for_each(|(_, group)| *group = None);
-        let classes = [0; 4];
-        assert_eq!(fold_of(&rows, 3), stratified_folds(&classes, None, 3, Seed(1)));
+        for names in [[None; 4], [Some("a"), Some("b"), Some("c"), None]] {
+            rows.iter_mut().zip(names).for_each(|((_, group), name)| *group = name);
+            assert_eq!(fold_of(&rows, 3), stratified_folds(&[0; 4], None, 3, Seed(1)));
+        }
+    }
+
+    #[test]
+    fn groups_of_one_class_know_little_of_the_shares() {
+        let worth = |rows: &[(usize, Option<&str>)]| worth_of_shares(&labels(rows));
+        assert_eq!(worth(&[(0, None), (0, None), (1, None)]), 1.0);
+        let names: Vec<String> = (0..8).map(|group| group.to_string()).collect();
+        let rows = |class: fn(usize) -> usize| -> Vec<(usize, Option<&str>)> {
+            (0..64).map(|row| (class(row), Some(names[row / 8].as_str()))).collect()
+        };
+        // Eight groups, each of one class: as good as eight rows, less the one that the mean takes of either.
+        assert!((worth(&rows(|row| row / 8 % 2)) - 7.0 / 63.0).abs() < 1e-12);
+        assert_eq!(worth(&rows(|row| row % 2)), 1.0);
+        assert_eq!(worth(&rows(|_| 0)), 1.0);
+        assert_eq!(worth(&[(0, Some("a")), (1, Some("a"))]), 0.0);
+    }
+
+    /// Groups drawn at random: the shares vary as those of so many single rows.
+    #[test]
+    fn the_worth_of_shares_is_that_of_their_variance() {
+        let (mut worths, mut squares) = (0.0, 0.0);
+        for draw in 0..400 {
+            let seed = Seed(draw);
+            // Thirteen groups of five, each mostly of one class.
+            let label = |row: usize| {
+                let likely = if seed.child("group", row as u64 / 5).uniform() < 0.5 { 0.1 } else { 0.9 };
+                usize::from(seed.child("row", row as u64).uniform() < likely)
+            };
+            let names: Vec<String> = (0..13).map(|group| group.to_string()).collect();
+            let rows: Vec<_> = (0..65).map(|row| (label(row), Some(names[row / 5].as_str()))).collect();
+            let share = rows.iter().map(|(class, _)| *class as f64).sum::<f64>() / 65.0;
+            worths += worth_of_shares(&labels(&rows)) / 400.0;
+            squares += (share - 0.5).powi(2) / 400.0;
+        }
+        let expected = 0.25 / 65.0 / squares;
+        assert!((worths / expected - 1.0).abs() < 0.2, "{worths} of {expected}");
     }
 
     #[test]
