@@ -104,6 +104,37 @@ fn collaborators_are_weighed_by_labels_that_they_have_not_learnt() {
 }
 
 #[test]
+fn groups_of_labels_stay_in_one_fold_and_tell_less_of_the_shares() {
+    let method =
+        format!("combine = {{ kind = 'log_pool', align = 0.5 }}\nevolve = {{ targets = 'soft' }}\n{METHOD}");
+    // Each class one group: nothing is harder to fold, or tells less.
+    let text = with_method(&method).config().to_toml();
+    let text = text.replacen("[data.columns]", "[data.columns]\ngroup = \"answer\"", 1);
+    let file = Path::new("minitask.toml");
+    let experiment = ExperimentConfig::parse(&text, file).unwrap().check(file).unwrap();
+    let (out, mut notes) = (tempfile::tempdir().unwrap(), Vec::new());
+    let results = run_tiny(&experiment, out.path(), &mut |event| {
+        if let Event::Stage { event: StageEvent::Note(note), .. } = event {
+            notes.push(note.clone());
+        }
+    });
+    assert_eq!(results.seeds[0].sizes.labelled_groups, Some(3));
+    let labelled = std::fs::read_to_string(common::fixture("minitask/labeled.csv")).unwrap();
+    let class = |id: &str| {
+        let (_, after) = labelled.split_once(&format!("{id},")).unwrap();
+        after.lines().nth(1).unwrap().chars().last().unwrap()
+    };
+    let of_fold = |fold| -> BTreeSet<char> {
+        let answers: Vec<Answers> = rows(&results, &format!("candidates-fold-{fold}.jsonl"));
+        answers.iter().map(|answers| class(&answers.id)).collect()
+    };
+    assert!(of_fold(0).is_disjoint(&of_fold(1)), "{:?} {:?}", of_fold(0), of_fold(1));
+    assert_eq!(of_fold(0).len() + of_fold(1).len(), 3);
+    assert!(notes.iter().any(|note| note.starts_with("the 9 labels come in groups")), "{notes:?}");
+    run_again(&experiment, out.path());
+}
+
+#[test]
 fn an_ensemble_is_several_models_of_all_labels() {
     let method = "
         ensemble = 3
