@@ -3,7 +3,7 @@
 use crate::labels::{class, deal};
 use crate::{Library, SeedRun, Selected};
 use semievol_core::{Answer, Labeled, Sample};
-use semievol_select::classify::LearningCurve;
+use semievol_select::classify::{LearningCurve, fit_by_cross_validation, stratified_folds};
 
 /// Pseudo-labels that are looked at; a curve needs no more.
 const MOST: usize = 2000;
@@ -43,16 +43,19 @@ impl SeedRun<'_> {
         });
         let (samples, pseudo): (Vec<&Sample>, Vec<usize>) = answered.take(MOST).unzip();
         let classes: Vec<usize> = labels.iter().map(class).collect();
-        let labels: Vec<&Labeled> = labels.iter().collect();
-        let folds = |seed| deal(&labels, FOLDS, seed);
         let labelled: Vec<&Sample> = labels.iter().map(|labeled| &labeled.sample).collect();
         let labelled = library.features("learning curves", &labelled).ok()?;
         let pool = library.features("learning curves", &samples).ok()?;
         let seed = self.seed.child("learning curves", 0);
         let n_classes = options.len();
         let pool = (&pool, pseudo.as_slice());
-        let curves =
-            LearningCurve::of_labels_and_pseudo_labels(&labelled, &classes, n_classes, pool, &folds, seed);
+        let by_rows = stratified_folds(&classes, None, FOLDS, seed);
+        let l2 = fit_by_cross_validation(&labelled, &classes, n_classes, &by_rows).ok()?.l2;
+        let labels: Vec<&Labeled> = labels.iter().collect();
+        let folds = |seed| deal(&labels, FOLDS, seed);
+        let curves = LearningCurve::of_labels_and_pseudo_labels(
+            &labelled, &classes, n_classes, pool, l2, &folds, seed,
+        );
         let (labels, prompts) = curves.ok()?;
         Some(Curves { labels, prompts })
     }

@@ -1,7 +1,6 @@
 //! How a classifier's errors fall with more labels and with more pseudo-labels: a cheap stand-in for models that take
 //! minutes to train.
 
-use super::cross_validation::fit_by_cross_validation;
 use super::folds::stratified_order;
 use super::logistic::{LogisticRegression, check, matrix};
 use crate::SelectError;
@@ -23,22 +22,23 @@ pub struct LearningCurve {
 }
 
 impl LearningCurve {
-    /// Two curves of the classifier whose penalty suits all labels: with a quarter, half and all of the labels that the
+    /// Two curves of the classifier whose penalty `l2` suits all labels: with a quarter, half and all of the labels that the
     /// largest fold leaves to learn from; and with all of those and a quarter, half and all of the pseudo-labels. `deal`
     /// draws the fold of each label.
     ///
     /// # Errors
-    /// As [`fit_by_cross_validation`]; unless there is a class for each row.
+    /// As [`LogisticRegression::fit`].
     pub fn of_labels_and_pseudo_labels(
         labels: &Embeddings,
         classes: &[usize],
         n_classes: usize,
         (pool, pseudo): (&Embeddings, &[usize]),
+        l2: f64,
         deal: &dyn Fn(Seed) -> Vec<usize>,
         seed: Seed,
     ) -> Result<(Self, Self), SelectError> {
+        check(labels, classes, n_classes)?;
         check(pool, pseudo, n_classes)?;
-        let l2 = fit_by_cross_validation(labels, classes, n_classes, &deal(seed))?.l2;
         let (labels, pool) = (matrix(labels), matrix(pool));
         let by_labels = Self::of_labels(&labels, classes, n_classes, l2, deal, seed)?;
         let by_pseudo = Self::of_pseudo_labels(&labels, classes, n_classes, (&pool, pseudo), l2, deal, seed)?;
@@ -126,7 +126,7 @@ impl LearningCurve {
 mod tests {
     use super::LearningCurve;
     use crate::SelectError;
-    use crate::classify::stratified_folds;
+    use crate::classify::{fit_by_cross_validation, stratified_folds};
     use semievol_core::Seed;
     use semievol_model::Embeddings;
 
@@ -183,6 +183,7 @@ mod tests {
         seed: Seed,
     ) -> Result<(LearningCurve, LearningCurve), SelectError> {
         let deal = |seed| stratified_folds(classes, None, folds, seed);
-        LearningCurve::of_labels_and_pseudo_labels(labels, classes, 2, pool, &deal, seed)
+        let l2 = fit_by_cross_validation(labels, classes, 2, &deal(seed))?.l2;
+        LearningCurve::of_labels_and_pseudo_labels(labels, classes, 2, pool, l2, &deal, seed)
     }
 }

@@ -106,7 +106,8 @@ impl Results {
         for seed in &self.seeds {
             let sizes = &seed.sizes;
             let of = if self.seeds.len() > 1 { format!("seed {}: ", seed.seed) } else { String::new() };
-            let groups = sizes.labelled_groups.map(|groups| format!(" of {groups} groups"));
+            let groups = sizes.labelled_groups.filter(|groups| *groups < sizes.labelled);
+            let groups = groups.map(|groups| format!(" of {groups} groups"));
             lines.push(format!(
                 "{of}{} labelled{}{}, {} unlabelled, {} test{}",
                 sizes.labelled,
