@@ -264,9 +264,9 @@ const EXPERIMENT: &[Case] = &[
         place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
         with(place, "[method]\nfolds = 40\n")
     }),
-    ("more folds than groups", |place| {
+    ("labels of one group, in folds", |place| {
         place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
-        let folds = ["method.folds=5", "data.columns.group=\"answer\""];
+        let folds = ["method.folds=5", "data.columns.group=\"options\""];
         place.run(&["run", "exp.toml", "--set", folds[0], "--set", folds[1]])
     }),
     ("nothing to tune", |place| with(place, "[tune]\nepochs = []\n")),

@@ -10,7 +10,7 @@ use crate::labels::{class, shares, worth_of_shares};
 use crate::method::MethodConfig;
 use crate::round::Round;
 use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
-use semievol_core::{Answer, Candidate, Confidence, Labeled};
+use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample};
 use semievol_select::Calibrated;
 use semievol_select::classify::{Alignment, LogPool};
 use semievol_select::options::most_probable;
@@ -78,17 +78,18 @@ impl Combiner {
 }
 
 impl SeedRun<'_> {
-    /// Asks the collaborators about the labels, each fold's about its own, and learns from that what they are worth.
+    /// Asks the collaborators about the labels, each fold's about its own, and learns from that what they are worth; nothing
+    /// where they are not combined.
     pub(crate) fn combiner(
         &self,
         method: &MethodConfig,
-        combine: CombineConfig,
         folds: Option<&Folds>,
         own: &[Vec<&Labeled>],
+        samples: &[Sample],
         library: &Library<'_>,
         events: OnEvent<'_>,
-    ) -> Result<Combiner, PipelineError> {
-        let CombineConfig::LogPool { align } = combine;
+    ) -> Result<Option<Combiner>, PipelineError> {
+        let Some(CombineConfig::LogPool { align }) = method.combine else { return Ok(None) };
         let labels = &library.labelled()[..own.len()];
         let mut held_out = Vec::new();
         for fold in folds.map(Folds::held_out).unwrap_or_default() {
@@ -102,7 +103,7 @@ impl SeedRun<'_> {
         // Nobody has a distribution where no prompt fitted.
         held_out.retain(|one| one.said.iter().any(|distribution| one.right < distribution.len()));
         let pool = fit(&held_out, |_| true, method.collaborators.len())?;
-        let worth = worth_of_shares(labels);
+        let worth = worth_of_shares(labels, samples);
         if align > 0.0 && worth < 1.0 {
             events(&StageEvent::Note(format!(
                 "the {} labels come in groups and tell as much of the classes' shares as {:.0} single rows: alignment by {:.2} in the place of {align}",
@@ -111,7 +112,7 @@ impl SeedRun<'_> {
                 align * worth
             )));
         }
-        Ok(Combiner { align: align * worth, held_out, pool, prior: shares(labels) })
+        Ok(Some(Combiner { align: align * worth, held_out, pool, prior: shares(labels) }))
     }
 
     /// Moves what was pooled towards the classes' shares; the final answers with how probable they are, and the same of

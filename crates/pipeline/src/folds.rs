@@ -4,7 +4,7 @@ use crate::labels::deal;
 use crate::method::Method;
 use crate::probe::{HeldOutAnswer, features};
 use crate::round::Round;
-use crate::{Library, OnEvent, PipelineError, SeedRun, Start};
+use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, Start};
 use semievol_core::{Answer, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
 use semievol_select::Calibrated;
@@ -130,7 +130,14 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<Folds, PipelineError> {
         let fold_of = deal(&labelled.iter().collect::<Vec<_>>(), n, self.seed.child("folds", 0));
-        let n = fold_of.iter().max().map_or(0, |last| last + 1);
+        let dealt = fold_of.iter().max().map_or(0, |last| last + 1);
+        if dealt < n {
+            events(&StageEvent::Note(format!(
+                "the {} labels come from {dealt} groups, which stay whole: {dealt} folds in the place of {n}",
+                labelled.len()
+            )));
+        }
+        let n = dealt;
         let mut models = Vec::with_capacity(n);
         for fold in 0..n {
             let (out, rows): (Vec<usize>, Vec<usize>) =

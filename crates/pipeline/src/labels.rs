@@ -1,9 +1,12 @@
 //! The labels as a set: their classes and groups, and how they are cut.
 
 use crate::PipelineError;
-use semievol_core::{Answer, Labeled, Seed};
+use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_select::classify::{stratified_folds, stratified_order};
 use std::collections::{HashMap, HashSet};
+
+/// Groups of which the variance between them can be told.
+const FEW_GROUPS: f64 = 6.0;
 
 /// The position of a label's answer among the options; 0 for an open one.
 pub(crate) fn class(labeled: &Labeled) -> usize {
@@ -37,15 +40,32 @@ fn groups(labels: &[&Labeled]) -> Option<Vec<usize>> {
     (known.len() < labels.len()).then_some(numbers)
 }
 
-/// What the labels know of the classes' shares, of what as many labels drawn one by one would know: 1 without groups, and
-/// down to 0 where groups differ in their shares. It is the inverse of the design effect (Kish, Survey Sampling, 1965):
-/// the variance that the shares of `n` single rows would have, over the one that those between the groups show.
-pub(crate) fn worth_of_shares(labels: &[Labeled]) -> f64 {
+/// Labels of the largest group; 0 where no label has one.
+pub(crate) fn largest_group(labels: &[Labeled]) -> usize {
+    let mut sizes: HashMap<&str, usize> = HashMap::new();
+    for group in labels.iter().filter_map(|labeled| labeled.sample.group.as_deref()) {
+        *sizes.entry(group).or_default() += 1;
+    }
+    sizes.into_values().max().unwrap_or(0)
+}
+
+/// What the labels know of the classes' shares among the samples, of what as many labels drawn one by one would know. It
+/// is the inverse of the design effect (Kish, Survey Sampling, 1965): the variance that the shares of `n` single rows would
+/// have, over the one that those between the groups show; 1 without groups, or where samples are of the labels' groups,
+/// so that groups were not drawn whole.
+///
+/// Of few groups, or labels of one class, nobody can say how much groups differ: they count as one row each.
+pub(crate) fn worth_of_shares(labels: &[Labeled], samples: &[Sample]) -> f64 {
     let Some(groups) = groups(&labels.iter().collect::<Vec<_>>()) else { return 1.0 };
+    let known: HashSet<&str> = labels.iter().filter_map(|labeled| labeled.sample.group.as_deref()).collect();
+    if samples.iter().any(|sample| sample.group.as_deref().is_some_and(|group| known.contains(group))) {
+        return 1.0;
+    }
     let n_classes = labels.iter().map(|labeled| class(labeled) + 1).max().unwrap_or(0);
     let (n, n_groups) = (labels.len() as f64, distinct(&groups) as f64);
-    if n_groups < 2.0 {
-        return 0.0;
+    let least = (n_groups - 1.0) / (n - 1.0);
+    if n_groups < FEW_GROUPS || labels.iter().all(|labeled| class(labeled) == class(&labels[0])) {
+        return least;
     }
     let (mut alone, mut between) = (0.0, 0.0);
     for of_class in 0..n_classes {
@@ -56,10 +76,10 @@ pub(crate) fn worth_of_shares(labels: &[Labeled]) -> f64 {
         alone += share * (1.0 - share) / (n - 1.0);
         between += surplus.iter().map(|one| one * one).sum::<f64>() / (n * n) * n_groups / (n_groups - 1.0);
     }
-    if between > alone { alone / between } else { 1.0 }
+    if between > alone { (alone / between).max(least) } else { 1.0 }
 }
 
-/// Refuses more folds than labels, or groups of them, can be dealt into. `rows` of the labels are dealt.
+/// Refuses more folds than labels, and labels that are all of one group. `rows` of the labels are dealt.
 pub(crate) fn check_folds(
     key: &str,
     folds: usize,
@@ -71,8 +91,8 @@ pub(crate) fn check_folds(
         return refuse(format!("{key} is {folds}, but there are {rows} labelled rows: take fewer folds"));
     }
     match groups(&labels.iter().collect::<Vec<_>>()).map(|groups| distinct(&groups)) {
-        Some(groups) if folds > groups => refuse(format!(
-            "{key} is {folds}, but the {} labelled rows come from {groups} groups (columns.group), and rows of one group stay in one fold: take fewer folds, or label rows of more groups",
+        Some(1) if folds > 1 => refuse(format!(
+            "{key} is {folds}, but the {} labelled rows are all of one group (columns.group), and rows of one group stay in one fold: label rows of more groups",
             labels.len()
         )),
         _ => Ok(()),
@@ -98,8 +118,8 @@ pub(crate) fn held_out(share: f64, labels: usize) -> usize {
     ((share * labels as f64).round() as usize).min(labels.saturating_sub(1))
 }
 
-/// Which labels are kept out of training: about as many as [`held_out`] says, whole groups of them, and never the last of
-/// a class.
+/// Which labels are kept out of training: as many as [`held_out`] says, or somewhat fewer in whole groups of them, but the
+/// smallest group where none is so small; and never the last of a class.
 pub(crate) fn hold_out(share: f64, labels: &[Labeled], seed: Seed) -> HashSet<usize> {
     let n = held_out(share, labels.len());
     let classes: Vec<usize> = labels.iter().map(class).collect();
@@ -109,23 +129,29 @@ pub(crate) fn hold_out(share: f64, labels: &[Labeled], seed: Seed) -> HashSet<us
     let mut left: HashMap<usize, usize> = HashMap::new();
     classes.iter().for_each(|class| *left.entry(*class).or_default() += 1);
     let mut held = HashSet::new();
+    let mut too_large: Vec<Vec<usize>> = Vec::new();
     for row in stratified_order(&classes, seed) {
         let unit = std::mem::take(&mut units[groups[row]]);
-        let fits = if held.is_empty() { n > 0 } else { held.len() + unit.len() <= n };
         let mut without = left.clone();
         unit.iter().for_each(|row| *without.entry(classes[*row]).or_default() -= 1);
-        if fits && unit.iter().all(|row| without[&classes[*row]] > 0) {
+        if unit.iter().any(|row| without[&classes[*row]] == 0) {
+            continue;
+        }
+        if held.len() + unit.len() <= n {
             left = without;
             held.extend(unit);
+        } else if !unit.is_empty() {
+            too_large.push(unit);
         }
     }
+    let smallest = too_large.into_iter().min_by_key(Vec::len).filter(|_| n > 0 && held.is_empty());
+    held.extend(smallest.unwrap_or_default());
     held
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semievol_core::Sample;
 
     /// A label for each pair of a class and a group.
     fn labels(rows: &[(usize, Option<&str>)]) -> Vec<Labeled> {
@@ -165,7 +191,7 @@ mod tests {
 
     #[test]
     fn groups_of_one_class_know_little_of_the_shares() {
-        let worth = |rows: &[(usize, Option<&str>)]| worth_of_shares(&labels(rows));
+        let worth = |rows: &[(usize, Option<&str>)]| worth_of_shares(&labels(rows), &[]);
         assert_eq!(worth(&[(0, None), (0, None), (1, None)]), 1.0);
         let names: Vec<String> = (0..8).map(|group| group.to_string()).collect();
         let rows = |class: fn(usize) -> usize| -> Vec<(usize, Option<&str>)> {
@@ -174,8 +200,13 @@ mod tests {
         // Eight groups, each of one class: as good as eight rows, less the one that the mean takes of either.
         assert!((worth(&rows(|row| row / 8 % 2)) - 7.0 / 63.0).abs() < 1e-12);
         assert_eq!(worth(&rows(|row| row % 2)), 1.0);
-        assert_eq!(worth(&rows(|_| 0)), 1.0);
+        assert_eq!(worth(&rows(|_| 0)), 7.0 / 63.0);
         assert_eq!(worth(&[(0, Some("a")), (1, Some("a"))]), 0.0);
+        // Four groups that are like each other may be so by chance.
+        assert_eq!(worth(&rows(|row| row % 2)[..32]), 3.0 / 31.0);
+        // Groups that the samples have too were not drawn whole.
+        let labels = labels(&rows(|row| row / 8 % 2));
+        assert_eq!(worth_of_shares(&labels, std::slice::from_ref(&labels[9].sample)), 1.0);
     }
 
     /// Groups drawn at random: the shares vary as those of so many single rows.
@@ -192,7 +223,7 @@ mod tests {
             let names: Vec<String> = (0..13).map(|group| group.to_string()).collect();
             let rows: Vec<_> = (0..65).map(|row| (label(row), Some(names[row / 5].as_str()))).collect();
             let share = rows.iter().map(|(class, _)| *class as f64).sum::<f64>() / 65.0;
-            worths += worth_of_shares(&labels(&rows)) / 400.0;
+            worths += worth_of_shares(&labels(&rows), &[]) / 400.0;
             squares += (share - 0.5).powi(2) / 400.0;
         }
         let expected = 0.25 / 65.0 / squares;
@@ -200,11 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn more_folds_than_groups_are_refused() {
-        let rows = labels(&[(0, Some("a")), (1, Some("a")), (0, Some("b"))]);
-        assert!(check_folds("method.folds", 2, 3, &rows).is_ok());
-        let refused = check_folds("method.folds", 3, 3, &rows).unwrap_err().to_string();
-        assert!(refused.contains("the 3 labelled rows come from 2 groups"), "{refused}");
+    fn labels_of_one_group_are_refused() {
+        let mut rows = labels(&[(0, Some("a")), (1, Some("a")), (0, Some("b"))]);
+        assert!(check_folds("method.folds", 3, 3, &rows).is_ok());
+        rows.pop();
+        let refused = check_folds("method.folds", 2, 2, &rows).unwrap_err().to_string();
+        assert!(refused.contains("the 2 labelled rows are all of one group"), "{refused}");
     }
 
     #[test]
@@ -220,5 +252,9 @@ mod tests {
         let rows = labels(&[(0, Some("a")), (1, Some("a")), (0, Some("b")), (0, Some("b"))]);
         assert_eq!(hold_out(0.5, &rows, Seed(1)), HashSet::from([2, 3]));
         assert!(hold_out(0.0, &rows, Seed(1)).is_empty());
+        // A group that is larger than what is asked for stays, unless there is no other.
+        let rows: Vec<_> = (0..24).map(|row| (row % 2, Some(["a", "b"][usize::from(row < 4)]))).collect();
+        assert_eq!(hold_out(0.2, &labels(&rows), Seed(1)), (0..4).collect());
+        assert_eq!(hold_out(0.05, &labels(&rows), Seed(1)), (0..4).collect());
     }
 }

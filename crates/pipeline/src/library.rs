@@ -1,5 +1,6 @@
 //! Eq. 2-3: the labelled samples as something to look neighbours up in.
 
+use crate::labels::largest_group;
 use crate::{OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Labeled, Prompt, Sample};
 use semievol_model::{Embedder, Embeddings, ModelId, TextRole};
@@ -143,8 +144,8 @@ impl<'a> Library<'a> {
         self.retrieve(queries.collect(), k)
     }
 
-    /// The `k` nearest labelled samples of each of the first `rows` of them, itself and its twins left out: an example
-    /// with the same question would teach to copy its answer.
+    /// The `k` nearest labelled samples of each of the first `rows` of them, itself, its twins and its group left out: an
+    /// example with the same question would teach to copy its answer, and samples have neighbours of other groups alone.
     ///
     /// # Errors
     /// If a sample cannot be embedded.
@@ -152,11 +153,14 @@ impl<'a> Library<'a> {
         let labelled = &self.labelled[..rows.min(self.labelled.len())];
         let query =
             |(row, labeled): (usize, &'a Labeled)| Query { text: text(&labeled.sample), exclude: Some(row) };
-        let searched = if k == 0 { 0 } else { k + TWINS };
+        let searched = if k == 0 { 0 } else { k + TWINS + largest_group(self.labelled) };
         let found = self.retrieve(labelled.iter().enumerate().map(query).collect(), searched)?;
         let others = |(labeled, hits): (&Labeled, Vec<Hit>)| -> Vec<Hit> {
-            let other =
-                |hit: &Hit| text(&self.labelled[hit.row].sample).trim() != text(&labeled.sample).trim();
+            let own = &labeled.sample;
+            let other = |hit: &Hit| {
+                let hit = &self.labelled[hit.row].sample;
+                text(hit).trim() != text(own).trim() && (own.group.is_none() || hit.group != own.group)
+            };
             hits.into_iter().filter(other).take(k).collect()
         };
         Ok(labelled.iter().zip(found).map(others).collect())

@@ -323,10 +323,11 @@ pub(crate) struct SplitIds<'a> {
     test: Vec<&'a str>,
 }
 
+/// A row without a group is one of its own.
 fn groups(rows: &Dataset) -> Option<usize> {
-    let groups: HashSet<&str> =
-        rows.samples.iter().map(|sample| sample.group.as_deref()).collect::<Option<_>>()?;
-    (!groups.is_empty()).then_some(groups.len())
+    let group = |(row, sample): (usize, &'_ Sample)| sample.group.clone().ok_or(row);
+    let groups: HashSet<Result<String, usize>> = rows.samples.iter().enumerate().map(group).collect();
+    groups.iter().any(Result::is_ok).then_some(groups.len())
 }
 
 fn classes(rows: &Dataset) -> Vec<ClassCount> {

@@ -114,8 +114,7 @@ impl SeedRun<'_> {
             taught: labels.iter().collect(),
             kept: &library.labelled()[own.len()..],
         };
-        let combiner = config.combine.map(|how| self.combiner(config, how, folds, own, library, events));
-        let combiner = combiner.transpose()?;
+        let combiner = self.combiner(config, folds, own, asked.unlabelled, library, events)?;
         let gathered = self.gather(method, library, &round, asked, combiner.as_ref(), events)?;
         let Gathered { answers, hits, mut judged, mut soft, pooled, features } = gathered;
         let (mut calibration, mut held_out) = (Vec::new(), None);

@@ -9,13 +9,18 @@ use std::collections::BTreeMap;
 /// Each class goes on dealing where the one before stopped, so that folds differ by one row at most, of each class and of
 /// all. With the group of each row, rows of one group share a fold: the largest groups are dealt first, each to the fold
 /// that has least of its classes, of equals to the smallest, so that no fold stays empty while there are groups enough.
+///
+/// # Panics
+/// If `folds` is 0, or there is not one group for each row.
 pub fn stratified_folds(classes: &[usize], groups: Option<&[usize]>, folds: usize, seed: Seed) -> Vec<usize> {
+    assert!(folds > 0, "rows are dealt into no fold");
     let mut fold_of = vec![0; classes.len()];
     let Some(groups) = groups else {
         let dealt = shuffled(classes, seed, "stratified folds").into_values().flatten();
         dealt.enumerate().for_each(|(dealt, row)| fold_of[row] = dealt % folds);
         return fold_of;
     };
+    assert_eq!(groups.len(), classes.len(), "a group for each row");
     let total = counts(classes, 0..classes.len());
     let mut dealt = vec![BTreeMap::<usize, f64>::new(); folds];
     for rows in drawn(groups, seed) {

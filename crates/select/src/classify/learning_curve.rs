@@ -12,6 +12,11 @@ use std::collections::BTreeSet;
 /// Rounds of folds that are averaged.
 const REPEATS: u64 = 5;
 
+/// The seed of a round of folds.
+fn round(seed: Seed, repeat: u64) -> Seed {
+    seed.child("learning curve", repeat)
+}
+
 /// The errors of a classifier on labels that it has not learnt, by what it has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearningCurve {
@@ -27,7 +32,7 @@ impl LearningCurve {
     /// draws the fold of each label.
     ///
     /// # Errors
-    /// As [`LogisticRegression::fit`].
+    /// Unless there is a class for each row.
     pub fn of_labels_and_pseudo_labels(
         labels: &Embeddings,
         classes: &[usize],
@@ -53,9 +58,12 @@ impl LearningCurve {
         deal: &dyn Fn(Seed) -> Vec<usize>,
         seed: Seed,
     ) -> Result<Self, SelectError> {
-        let fold_of = deal(seed);
-        let size = |fold: &usize| fold_of.iter().filter(|other| *other == fold).count();
-        let least = classes.len() - fold_of.iter().map(size).max().unwrap_or(0);
+        let largest = |repeat| {
+            let fold_of = deal(round(seed, repeat));
+            let size = |fold: &usize| fold_of.iter().filter(|other| *other == fold).count();
+            fold_of.iter().map(size).max().unwrap_or(0)
+        };
+        let least = classes.len() - (0..REPEATS).map(largest).max().unwrap_or(0);
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (least / part).max(1)).collect();
         let fit = |kept: &[usize], order: Seed, size: usize| {
             let of_kept: Vec<usize> = kept.iter().map(|row| classes[*row]).collect();
@@ -103,7 +111,7 @@ impl LearningCurve {
     ) -> Result<Self, SelectError> {
         let mut errors = vec![vec![0.0; rows.len()]; classes.len()];
         for repeat in 0..REPEATS {
-            let seed = seed.child("learning curve", repeat);
+            let seed = round(seed, repeat);
             let fold_of = deal(seed);
             for fold in fold_of.iter().copied().collect::<BTreeSet<_>>() {
                 let (out, kept): (Vec<usize>, Vec<usize>) =
