@@ -29,7 +29,8 @@ pub(crate) fn shares(labels: &[Labeled]) -> Vec<f64> {
     counts.into_iter().map(|count| count / total).collect()
 }
 
-/// The group of each label, counted from 0; one without a group is a group of its own. `None` where no two labels are of one group.
+/// The group of each label, counted from 0; one without a group is a group of its own. `None` where no two labels are of
+/// one group.
 fn groups(labels: &[&Labeled]) -> Option<Vec<usize>> {
     let mut known: HashMap<Result<&str, usize>, usize> = HashMap::new();
     let mut numbers = Vec::with_capacity(labels.len());
