@@ -5,17 +5,32 @@ use semievol::{Arm, Results};
 
 /// What is said of an experiment in one line.
 pub struct Line {
-    cells: [String; 8],
-    /// How much fewer errors its own arm makes than the better one with labels alone, and how much fewer the arm that
-    /// learns the same prompts with their gold answers; absent where there is no such arm.
-    pub cut: Option<(f64, f64)>,
+    cells: [String; 10],
+    /// By how much the errors change, where an arm with gold answers stands beside.
+    pub cut: Option<Cut>,
 }
+
+/// How much fewer errors an arm makes than one with labels alone, as a share of the latter's.
+#[derive(Clone, Copy)]
+pub struct Cut {
+    /// The arm `semievol` than the better of those with labels alone.
+    own: f64,
+    /// The same than each of them.
+    over: [Option<f64>; 2],
+    /// The arm that learns the same prompts with their gold answers than the better one.
+    gold: f64,
+}
+
+/// The arms with labels alone.
+const LABELS_ALONE: [Arm; 2] = [Arm::Sft, Arm::SftMatched];
 
 /// A table of such lines.
 pub fn table<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Table {
-    let columns = ["seeds", "labels only", "SemiEvol", "gain", "95% interval", "errors", "with gold"];
-    let columns = columns.into_iter().map(|name| (name, Align::Right));
-    let mut table = Table::new([("experiment", Align::Left)].into_iter().chain(columns));
+    let columns = ["seeds", "labels only", "SemiEvol", "gain", "95% interval", "errors"].map(str::to_owned);
+    let over = LABELS_ALONE.map(|arm| format!("over {arm}"));
+    let columns = columns.into_iter().chain(over).chain(["with gold".to_owned()]);
+    let first = ("experiment".to_owned(), Align::Left);
+    let mut table = Table::new([first].into_iter().chain(columns.map(|name| (name, Align::Right))));
     for line in lines {
         table.row(line.cells.clone());
     }
@@ -29,11 +44,11 @@ impl Line {
         let reached = find(Arm::Semievol)?.accuracy.mean;
         let (gain, interval) = gain(results).unzip();
         let labels = gain.map(|gain| reached - gain);
-        let left = labels.filter(|labels| *labels < 1.0);
-        let cut = |reached: f64| left.map(|labels| (reached - labels) / (1.0 - labels));
-        let own = cut(reached);
-        let gold = find(Arm::Oracle).map(|arm| arm.accuracy.mean).and_then(cut);
-        let fewer = |cut: f64| format!("{:+.0}%", -100.0 * cut);
+        let cut = |reached: f64, labels: f64| (labels < 1.0).then(|| (reached - labels) / (1.0 - labels));
+        let own = labels.and_then(|labels| cut(reached, labels));
+        let over = LABELS_ALONE.map(|arm| cut(reached, find(arm)?.accuracy.mean));
+        let gold = labels.zip(find(Arm::Oracle)).and_then(|(labels, gold)| cut(gold.accuracy.mean, labels));
+        let fewer = |cut: Option<f64>| cut.map(|cut| format!("{:+.0}%", -100.0 * cut)).unwrap_or_default();
         let cells = [
             link(&results.name),
             results.seeds.len().to_string(),
@@ -43,10 +58,12 @@ impl Line {
             interval
                 .map(|ends| format!("[{}, {}]", percent(ends.low), percent(ends.high)))
                 .unwrap_or_default(),
-            own.map(fewer).unwrap_or_default(),
-            gold.map(fewer).unwrap_or_default(),
+            fewer(own),
+            fewer(over[0]),
+            fewer(over[1]),
+            fewer(gold),
         ];
-        Some(Line { cells, cut: own.zip(gold) })
+        Some(Line { cells, cut: own.zip(gold).map(|(own, gold)| Cut { own, over, gold }) })
     }
 }
 
@@ -73,15 +90,23 @@ fn gain(results: &Results) -> Option<(f64, Interval)> {
 }
 
 /// What came out over all experiments that have an upper bound, each counted once.
-pub fn mean_cut(cuts: &[(f64, f64)]) -> String {
+pub fn mean_cut(cuts: &[Cut]) -> String {
+    let mean = |of: &dyn Fn(&Cut) -> Option<f64>| {
+        let known: Vec<f64> = cuts.iter().filter_map(of).collect();
+        format!("{:+.0}%", -100.0 * known.iter().sum::<f64>() / known.len() as f64)
+    };
     if cuts.is_empty() {
         return String::new();
     }
-    let mean = |of: fn(&(f64, f64)) -> f64| -100.0 * cuts.iter().map(of).sum::<f64>() / cuts.len() as f64;
+    let over: Vec<String> = (LABELS_ALONE.iter().enumerate())
+        .filter(|(at, _)| cuts.iter().any(|cut| cut.over[*at].is_some()))
+        .map(|(at, arm)| format!("{} over {arm}", mean(&|cut| cut.over[at])))
+        .collect();
     format!(
-        "\nOver the {} with gold answers beside them, in the mean: errors {:+.0}%, with gold answers {:+.0}%.\n",
+        "\nOver the {} with gold answers beside them, in the mean: errors {} ({}), with gold answers {}.\n",
         cuts.len(),
-        mean(|cut| cut.0),
-        mean(|cut| cut.1)
+        mean(&|cut| Some(cut.own)),
+        over.join(", "),
+        mean(&|cut| Some(cut.gold))
     )
 }
