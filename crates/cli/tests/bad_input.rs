@@ -306,6 +306,11 @@ const ROWS: &[Case] = &[
     }),
     ("UTF-16", |place| labelled(place, "rows.csv", b"\xff\xfei\0d\0\n\0")),
     ("no parquet", |place| labelled(place, "rows.parquet", b"PAR1 and no more")),
+    ("parquet whose parts contradict each other", |place| {
+        // The first byte is the fuzz target's own.
+        let input = std::fs::read(fixture("../fuzz/corpus/rows/parquet-contradictory")).unwrap();
+        labelled(place, "rows.parquet", &input[1..])
+    }),
     ("an id twice", |place| {
         labelled(place, "rows.csv", format!("{HEADER}1,a,{OPTIONS},A\n1,b,{OPTIONS},B\n").as_bytes())
     }),

@@ -70,3 +70,25 @@ fn a_parquet_file_is_a_data_set() {
     assert_eq!(dataset.answers, [Some(Answer::Choice(1)), Some(Answer::Number("0".into()))]);
     assert_eq!(*dataset.samples[0].options, ["near", "far"]);
 }
+
+/// The parquet crate panics on some of them.
+#[test]
+fn a_damaged_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    write(&path);
+    let sound = std::fs::read(&path).unwrap();
+    let (mut refused, mut panicked) = (0, 0);
+    for at in 0..sound.len() {
+        for other in [1, 8] {
+            let mut damaged = sound.clone();
+            damaged[at] ^= other;
+            std::fs::write(&path, damaged).unwrap();
+            let read: Result<Vec<_>, _> = rows(&path, &Default::default()).and_then(Iterator::collect);
+            refused += usize::from(read.is_err());
+            panicked += usize::from(read.is_err_and(|error| format!("{error:?}").contains("is damaged")));
+        }
+    }
+    println!("{refused} of {} refused, {panicked} of them where the crate panicked", 2 * sound.len());
+    assert!(panicked > 0 && panicked < refused);
+}

@@ -1,28 +1,60 @@
 use super::Rows;
 use crate::error::{DataError, Place};
 use crate::row::Row;
+use parquet::errors::ParquetError;
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Value};
+use std::cell::Cell;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
-/// Rows of a parquet file, through its record interface (no arrow).
+/// Rows of a parquet file, through its record interface (no arrow), up to the first error.
 pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     let file: Arc<Path> = Arc::from(path);
     let place = move |record| Place { file: Arc::clone(&file), line: record };
     let opened = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-    let reader =
-        SerializedFileReader::new(opened).map_err(|source| DataError::Parquet { at: place(0), source })?;
-    Ok(Box::new(RowIter::from_file_into(Box::new(reader)).enumerate().map(move |(index, record)| {
-        let at = place(index + 1);
-        match record {
+    let open = || SerializedFileReader::new(opened).map(|reader| RowIter::from_file_into(Box::new(reader)));
+    let mut records = caught(open).map_err(|source| DataError::Parquet { at: place(0), source })?;
+    let mut failed = false;
+    Ok(Box::new((1..).map_while(move |record| {
+        if failed {
+            return None;
+        }
+        let read = caught(|| records.next().transpose()).transpose()?;
+        failed = read.is_err();
+        let at = place(record);
+        Some(match read {
             Ok(record) => Ok(Row { values: object(&record), at }),
             Err(source) => Err(DataError::Parquet { at, source }),
-        }
+        })
     })))
+}
+
+/// The parquet crate panics where the parts of a damaged file contradict each other, which is an error like any other.
+fn caught<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    thread_local!(static CATCHING: Cell<bool> = const { Cell::new(false) });
+    static QUIET: Once = Once::new();
+    // What is caught is said in the error, and not by the process's hook as well; all else is left to that.
+    QUIET.call_once(|| {
+        let hook = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !CATCHING.get() {
+                hook(panic);
+            }
+        }));
+    });
+    CATCHING.set(true);
+    let read = catch_unwind(AssertUnwindSafe(read));
+    CATCHING.set(false);
+    read.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason is known");
+        Err(ParquetError::General(format!("the file is damaged: {said}")))
+    })
 }
 
 fn object(record: &Record) -> Map<String, Value> {
