@@ -262,15 +262,13 @@ impl Experiment {
     }
 }
 
-/// Keeps other processes out of a run folder; the file stands beside it and says nothing.
+/// Keeps other processes out of a run folder; the file stands beside it, hidden from `runs/*`, and says nothing.
 struct Lock(std::fs::File);
 
 impl Lock {
     fn take(folder: &Path) -> Result<Self, RunError> {
-        let path = folder.with_extension(match folder.extension() {
-            Some(extension) => format!("{}.lock", extension.to_string_lossy()),
-            None => "lock".into(),
-        });
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.with_file_name(format!(".{name}.lock"));
         let failed = |source| PipelineError::File { path: path.clone(), source };
         let file = std::fs::File::create(&path).map_err(failed)?;
         match file.try_lock() {

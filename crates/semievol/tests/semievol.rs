@@ -537,6 +537,10 @@ fn a_second_process_keeps_out() {
         }
     });
     assert!(refused.unwrap().contains("another process is running this experiment"));
+    // `runs/NAME-*` is the run alone.
+    let entries = std::fs::read_dir(out.path()).unwrap().flatten();
+    let shown = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+    assert_eq!(shown.count(), 1);
 }
 
 #[test]
