@@ -509,7 +509,9 @@ const RUNNING: &[Case] = &[
     }),
     ("two processes in one folder", |place| {
         let folder = finished(place);
-        let lock = std::fs::File::create(place.path(&folder.replace("runs/", "runs/.")).with_added_extension("lock"));
+        let lock = std::fs::File::create(
+            place.path(&folder.replace("runs/", "runs/.")).with_added_extension("lock"),
+        );
         let lock = lock.unwrap();
         lock.lock().unwrap();
         place.run(RUN)

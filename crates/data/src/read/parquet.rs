@@ -1,13 +1,15 @@
 use super::Rows;
 use crate::error::{DataError, Place};
 use crate::row::Row;
+use bytes::Bytes;
 use parquet::errors::ParquetError;
-use parquet::file::reader::SerializedFileReader;
+use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Value};
 use std::cell::Cell;
 use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
 use std::sync::{Arc, Once};
@@ -17,7 +19,8 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     let file: Arc<Path> = Arc::from(path);
     let place = move |record| Place { file: Arc::clone(&file), line: record };
     let opened = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-    let open = || SerializedFileReader::new(opened).map(|reader| RowIter::from_file_into(Box::new(reader)));
+    let open =
+        || SerializedFileReader::new(Strict(opened)).map(|reader| RowIter::from_file_into(Box::new(reader)));
     let mut records = caught(open).map_err(|source| DataError::Parquet { at: place(0), source })?;
     let mut failed = false;
     Ok(Box::new((1..).map_while(move |record| {
@@ -32,6 +35,36 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
             Err(source) => Err(DataError::Parquet { at, source }),
         })
     })))
+}
+
+/// A file whose end is an error to whoever reads on, as the parquet crate does for as many values as a damaged header claims.
+struct Strict<T>(T);
+
+impl Read for Strict<BufReader<File>> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+impl Length for Strict<File> {
+    fn len(&self) -> u64 {
+        Length::len(&self.0)
+    }
+}
+
+impl ChunkReader for Strict<File> {
+    type T = Strict<BufReader<File>>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.0.get_read(start).map(Strict)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
 }
 
 /// The parquet crate panics where the parts of a damaged file contradict each other, which is an error like any other.
