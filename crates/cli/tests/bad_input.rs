@@ -509,10 +509,8 @@ const RUNNING: &[Case] = &[
     }),
     ("two processes in one folder", |place| {
         let folder = finished(place);
-        let lock = std::fs::File::create(
-            place.path(&folder.replace("runs/", "runs/.")).with_added_extension("lock"),
-        );
-        let lock = lock.unwrap();
+        let lock = place.path(&format!("{}.lock", folder.replace("runs/", "runs/.")));
+        let lock = std::fs::File::create(lock).unwrap();
         lock.lock().unwrap();
         place.run(RUN)
     }),

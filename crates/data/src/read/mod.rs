@@ -68,6 +68,9 @@ pub type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
 
 /// Opens a file and gives its rows.
 ///
+/// The parquet crate panics on some damaged files, which is an error here. The first reading of a parquet file puts a panic
+/// hook before the process's own; it keeps quiet about these panics and passes all others on.
+///
 /// ```no_run
 /// # fn main() -> Result<(), semievol_data::DataError> {
 /// for row in semievol_data::rows("train.jsonl".as_ref(), &Default::default())? {
