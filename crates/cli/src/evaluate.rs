@@ -5,7 +5,7 @@ use crate::trained::Which;
 use anyhow::Context;
 use semievol::core::Seed;
 use semievol::data::{Dataset, DatasetConfig, OnDuplicate};
-use semievol::eval::{Align, AnswerKey, Graded, Prediction, Table, auroc, compare, wilson};
+use semievol::eval::{Align, AnswerKey, Graded, Prediction, Table, auroc, compare};
 use semievol::model::{LanguageModel, ModelLoader};
 use semievol::{Predicted, Predictor};
 use serde_json::json;
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Ok((key.grade(&answers, &correct)?, predicted))
     };
     let (graded, predicted) = grade(trained.model()?)?;
-    let interval = wilson(graded.n_correct(), graded.len(), LEVEL)?;
+    let interval = graded.accuracy_interval(LEVEL)?;
     // A row without an answer has no confidence.
     let correct = graded.correct();
     let answered = predicted.iter().zip(&correct).filter_map(|(one, right)| Some((one.confidence?, *right)));

@@ -1,5 +1,5 @@
 //! Plain data of semi-supervised fine-tuning: [`Sample`], [`Prompt`], [`Answer`], [`Candidate`], [`Confidence`],
-//! [`TokenLogprob`], [`Seed`].
+//! [`TokenLogprob`], [`Groups`], [`Seed`].
 //!
 //! Depend on this crate alone to exchange data with any part of semievol without pulling in an engine:
 //! it holds no tensor, opens no file and starts no thread.
@@ -21,12 +21,14 @@
 
 mod bytes;
 mod candidate;
+mod groups;
 mod prompt;
 mod sample;
 mod seed;
 
 pub use bytes::{hex, write_whole, write_whole_with};
 pub use candidate::{Candidate, Confidence};
+pub use groups::Groups;
 pub use prompt::{Message, Prompt, Role, TokenLogprob};
 pub use sample::{Answer, Labeled, Sample};
 pub use seed::Seed;

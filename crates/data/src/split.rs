@@ -1,5 +1,5 @@
 use crate::dataset::Dataset;
-use semievol_core::{Answer, Seed};
+use semievol_core::{Answer, Groups, Seed};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
@@ -151,21 +151,8 @@ impl Pool<'_> {
 
 /// What is drawn as a whole: a group, in the order of its first rows, or a row.
 fn units(dataset: &Dataset, by_group: bool) -> Vec<Vec<usize>> {
-    let mut units: Vec<Vec<usize>> = Vec::new();
-    let mut known: HashMap<&str, usize> = HashMap::new();
-    for (row, sample) in dataset.samples.iter().enumerate() {
-        match sample.group.as_deref().filter(|_| by_group) {
-            None => units.push(vec![row]),
-            Some(group) => match known.get(group) {
-                Some(unit) => units[*unit].push(row),
-                None => {
-                    known.insert(group, units.len());
-                    units.push(vec![row]);
-                }
-            },
-        }
-    }
-    units
+    let groups = if by_group { Groups::of(&dataset.samples) } else { Groups::single(dataset.len()) };
+    groups.members()
 }
 
 /// The units in an order that depends on nothing but the seed and their number.

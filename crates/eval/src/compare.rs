@@ -1,7 +1,8 @@
+use crate::draws::Draws;
 use crate::error::EvalError;
 use crate::graded::{Graded, Metric};
-use crate::interval::{Interval, RESAMPLES, Stream, bootstrap};
-use crate::mcnemar::{McNemar, mcnemar};
+use crate::interval::{Interval, RESAMPLES, Stream, bootstrap_of};
+use crate::mcnemar::{McNemar, mcnemar, mcnemar_of_groups};
 use semievol_core::Seed;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -11,7 +12,8 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 pub struct Comparison {
     /// The accuracy of the first less that of the second.
     pub difference: f64,
-    /// 95% interval of the difference, by bootstrap over samples.
+    /// 95% interval of the difference: by bootstrap over samples; where these come in groups, Student's t on the variance of
+    /// a bootstrap over whole groups, for they may be few.
     pub interval: Interval,
     /// The exact paired test.
     pub mcnemar: McNemar,
@@ -24,9 +26,18 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
     let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|(a, b)| **a && !**b).count();
     let gain: Vec<i32> = a.iter().zip(&b).map(|(a, b)| i32::from(*a) - i32::from(*b)).collect();
     let mean = |total: i32| f64::from(total) / gain.len() as f64;
-    let interval = bootstrap(gain.len(), 0.95, seed, |rows| mean(rows.iter().map(|row| gain[*row]).sum()))?;
-    let mcnemar = mcnemar(only(&a, &b), only(&b, &a));
-    Ok(Comparison { difference: mean(gain.iter().sum()), interval, mcnemar })
+    let difference = mean(gain.iter().sum());
+    let (first_only, second_only) = (only(&a, &b), only(&b, &a));
+    let draws = first.draws();
+    let Some(sums) = draws.sums(|row| f64::from(gain[row])) else {
+        let drawn = |rows: &[usize]| mean(rows.iter().map(|row| gain[*row]).sum());
+        let interval = bootstrap_of(&draws, 0.95, seed, drawn)?;
+        return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
+    };
+    let pair = (std::slice::from_ref(first), std::slice::from_ref(second));
+    let variance = row_variance(Metric::Accuracy, pair.0, pair.1, &draws, seed.child("groups", 0));
+    let interval = t_interval(difference, &[(variance, draws.len() as f64 - 1.0)])?;
+    Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &sums) })
 }
 
 /// The mean difference of two methods over seeds, `first[s]` against `second[s]` for each seed `s`, with a 95%
@@ -34,7 +45,7 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
 ///
 /// The runs of one seed share their samples. The interval knows two sources of chance and adds their variances:
 /// the seeds (which rows were labelled, how training went) and the test samples (by bootstrap, each sample's
-/// answers kept together). Where all seeds grade the same samples, those are one draw that no number of seeds
+/// answers kept together, and whole groups where samples come in groups). Where all seeds grade the same samples, those are one draw that no number of seeds
 /// averages out; where each seed has samples of its own, the spread over seeds contains theirs, and their own
 /// variance is the least that it can be. Student's t has the degrees of freedom of Welch and Satterthwaite
 /// (Biometrics Bulletin 2, 1946), so two or three seeds get the wide interval they deserve. With one seed the
@@ -63,36 +74,34 @@ pub fn compare_over_seeds(
     };
     let seed = seed.child("compare_over_seeds", reference.len() as u64);
     let shared = first.iter().all(|run| run.check_paired(reference).is_ok());
-    let (rows, n_rows) = if shared {
-        (row_variance(metric, first, second, seed), reference.len())
+    let (rows, n_drawn) = if shared {
+        let draws = reference.draws();
+        (row_variance(metric, first, second, &draws, seed), draws.len())
     } else {
         let each = first.iter().zip(second).enumerate().map(|(run, (one, other))| {
-            row_variance(
-                metric,
-                std::slice::from_ref(one),
-                std::slice::from_ref(other),
-                seed.child("run", run as u64),
-            )
+            let draws = one.draws();
+            let (one, other) = (std::slice::from_ref(one), std::slice::from_ref(other));
+            (row_variance(metric, one, other, &draws, seed.child("run", run as u64)), draws.len())
         });
-        (each.sum::<f64>() / (n * n), first.iter().map(Graded::len).sum())
+        let (variance, drawn) = each.fold((0.0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+        (variance / (n * n), drawn)
     };
     let (spread, rows) = match shared {
         true => (spread, rows),
         false if spread >= rows => (spread, 0.0),
         false => (0.0, rows),
     };
-    let interval = t_interval(mean, &[(spread, n - 1.0), (rows, n_rows as f64 - 1.0)])?;
+    let interval = t_interval(mean, &[(spread, n - 1.0), (rows, n_drawn as f64 - 1.0)])?;
     Ok((mean, interval))
 }
 
 /// Variance, over draws of the samples that all runs share, of the mean difference of the runs.
-fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed) -> f64 {
-    let n_rows = first[0].len();
+fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], draws: &Draws, seed: Seed) -> f64 {
     let mut stream = Stream::new(seed);
-    let mut rows = vec![0; n_rows];
+    let mut rows = Vec::new();
     let values: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            rows.fill_with(|| stream.below(n_rows));
+            draws.draw(&mut stream, &mut rows);
             let runs = first.iter().zip(second);
             let differences =
                 runs.map(|(one, other)| one.metric_of(metric, &rows) - other.metric_of(metric, &rows));
@@ -101,7 +110,11 @@ fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed)
         .filter(|value| value.is_finite())
         .collect();
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len().max(2) - 1) as f64
+    let variance =
+        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len().max(2) - 1) as f64;
+    // A bootstrap's variance is that of n draws around their own mean, which is too small by (n - 1) / n.
+    let n = draws.len() as f64;
+    variance * n / (n - 1.0).max(1.0)
 }
 
 /// 95% around a mean whose variance is the sum of these, each with its degrees of freedom.

@@ -1,5 +1,9 @@
+use crate::draws::Draws;
 use crate::error::EvalError;
+use crate::interval::{Interval, check_level, score_interval, wilson};
+use semievol_core::Groups;
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -17,6 +21,7 @@ pub enum Metric {
 #[derive(Clone)]
 pub struct Graded {
     items: Vec<Item>,
+    groups: Groups,
     options: Option<Vec<String>>,
 }
 
@@ -65,20 +70,21 @@ pub struct Confusion {
 }
 
 impl Graded {
-    pub(crate) fn new(items: Vec<Item>, options: Option<Vec<String>>) -> Graded {
-        Graded { items, options }
+    pub(crate) fn new(items: Vec<Item>, groups: Groups, options: Option<Vec<String>>) -> Graded {
+        Graded { items, groups, options }
     }
 
     /// Predictions of which it is only known which are right, as results keep them: enough for accuracy and for comparisons
     /// of it.
     ///
     /// # Errors
-    /// If there is not one truth value for each sample.
-    pub fn of_rows(ids: &[String], right: &[bool]) -> Result<Graded, EvalError> {
+    /// If there is not one truth value, and one group, for each sample.
+    pub fn of_rows(ids: &[String], groups: Groups, right: &[bool]) -> Result<Graded, EvalError> {
         if ids.len() != right.len() {
             let (left_len, right_len) = (ids.len(), right.len());
             return Err(EvalError::Lengths { left: "samples", left_len, right: "truth values", right_len });
         }
+        Draws::of(&groups, ids.len())?;
         let item = |(id, correct): (&String, &bool)| Item {
             id: id.clone(),
             category: None,
@@ -87,7 +93,7 @@ impl Graded {
             predicted: None,
             gold: None,
         };
-        Ok(Graded { items: ids.iter().zip(right).map(item).collect(), options: None })
+        Ok(Graded { items: ids.iter().zip(right).map(item).collect(), groups, options: None })
     }
 
     /// Number of predictions.
@@ -123,6 +129,30 @@ impl Graded {
     /// The share of right predictions; NaN if there is none.
     pub fn accuracy(&self) -> f64 {
         self.n_correct() as f64 / self.len() as f64
+    }
+
+    /// The interval of the accuracy: Wilson's. Where samples come in groups, they count as so many single ones as their variance
+    /// over whole groups says (the design effect, Kish, Survey Sampling, 1965), and at most as those that there are; the normal
+    /// distribution gives way to Student's t of the groups less one. A group of samples that are all right, or all
+    /// wrong, like those of every other group, counts as one.
+    pub fn accuracy_interval(&self, level: f64) -> Result<Interval, EvalError> {
+        check_level(level)?;
+        let (n, p) = (self.len() as f64, self.accuracy());
+        let Some(surplus) = self.draws().sums(|row| f64::from(u8::from(self.items[row].correct)) - p) else {
+            return wilson(self.n_correct(), self.len(), level);
+        };
+        let groups = surplus.len() as f64;
+        let alone = p * (1.0 - p) / (n - 1.0);
+        let between = surplus.iter().map(|sum| sum * sum).sum::<f64>() / (n * n) * groups / (groups - 1.0);
+        let worth = if alone == 0.0 { groups } else { n * (alone / between).min(1.0) };
+        let t = StudentsT::new(0.0, 1.0, groups - 1.0);
+        let t = t.map_err(|_| EvalError::Empty { what: "an interval over groups" })?;
+        Ok(score_interval(p, worth, t.inverse_cdf(0.5 + level / 2.0), level))
+    }
+
+    /// What chance has drawn.
+    pub(crate) fn draws(&self) -> Draws {
+        Draws::of(&self.groups, self.len()).unwrap_or_else(|_| Draws::rows(self.len()))
     }
 
     /// The unweighted mean F1 over the classes that occur as gold or as predicted answer, which is

@@ -1,3 +1,4 @@
+use crate::draws::Draws;
 use crate::error::EvalError;
 use semievol_core::Seed;
 use serde::{Deserialize, Serialize};
@@ -49,12 +50,16 @@ pub fn wilson(n_correct: usize, n: usize, level: f64) -> Result<Interval, EvalEr
         return Err(EvalError::OutOfRange { what: "n_correct", value, expected: "at most n" });
     }
     let z = Normal::standard().inverse_cdf(0.5 + level / 2.0);
-    let (n, p) = (n as f64, n_correct as f64 / n as f64);
+    Ok(score_interval(n_correct as f64 / n as f64, n as f64, z, level))
+}
+
+/// Wilson's interval of the share `p` of `n` rows, or of what is worth `n` rows, `z` standard errors wide to either side.
+pub(crate) fn score_interval(p: f64, n: f64, z: f64, level: f64) -> Interval {
     let denominator = 1.0 + z * z / n;
     let centre = (p + z * z / (2.0 * n)) / denominator;
     let half = z / denominator * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     // Rounding must not push an end past the share itself, as it would at 0 and 1.
-    Ok(Interval { low: (centre - half).clamp(0.0, p), high: (centre + half).clamp(p, 1.0), level })
+    Interval { low: (centre - half).clamp(0.0, p), high: (centre + half).clamp(p, 1.0), level }
 }
 
 /// A percentile bootstrap: `statistic` on [`RESAMPLES`] draws, with replacement, of `n` items.
@@ -64,15 +69,25 @@ pub fn bootstrap(
     n: usize,
     level: f64,
     seed: Seed,
+    statistic: impl FnMut(&[usize]) -> f64,
+) -> Result<Interval, EvalError> {
+    bootstrap_of(&Draws::rows(n), level, seed, statistic)
+}
+
+/// The same on draws of groups.
+pub(crate) fn bootstrap_of(
+    draws: &Draws,
+    level: f64,
+    seed: Seed,
     mut statistic: impl FnMut(&[usize]) -> f64,
 ) -> Result<Interval, EvalError> {
-    if n == 0 {
+    if draws.len() == 0 {
         return Err(EvalError::Empty { what: "a bootstrap" });
     }
-    let mut stream = Stream::new(seed.child("bootstrap", n as u64));
-    let mut rows = vec![0; n];
+    let mut stream = Stream::new(seed.child("bootstrap", draws.len() as u64));
+    let mut rows = Vec::new();
     let values = (0..RESAMPLES).map(|_| {
-        rows.fill_with(|| stream.below(n));
+        draws.draw(&mut stream, &mut rows);
         statistic(&rows)
     });
     percentile_interval(values.collect(), level)

@@ -1,6 +1,6 @@
 use crate::error::EvalError;
 use crate::graded::{Graded, Item};
-use semievol_core::{Answer, Labeled, Sample};
+use semievol_core::{Answer, Groups, Labeled, Sample};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -31,6 +31,7 @@ pub struct AnswerKey {
 struct Entry {
     gold: Answer,
     category: Option<String>,
+    group: Option<String>,
 }
 
 impl Entry {
@@ -59,7 +60,7 @@ impl AnswerKey {
         let mut entries = HashMap::new();
         for (sample, answer) in samples.iter().zip(answers) {
             let Some(gold) = answer.clone() else { continue };
-            let entry = Entry { gold, category: sample.category.clone() };
+            let entry = Entry { gold, category: sample.category.clone(), group: sample.group.clone() };
             if entries.insert(sample.id.clone(), entry).is_some() {
                 return Err(EvalError::Duplicate { what: "sample", id: sample.id.clone() });
             }
@@ -101,11 +102,13 @@ impl AnswerKey {
         is_correct: &dyn Fn(&Answer, &Answer) -> bool,
     ) -> Result<Graded, EvalError> {
         let mut met = HashSet::new();
+        let mut groups = Vec::with_capacity(predictions.len());
         let items = predictions.iter().map(|Prediction { id, answer }| {
             if !met.insert(id) {
                 return Err(EvalError::Duplicate { what: "prediction", id: id.clone() });
             }
             let entry = self.entries.get(id).ok_or_else(|| EvalError::NoAnswer { id: id.clone() })?;
+            groups.push(entry.group.as_deref());
             Ok(Item {
                 id: id.clone(),
                 category: entry.category.clone(),
@@ -115,7 +118,8 @@ impl AnswerKey {
                 gold: class(&entry.gold),
             })
         });
-        Ok(Graded::new(items.collect::<Result<_, _>>()?, self.options.clone()))
+        let items = items.collect::<Result<_, _>>()?;
+        Ok(Graded::new(items, Groups::keyed(groups), self.options.clone()))
     }
 
     /// The samples with their gold answers: training data of the upper-bound control, and for nothing else.

@@ -1,7 +1,7 @@
 //! Metrics, intervals and paired tests; the only holder of the answer key.
 //!
 //! [`AnswerKey::grade`] turns predictions into [`Graded`] results, which give accuracy, macro-F1, per-class and
-//! per-category numbers; [`wilson`], [`bootstrap`] and [`over_seeds`] put intervals on them; [`compare`] and
+//! per-category numbers; [`Graded::accuracy_interval`], [`bootstrap`] and [`over_seeds`] put intervals on them; [`compare`] and
 //! [`compare_over_seeds`] say whether two methods differ; [`auroc`], [`risk_coverage`] and [`reliability`] say what
 //! a confidence is worth, [`worth_of_more`] what more rows would be.
 //!
@@ -10,9 +10,12 @@
 //! code can select pseudo-labels by their gold answers without naming that control. The cost: error analysis
 //! that wants to print gold answers has to read the data file itself.
 //!
+//! Rows of one group ([`Sample::group`](semievol_core::Sample::group)) are alike, so they are not as many draws: intervals
+//! and paired tests of graded results take groups as wholes.
+//!
 //! ```
 //! use semievol_core::{Answer, Sample, Seed};
-//! use semievol_eval::{AnswerKey, Prediction, compare, wilson};
+//! use semievol_eval::{AnswerKey, Prediction, compare};
 //!
 //! # fn main() -> Result<(), semievol_eval::EvalError> {
 //! let samples: Vec<Sample> =
@@ -28,13 +31,14 @@
 //! let one = key.grade(&predict([Some(0), Some(1), None, Some(1)]), &same)?;
 //! let other = key.grade(&predict([Some(0), Some(1), Some(1), Some(1)]), &same)?;
 //! assert_eq!(one.accuracy(), 0.5);
-//! assert!(wilson(one.n_correct(), one.len(), 0.95)?.holds(0.5));
+//! assert!(one.accuracy_interval(0.95)?.holds(0.5));
 //! assert_eq!(compare(&other, &one, Seed(1))?.mcnemar.p, 1.0);
 //! # Ok(()) }
 //! ```
 
 mod calibration;
 mod compare;
+mod draws;
 mod error;
 mod graded;
 mod interval;

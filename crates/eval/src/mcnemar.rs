@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-/// McNemar's exact test on paired right and wrong answers.
+/// McNemar's exact test on paired right and wrong answers. Where samples come in groups, whole groups are what a coin
+/// decides.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
     /// Right in the first, wrong in the second.
@@ -24,6 +25,27 @@ pub fn mcnemar(first_only: usize, second_only: usize) -> McNemar {
     // Twice a tail that reaches the middle counts the middle twice; hence the cap.
     let p = (2.0 * tail_of_fair_throws(n, fewer)).min(1.0);
     McNemar { first_only, second_only, p }
+}
+
+/// The same where samples come in groups: under the null hypothesis a fair coin says for each group which method is the
+/// first. `gains` are the samples of each group that only the first method gets right, less those that only the second does.
+/// With groups of one sample each it is the test above.
+pub(crate) fn mcnemar_of_groups(first_only: usize, second_only: usize, gains: &[f64]) -> McNemar {
+    let steps: Vec<usize> = gains.iter().map(|gain| gain.abs() as usize).filter(|step| *step > 0).collect();
+    let all: usize = steps.iter().sum();
+    let observed = gains.iter().sum::<f64>().abs() as usize;
+    // Of the sum of the steps whose coin shows heads, the chance of each value; the sum of all signed steps is twice
+    // that less `all`.
+    let mut chances = vec![0.0; all + 1];
+    chances[0] = 1.0;
+    for step in steps {
+        for sum in (0..=all).rev() {
+            let heads = if sum < step { 0.0 } else { chances[sum - step] };
+            chances[sum] = (chances[sum] + heads) / 2.0;
+        }
+    }
+    let tail: f64 = chances[(all + observed) / 2..].iter().sum();
+    McNemar { first_only, second_only, p: (2.0 * tail).min(1.0) }
 }
 
 /// The chance of at most `heads` heads in `n` throws of a fair coin, exact to the last digits: the incomplete

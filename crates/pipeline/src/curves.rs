@@ -1,8 +1,8 @@
 //! What more labels and more prompts would bring, by a classifier over embeddings that stands in for the model.
 
-use crate::labels::{class, deal};
+use crate::labels::{class, deal, groups};
 use crate::{Library, SeedRun, Selected};
-use semievol_core::{Answer, Labeled, Sample};
+use semievol_core::{Answer, Groups, Labeled, Sample};
 use semievol_select::classify::{LearningCurve, fit_by_cross_validation, stratified_folds};
 
 /// Pseudo-labels that are looked at; a curve needs no more.
@@ -17,6 +17,8 @@ pub struct Curves {
     pub labels: LearningCurve,
     /// By pseudo-labels beside the labels.
     pub prompts: LearningCurve,
+    /// Which labels come together.
+    pub groups: Groups,
 }
 
 impl SeedRun<'_> {
@@ -51,12 +53,13 @@ impl SeedRun<'_> {
         let pool = (&pool, pseudo.as_slice());
         let by_rows = stratified_folds(&classes, None, FOLDS, seed);
         let l2 = fit_by_cross_validation(&labelled, &classes, n_classes, &by_rows).ok()?.l2;
+        let groups = groups(labels);
         let labels: Vec<&Labeled> = labels.iter().collect();
         let folds = |seed| deal(&labels, FOLDS, seed);
         let curves = LearningCurve::of_labels_and_pseudo_labels(
             &labelled, &classes, n_classes, pool, l2, &folds, seed,
         );
         let (labels, prompts) = curves.ok()?;
-        Some(Curves { labels, prompts })
+        Some(Curves { labels, prompts, groups })
     }
 }

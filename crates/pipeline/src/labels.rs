@@ -1,7 +1,7 @@
 //! The labels as a set: their classes and groups, and how they are cut.
 
 use crate::PipelineError;
-use semievol_core::{Answer, Labeled, Sample, Seed};
+use semievol_core::{Answer, Groups, Labeled, Sample, Seed};
 use semievol_select::classify::{stratified_folds, stratified_order};
 use std::collections::{HashMap, HashSet};
 
@@ -29,16 +29,8 @@ pub(crate) fn shares(labels: &[Labeled]) -> Vec<f64> {
     counts.into_iter().map(|count| count / total).collect()
 }
 
-/// The group of each label, counted from 0; one without a group is a group of its own. `None` where no two labels are of
-/// one group.
-fn groups(labels: &[&Labeled]) -> Option<Vec<usize>> {
-    let mut known: HashMap<Result<&str, usize>, usize> = HashMap::new();
-    let mut numbers = Vec::with_capacity(labels.len());
-    for (row, labeled) in labels.iter().enumerate() {
-        let next = known.len();
-        numbers.push(*known.entry(labeled.sample.group.as_deref().ok_or(row)).or_insert(next));
-    }
-    (known.len() < labels.len()).then_some(numbers)
+pub(crate) fn groups<'a>(labels: impl IntoIterator<Item = &'a Labeled>) -> Groups {
+    Groups::of(labels.into_iter().map(|labeled| &labeled.sample))
 }
 
 /// Labels of the largest group; 0 where no label has one.
@@ -57,13 +49,16 @@ pub(crate) fn largest_group(labels: &[Labeled]) -> usize {
 ///
 /// Of few groups, or labels of one class, nobody can say how much groups differ: they count as one row each.
 pub(crate) fn worth_of_shares(labels: &[Labeled], samples: &[Sample]) -> f64 {
-    let Some(groups) = groups(&labels.iter().collect::<Vec<_>>()) else { return 1.0 };
+    let groups = groups(labels);
+    if groups.are_single() {
+        return 1.0;
+    }
     let known: HashSet<&str> = labels.iter().filter_map(|labeled| labeled.sample.group.as_deref()).collect();
     if samples.iter().any(|sample| sample.group.as_deref().is_some_and(|group| known.contains(group))) {
         return 1.0;
     }
     let n_classes = labels.iter().map(|labeled| class(labeled) + 1).max().unwrap_or(0);
-    let (n, n_groups) = (labels.len() as f64, distinct(&groups) as f64);
+    let (n, n_groups) = (labels.len() as f64, groups.n_groups() as f64);
     let least = (n_groups - 1.0) / (n - 1.0);
     if n_groups < FEW_GROUPS || labels.iter().all(|labeled| class(labeled) == class(&labels[0])) {
         return least;
@@ -72,8 +67,12 @@ pub(crate) fn worth_of_shares(labels: &[Labeled], samples: &[Sample]) -> f64 {
     for of_class in 0..n_classes {
         let is = |labeled: &Labeled| f64::from(u8::from(class(labeled) == of_class));
         let share = labels.iter().map(is).sum::<f64>() / n;
-        let mut surplus = vec![0.0; distinct(&groups)];
-        groups.iter().zip(labels).for_each(|(group, labeled)| surplus[*group] += is(labeled) - share);
+        let mut surplus = vec![0.0; groups.n_groups()];
+        groups
+            .numbers()
+            .iter()
+            .zip(labels)
+            .for_each(|(group, labeled)| surplus[*group] += is(labeled) - share);
         alone += share * (1.0 - share) / (n - 1.0);
         between += surplus.iter().map(|one| one * one).sum::<f64>() / (n * n) * n_groups / (n_groups - 1.0);
     }
@@ -91,27 +90,26 @@ pub(crate) fn check_folds(
     if folds > rows {
         return refuse(format!("{key} is {folds}, but there are {rows} labelled rows: take fewer folds"));
     }
-    match groups(&labels.iter().collect::<Vec<_>>()).map(|groups| distinct(&groups)) {
-        Some(1) if folds > 1 => refuse(format!(
+    if folds > 1 && labels.len() > 1 && groups(labels).n_groups() == 1 {
+        return refuse(format!(
             "{key} is {folds}, but the {} labelled rows are all of one group (columns.group), and rows of one group stay in one fold: label rows of more groups",
             labels.len()
-        )),
-        _ => Ok(()),
+        ));
     }
+    Ok(())
 }
 
 /// The fold of each label, stratified. Rows of a group share one, and where there are fewer groups than folds, there
 /// are as many folds; labels that are all of one group are dealt like rows without any.
 pub(crate) fn deal(labels: &[&Labeled], folds: usize, seed: Seed) -> Vec<usize> {
     let classes: Vec<usize> = labels.iter().map(|labeled| class(labeled)).collect();
-    match groups(labels).map(|groups| (distinct(&groups), groups)) {
-        Some((n, groups)) if n > 1 => stratified_folds(&classes, Some(&groups), folds.min(n), seed),
+    let groups = groups(labels.iter().copied());
+    match groups.n_groups() {
+        n if n > 1 && !groups.are_single() => {
+            stratified_folds(&classes, Some(groups.numbers()), folds.min(n), seed)
+        }
         _ => stratified_folds(&classes, None, folds, seed),
     }
-}
-
-fn distinct(groups: &[usize]) -> usize {
-    groups.iter().max().map_or(0, |last| last + 1)
 }
 
 /// How many labels are kept out of training; some are always learnt.
@@ -124,15 +122,14 @@ pub(crate) fn held_out(share: f64, labels: usize) -> usize {
 pub(crate) fn hold_out(share: f64, labels: &[Labeled], seed: Seed) -> HashSet<usize> {
     let n = held_out(share, labels.len());
     let classes: Vec<usize> = labels.iter().map(class).collect();
-    let groups = groups(&labels.iter().collect::<Vec<_>>()).unwrap_or_else(|| (0..labels.len()).collect());
-    let mut units = vec![Vec::new(); distinct(&groups)];
-    groups.iter().enumerate().for_each(|(row, group)| units[*group].push(row));
+    let groups = groups(labels);
+    let mut units = groups.members();
     let mut left: HashMap<usize, usize> = HashMap::new();
     classes.iter().for_each(|class| *left.entry(*class).or_default() += 1);
     let mut held = HashSet::new();
     let mut too_large: Vec<Vec<usize>> = Vec::new();
     for row in stratified_order(&classes, seed) {
-        let unit = std::mem::take(&mut units[groups[row]]);
+        let unit = std::mem::take(&mut units[groups.numbers()[row]]);
         let mut without = left.clone();
         unit.iter().for_each(|row| *without.entry(classes[*row]).or_default() -= 1);
         if unit.iter().any(|row| without[&classes[*row]] == 0) {

@@ -155,7 +155,7 @@ pub struct Difference {
     pub mean: f64,
     /// Its interval.
     pub interval: Option<Interval>,
-    /// Exact McNemar test.
+    /// Exact McNemar test, of whole groups where test rows come in groups.
     pub p: Option<f64>,
 }
 

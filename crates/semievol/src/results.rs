@@ -6,11 +6,11 @@ mod markdown;
 use crate::arms::Cost;
 use crate::pseudo::PseudoResults;
 use crate::{Arm, SetSizes};
-use semievol_core::Seed;
+use semievol_core::{Groups, Seed};
 use semievol_data::OverlapReport;
 use semievol_eval::{
     ClassMetrics, Comparison, Confusion, EvalError, Graded, Interval, Metric, SeedSummary, compare,
-    compare_over_seeds, over_seeds, wilson,
+    compare_over_seeds, over_seeds,
 };
 use semievol_model::ModelId;
 use semievol_pipeline::Tried;
@@ -62,6 +62,9 @@ pub struct SeedResults {
     pub pseudo: Vec<PseudoResults>,
     /// The test rows, in their order.
     pub test_ids: Vec<String>,
+    /// The group of each test row, counted from 0 in the order in which they first occur; empty where no two rows are of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_groups: Vec<usize>,
     #[serde(skip)]
     pub(crate) folder: PathBuf,
 }
@@ -81,7 +84,7 @@ pub struct ArmResults {
     pub n_unparsed: usize,
     /// The share of right answers.
     pub accuracy: f64,
-    /// Wilson's 95% interval of that share.
+    /// Wilson's 95% interval of that share: see [`Graded::accuracy_interval`].
     pub interval: Interval,
     /// The mean F1 of the classes; absent for open answers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,6 +192,16 @@ impl Results {
     }
 }
 
+impl SeedResults {
+    /// Which test rows come together.
+    pub(super) fn groups(&self) -> Groups {
+        match self.test_groups.as_slice() {
+            [] => Groups::single(self.test_ids.len()),
+            numbers => Groups::keyed(numbers.iter().map(Some)),
+        }
+    }
+}
+
 impl ArmResults {
     /// The results of all arms of a seed.
     pub(crate) fn of_seed(seed: u64, graded: &[(Arm, Graded)]) -> Result<Vec<ArmResults>, EvalError> {
@@ -213,7 +226,7 @@ impl ArmResults {
                 n_unparsed: graded.n_unparsed(),
                 accuracy: graded.accuracy(),
                 right: graded.correct(),
-                interval: wilson(n_correct, n, LEVEL)?,
+                interval: graded.accuracy_interval(LEVEL)?,
                 macro_f1,
                 against: against.transpose()?,
                 per_class: graded.per_class(),
@@ -244,7 +257,7 @@ fn gain(arm: &Arm, against: &Arm, seeds: &[SeedResults]) -> Result<Gain, EvalErr
     let of = |wanted: &Arm| -> Result<Vec<Graded>, EvalError> {
         let runs = seeds.iter().flat_map(|seed| seed.arms.iter().map(move |run| (seed, run)));
         let runs = runs.filter(|(_, run)| run.arm == *wanted);
-        runs.map(|(seed, run)| Graded::of_rows(&seed.test_ids, &run.right)).collect()
+        runs.map(|(seed, run)| Graded::of_rows(&seed.test_ids, seed.groups(), &run.right)).collect()
     };
     let (ours, others) = (of(arm)?, of(against)?);
     let shared = ours.iter().all(|run| run.ids().eq(ours[0].ids()));

@@ -7,7 +7,7 @@ use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
 use crate::{Arm, Event, RunError, finished, report, to_label};
-use semievol_core::{Labeled, Seed};
+use semievol_core::{Groups, Labeled, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
 use semievol_hub::{Hub, Source};
@@ -375,7 +375,9 @@ impl Run<'_> {
         let folder = run.folder.clone();
         let sizes = sets.sizes.clone();
         let test_ids = sets.test.iter().map(|sample| sample.id.clone()).collect();
-        Ok(SeedResults { seed, sizes, overlap, tuned, arms, pseudo, test_ids, folder })
+        let groups = Groups::of(&sets.test);
+        let test_groups = if groups.are_single() { Vec::new() } else { groups.numbers().to_vec() };
+        Ok(SeedResults { seed, sizes, overlap, tuned, arms, pseudo, test_ids, test_groups, folder })
     }
 
     /// Unlabelled rows that are asked about at once. Files of requests are answered overnight: they hold all of them.

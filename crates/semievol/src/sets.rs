@@ -3,12 +3,12 @@
 use crate::config::{Draw, Origin, PreparedFiles, TestRows};
 use crate::engine::fetch;
 use crate::{Event, ExperimentConfig, RunError};
-use semievol_core::{Answer, Labeled, Sample, Seed};
+use semievol_core::{Answer, Groups, Labeled, Sample, Seed};
 use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, overlap, split};
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -323,11 +323,9 @@ pub(crate) struct SplitIds<'a> {
     test: Vec<&'a str>,
 }
 
-/// A row without a group is one of its own.
 fn groups(rows: &Dataset) -> Option<usize> {
-    let group = |(row, sample): (usize, &'_ Sample)| sample.group.clone().ok_or(row);
-    let groups: HashSet<Result<String, usize>> = rows.samples.iter().enumerate().map(group).collect();
-    groups.iter().any(Result::is_ok).then_some(groups.len())
+    let any = rows.samples.iter().any(|sample| sample.group.is_some());
+    any.then(|| Groups::of(&rows.samples).n_groups())
 }
 
 fn classes(rows: &Dataset) -> Vec<ClassCount> {

@@ -27,15 +27,21 @@ pub struct WorthOfMore {
     pub rows: usize,
     /// The share; below 0 where they would add errors.
     pub share: f64,
-    /// Its 95% interval, by a bootstrap over the labels.
+    /// Its 95% interval, by a bootstrap over the labels, whole groups of them where they have some.
     pub interval: Interval,
 }
 
 impl WorthResults {
     pub(crate) fn new(curves: &Curves, seed: Seed) -> Result<Self, EvalError> {
         let of = |curve: &LearningCurve, rows: usize| {
-            let (share, interval) =
-                worth_of_more(&curve.rows, &curve.errors, rows, LEVEL, seed.child("worth", rows as u64))?;
+            let (share, interval) = worth_of_more(
+                &curve.rows,
+                &curve.errors,
+                &curves.groups,
+                rows,
+                LEVEL,
+                seed.child("worth", rows as u64),
+            )?;
             Ok(WorthOfMore { rows, share, interval })
         };
         Ok(WorthResults { labels: of(&curves.labels, LABELS)?, prompts: of(&curves.prompts, PROMPTS)? })
