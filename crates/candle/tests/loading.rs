@@ -198,6 +198,19 @@ fn a_gguf_alignment_of_zero_is_an_error() {
 }
 
 #[test]
+fn a_gguf_tensor_of_more_values_than_can_be_counted_is_an_error() {
+    // Found by fuzzing: candle 0.11 multiplies its dimensions and bytes.
+    const NAME: &[u8] = b"rope_freqs.weight";
+    let mut bytes = std::fs::read(fixture("families/llama3.gguf")).unwrap();
+    let at = bytes.windows(NAME.len()).position(|window| window == NAME).unwrap() + NAME.len() + 4;
+    bytes[at..at + 8].copy_from_slice(&(u64::MAX / 2).to_le_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    check_error(&path, &["large.gguf", "rope_freqs.weight", "[9223372036854775807]", "no file holds"]);
+}
+
+#[test]
 fn a_safetensors_file_cut_anywhere_is_an_error() {
     let folder = copy_of("tiny-llama");
     let path = folder.path().join("model.safetensors");

@@ -275,6 +275,7 @@ impl GgufFile {
         refuse_zero_alignment(path)?;
         let content = Content::read(&mut BufReader::new(file))
             .map_err(|e| EngineError::file_source(path, unreadable(&e.to_string()), e))?;
+        refuse_uncountable(path, &content)?;
         Ok(GgufFile { path: path.to_path_buf(), content })
     }
 
@@ -317,6 +318,20 @@ fn unreadable(error: &str) -> String {
         ),
         false => format!("not a whole GGUF file: {error}; fetch it again"),
     }
+}
+
+/// candle 0.11 multiplies a tensor's dimensions and bytes without looking, so more than a number can count would panic.
+fn refuse_uncountable(path: &Path, content: &Content) -> Result<(), EngineError> {
+    for (name, info) in &content.tensor_infos {
+        let (dims, bytes) = (info.shape.dims(), info.ggml_dtype.type_size());
+        let counted = dims.iter().try_fold(bytes, |product, dim| product.checked_mul(*dim));
+        if counted.is_none() {
+            let reason =
+                format!("tensor {name} is said to have {dims:?} values, which no file holds; fetch it again");
+            return Err(EngineError::file(path, reason));
+        }
+    }
+    Ok(())
 }
 
 /// candle 0.11 divides by `general.alignment` without looking at it, so a file that says 0 would panic.
