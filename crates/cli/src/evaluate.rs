@@ -3,7 +3,7 @@
 use crate::rows::say_left_out;
 use crate::trained::Which;
 use anyhow::Context;
-use semievol::core::Seed;
+use semievol::core::{Groups, Seed};
 use semievol::data::{Dataset, DatasetConfig, OnDuplicate};
 use semievol::eval::{Align, AnswerKey, Graded, Prediction, Table, auroc, compare};
 use semievol::model::{LanguageModel, ModelLoader};
@@ -94,8 +94,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let percent = |share: f64| format!("{:.1}", 100.0 * share);
+    // What intervals and the test take as wholes.
+    let groups = Groups::of(&rows.samples);
+    let of_groups = match groups.n_groups() {
+        n if n == 1 || groups.are_single() => String::new(),
+        n => format!(" of {n} groups"),
+    };
     println!(
-        "{}% of {} rows right (95% interval {} to {}){}",
+        "{}% of {} rows{of_groups} right (95% interval {} to {}){}",
         percent(graded.accuracy()),
         graded.len(),
         percent(interval.low),

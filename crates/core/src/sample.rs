@@ -15,7 +15,8 @@ pub struct Sample {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// What folds keep together, and splits where they are asked to, such as the document that a sentence is from: rows of
-    /// one group are alike, so a model that has learnt one of them shows little by answering another.
+    /// one group are alike, so a model that has learnt one of them shows little by answering another. Intervals and tests over
+    /// test rows take groups as wholes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }

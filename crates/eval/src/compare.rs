@@ -1,4 +1,4 @@
-use crate::draws::Draws;
+use crate::draws::Variance;
 use crate::error::EvalError;
 use crate::graded::{Graded, Metric};
 use crate::interval::{Interval, RESAMPLES, Stream, bootstrap_of};
@@ -12,8 +12,8 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 pub struct Comparison {
     /// The accuracy of the first less that of the second.
     pub difference: f64,
-    /// 95% interval of the difference: by bootstrap over samples; where these come in groups, Student's t on the variance of
-    /// a bootstrap over whole groups, for they may be few.
+    /// 95% interval of the difference: by bootstrap over samples; where these come in groups, Student's t on the variance
+    /// over whole groups, for they may be few.
     pub interval: Interval,
     /// The exact paired test.
     pub mcnemar: McNemar,
@@ -28,23 +28,23 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
     let mean = |total: i32| f64::from(total) / gain.len() as f64;
     let difference = mean(gain.iter().sum());
     let (first_only, second_only) = (only(&a, &b), only(&b, &a));
-    let draws = first.draws();
-    let Some(sums) = draws.sums(|row| f64::from(gain[row])) else {
+    let Some(groups) = first.draws.groups() else {
         let drawn = |rows: &[usize]| mean(rows.iter().map(|row| gain[*row]).sum());
-        let interval = bootstrap_of(&draws, 0.95, seed, drawn)?;
+        let interval = bootstrap_of(&first.draws, 0.95, seed, drawn)?;
         return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
     };
-    let pair = (std::slice::from_ref(first), std::slice::from_ref(second));
-    let variance = row_variance(Metric::Accuracy, pair.0, pair.1, &draws, seed.child("groups", 0));
-    let interval = t_interval(difference, &[(variance, draws.len() as f64 - 1.0)])?;
-    Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &sums) })
+    let Variance { drawn, freedom, .. } = first.draws.variance(|row| f64::from(gain[row]));
+    let interval = t_interval(difference, &[(drawn, freedom)])?;
+    let of_group = |rows: &Vec<usize>| rows.iter().map(|row| i64::from(gain[*row])).sum();
+    let gains: Vec<i64> = groups.iter().map(of_group).collect();
+    Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &gains) })
 }
 
 /// The mean difference of two methods over seeds, `first[s]` against `second[s]` for each seed `s`, with a 95%
 /// interval.
 ///
 /// The runs of one seed share their samples. The interval knows two sources of chance and adds their variances:
-/// the seeds (which rows were labelled, how training went) and the test samples (by bootstrap, each sample's
+/// the seeds (which rows were labelled, how training went) and the test samples (each sample's
 /// answers kept together, and whole groups where samples come in groups). Where all seeds grade the same samples, those are one draw that no number of seeds
 /// averages out; where each seed has samples of its own, the spread over seeds contains theirs, and their own
 /// variance is the least that it can be. Student's t has the degrees of freedom of Welch and Satterthwaite
@@ -74,47 +74,49 @@ pub fn compare_over_seeds(
     };
     let seed = seed.child("compare_over_seeds", reference.len() as u64);
     let shared = first.iter().all(|run| run.check_paired(reference).is_ok());
-    let (rows, n_drawn) = if shared {
-        let draws = reference.draws();
-        (row_variance(metric, first, second, &draws, seed), draws.len())
+    let (rows, freedom) = if shared {
+        row_variance(metric, first, second, seed)
     } else {
         let each = first.iter().zip(second).enumerate().map(|(run, (one, other))| {
-            let draws = one.draws();
             let (one, other) = (std::slice::from_ref(one), std::slice::from_ref(other));
-            (row_variance(metric, one, other, &draws, seed.child("run", run as u64)), draws.len())
+            row_variance(metric, one, other, seed.child("run", run as u64))
         });
-        let (variance, drawn) = each.fold((0.0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
-        (variance / (n * n), drawn)
+        let (variance, freedom) = each.fold((0.0, 0.0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+        (variance / (n * n), freedom)
     };
     let (spread, rows) = match shared {
         true => (spread, rows),
         false if spread >= rows => (spread, 0.0),
         false => (0.0, rows),
     };
-    let interval = t_interval(mean, &[(spread, n - 1.0), (rows, n_drawn as f64 - 1.0)])?;
+    let interval = t_interval(mean, &[(spread, n - 1.0), (rows, freedom)])?;
     Ok((mean, interval))
 }
 
-/// Variance, over draws of the samples that all runs share, of the mean difference of the runs.
-fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], draws: &Draws, seed: Seed) -> f64 {
+/// Variance, over draws of the samples that all runs share, of the mean difference of the runs, with its degrees of
+/// freedom. By a formula for the accuracy, which is a mean; else by bootstrap.
+fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed) -> (f64, f64) {
+    let draws = &first[0].draws;
+    let runs = || first.iter().zip(second);
+    let mean = |sum: f64| sum / first.len() as f64;
+    let accuracy =
+        draws.variance(|row| mean(runs().map(|(one, other)| one.right(row) - other.right(row)).sum()));
+    if metric == Metric::Accuracy {
+        return (accuracy.drawn, accuracy.freedom);
+    }
     let mut stream = Stream::new(seed);
     let mut rows = Vec::new();
-    let values: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            draws.draw(&mut stream, &mut rows);
-            let runs = first.iter().zip(second);
-            let differences =
-                runs.map(|(one, other)| one.metric_of(metric, &rows) - other.metric_of(metric, &rows));
-            differences.sum::<f64>() / first.len() as f64
-        })
-        .filter(|value| value.is_finite())
-        .collect();
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let drawn = (0..RESAMPLES).map(|_| {
+        draws.draw(&mut stream, &mut rows);
+        mean(runs().map(|(one, other)| one.metric_of(metric, &rows) - other.metric_of(metric, &rows)).sum())
+    });
+    let values: Vec<f64> = drawn.filter(|value| value.is_finite()).collect();
+    let centre = values.iter().sum::<f64>() / values.len().max(1) as f64;
     let variance =
-        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len().max(2) - 1) as f64;
+        values.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / (values.len().max(2) - 1) as f64;
     // A bootstrap's variance is that of n draws around their own mean, which is too small by (n - 1) / n.
     let n = draws.len() as f64;
-    variance * n / (n - 1.0).max(1.0)
+    (variance * n / (n - 1.0).max(1.0), accuracy.freedom)
 }
 
 /// 95% around a mean whose variance is the sum of these, each with its degrees of freedom.

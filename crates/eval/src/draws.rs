@@ -3,10 +3,22 @@ use crate::interval::Stream;
 use semievol_core::Groups;
 
 /// What chance draws: single rows, or whole groups of them.
+#[derive(Clone)]
 pub(crate) struct Draws {
     n_rows: usize,
     /// The rows of each group; `None` where rows are single.
     groups: Option<Vec<Vec<usize>>>,
+}
+
+/// How far the mean of a value would vary from draw to draw.
+pub(crate) struct Variance {
+    /// Of the mean, over draws of what is drawn; at least that of single rows, for groups that are more alike than rows
+    /// would be are so by chance.
+    pub(crate) drawn: f64,
+    /// Of the mean, over draws of single rows.
+    pub(crate) rows: f64,
+    /// Degrees of freedom of the first.
+    pub(crate) freedom: f64,
 }
 
 impl Draws {
@@ -15,23 +27,36 @@ impl Draws {
     }
 
     /// Of a single group nothing tells how groups differ: its rows count one by one.
-    pub(crate) fn of(groups: &Groups, n_rows: usize) -> Result<Self, EvalError> {
-        let grouped = groups.numbers().len();
-        if grouped != n_rows {
-            return Err(EvalError::Lengths {
-                left: "rows",
-                left_len: n_rows,
-                right: "rows with groups",
-                right_len: grouped,
-            });
-        }
+    pub(crate) fn of(groups: &Groups) -> Self {
         let single = groups.are_single() || groups.n_groups() == 1;
-        Ok(Draws { n_rows, groups: (!single).then(|| groups.members()) })
+        Draws { n_rows: groups.numbers().len(), groups: (!single).then(|| groups.members()) }
+    }
+
+    /// An error unless there are so many rows.
+    pub(crate) fn check(self, n_rows: usize) -> Result<Self, EvalError> {
+        if self.n_rows == n_rows {
+            return Ok(self);
+        }
+        let (left_len, right_len) = (n_rows, self.n_rows);
+        Err(EvalError::Lengths { left: "rows", left_len, right: "rows with groups", right_len })
     }
 
     /// How many are drawn.
     pub(crate) fn len(&self) -> usize {
         self.groups.as_ref().map_or(self.n_rows, Vec::len)
+    }
+
+    /// The rows of each group; `None` where rows are single.
+    pub(crate) fn groups(&self) -> Option<&[Vec<usize>]> {
+        self.groups.as_deref()
+    }
+
+    /// As many groups as rows of these sizes are worth if all rows of a group are alike (Kish, Survey Sampling, 1965): their
+    /// number where they are equal, near 1 where one has nearly all rows.
+    pub(crate) fn effective(&self) -> f64 {
+        let n = self.n_rows as f64;
+        let square = |rows: &Vec<usize>| (rows.len() as f64 / n).powi(2);
+        self.groups.as_ref().map_or(n, |groups| 1.0 / groups.iter().map(square).sum::<f64>())
     }
 
     /// As many as there are, with replacement: their rows.
@@ -46,9 +71,20 @@ impl Draws {
         }
     }
 
-    /// The sum over each group's rows; `None` where rows are single.
-    pub(crate) fn sums(&self, value: impl Fn(usize) -> f64) -> Option<Vec<f64>> {
-        let of = |rows: &Vec<usize>| rows.iter().map(|row| value(*row)).sum();
-        self.groups.as_ref().map(|groups| groups.iter().map(of).collect())
+    /// The variance of the mean of a value over rows: of groups by a jackknife that leaves out each (which is not misled by one
+    /// group that has most rows), with as many degrees of freedom as there are effective groups less one, and at least one.
+    pub(crate) fn variance(&self, value: impl Fn(usize) -> f64) -> Variance {
+        let n = self.n_rows as f64;
+        let mean = (0..self.n_rows).map(&value).sum::<f64>() / n;
+        let surplus = |row: usize| value(row) - mean;
+        let rows = (0..self.n_rows).map(|row| surplus(row).powi(2)).sum::<f64>() / n / (n - 1.0).max(1.0);
+        let Some(groups) = &self.groups else { return Variance { drawn: rows, rows, freedom: n - 1.0 } };
+        let without = |group: &Vec<usize>| {
+            group.iter().map(|row| surplus(*row)).sum::<f64>() / (n - group.len() as f64)
+        };
+        let n_groups = groups.len() as f64;
+        let drawn =
+            groups.iter().map(|group| without(group).powi(2)).sum::<f64>() * (n_groups - 1.0) / n_groups;
+        Variance { drawn: drawn.max(rows), rows, freedom: (self.effective() - 1.0).max(1.0) }
     }
 }

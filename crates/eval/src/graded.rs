@@ -1,4 +1,4 @@
-use crate::draws::Draws;
+use crate::draws::{Draws, Variance};
 use crate::error::EvalError;
 use crate::interval::{Interval, check_level, score_interval, wilson};
 use semievol_core::Groups;
@@ -17,11 +17,14 @@ pub enum Metric {
     MacroF1,
 }
 
+/// Groups of which one can tell how they differ.
+const FEW_GROUPS: f64 = 6.0;
+
 /// Graded predictions, in the order they were made.
 #[derive(Clone)]
 pub struct Graded {
     items: Vec<Item>,
-    groups: Groups,
+    pub(crate) draws: Draws,
     options: Option<Vec<String>>,
 }
 
@@ -70,8 +73,8 @@ pub struct Confusion {
 }
 
 impl Graded {
-    pub(crate) fn new(items: Vec<Item>, groups: Groups, options: Option<Vec<String>>) -> Graded {
-        Graded { items, groups, options }
+    pub(crate) fn new(items: Vec<Item>, groups: &Groups, options: Option<Vec<String>>) -> Graded {
+        Graded { items, draws: Draws::of(groups), options }
     }
 
     /// Predictions of which it is only known which are right, as results keep them: enough for accuracy and for comparisons
@@ -79,12 +82,12 @@ impl Graded {
     ///
     /// # Errors
     /// If there is not one truth value, and one group, for each sample.
-    pub fn of_rows(ids: &[String], groups: Groups, right: &[bool]) -> Result<Graded, EvalError> {
+    pub fn of_rows(ids: &[String], groups: &Groups, right: &[bool]) -> Result<Graded, EvalError> {
         if ids.len() != right.len() {
             let (left_len, right_len) = (ids.len(), right.len());
             return Err(EvalError::Lengths { left: "samples", left_len, right: "truth values", right_len });
         }
-        Draws::of(&groups, ids.len())?;
+        let draws = Draws::of(groups).check(ids.len())?;
         let item = |(id, correct): (&String, &bool)| Item {
             id: id.clone(),
             category: None,
@@ -93,7 +96,7 @@ impl Graded {
             predicted: None,
             gold: None,
         };
-        Ok(Graded { items: ids.iter().zip(right).map(item).collect(), groups, options: None })
+        Ok(Graded { items: ids.iter().zip(right).map(item).collect(), draws, options: None })
     }
 
     /// Number of predictions.
@@ -133,26 +136,32 @@ impl Graded {
 
     /// The interval of the accuracy: Wilson's. Where samples come in groups, they count as so many single ones as their variance
     /// over whole groups says (the design effect, Kish, Survey Sampling, 1965), and at most as those that there are; the normal
-    /// distribution gives way to Student's t of the groups less one. A group of samples that are all right, or all
-    /// wrong, like those of every other group, counts as one.
+    /// distribution gives way to Student's t of the groups less one. That variance is known from the groups that hold
+    /// wrong answers (or right ones, where these are fewer); the fewer than six they are, the more is it taken for
+    /// the largest possible, as if all samples of a group were alike.
+    ///
+    /// # Errors
+    /// Without predictions, or with a level outside of 0 and 1.
     pub fn accuracy_interval(&self, level: f64) -> Result<Interval, EvalError> {
-        check_level(level)?;
-        let (n, p) = (self.len() as f64, self.accuracy());
-        let Some(surplus) = self.draws().sums(|row| f64::from(u8::from(self.items[row].correct)) - p) else {
+        let Some(groups) = self.draws.groups() else {
             return wilson(self.n_correct(), self.len(), level);
         };
-        let groups = surplus.len() as f64;
-        let alone = p * (1.0 - p) / (n - 1.0);
-        let between = surplus.iter().map(|sum| sum * sum).sum::<f64>() / (n * n) * groups / (groups - 1.0);
-        let worth = if alone == 0.0 { groups } else { n * (alone / between).min(1.0) };
-        let t = StudentsT::new(0.0, 1.0, groups - 1.0);
+        check_level(level)?;
+        let rare = 2 * self.n_correct() < self.len();
+        let telling = |rows: &&Vec<usize>| rows.iter().any(|row| self.items[*row].correct == rare);
+        let known = (groups.iter().filter(telling).count() as f64 / FEW_GROUPS).min(1.0);
+        let Variance { drawn, rows, freedom } = self.draws.variance(|row| self.right(row));
+        let seen = if rows > 0.0 { drawn / rows } else { 1.0 };
+        let n = self.len() as f64;
+        let effect = known * seen + (1.0 - known) * n / self.draws.effective();
+        let t = StudentsT::new(0.0, 1.0, freedom);
         let t = t.map_err(|_| EvalError::Empty { what: "an interval over groups" })?;
-        Ok(score_interval(p, worth, t.inverse_cdf(0.5 + level / 2.0), level))
+        Ok(score_interval(self.accuracy(), n / effect, t.inverse_cdf(0.5 + level / 2.0), level))
     }
 
-    /// What chance has drawn.
-    pub(crate) fn draws(&self) -> Draws {
-        Draws::of(&self.groups, self.len()).unwrap_or_else(|_| Draws::rows(self.len()))
+    /// 1 where a prediction is right, 0 where it is wrong.
+    pub(crate) fn right(&self, row: usize) -> f64 {
+        f64::from(u8::from(self.items[row].correct))
     }
 
     /// The unweighted mean F1 over the classes that occur as gold or as predicted answer, which is

@@ -119,7 +119,7 @@ impl AnswerKey {
             })
         });
         let items = items.collect::<Result<_, _>>()?;
-        Ok(Graded::new(items, Groups::keyed(groups), self.options.clone()))
+        Ok(Graded::new(items, &Groups::keyed(groups), self.options.clone()))
     }
 
     /// The samples with their gold answers: training data of the upper-bound control, and for nothing else.

@@ -8,7 +8,8 @@ pub struct McNemar {
     pub first_only: usize,
     /// Wrong in the first, right in the second.
     pub second_only: usize,
-    /// Two-sided: the chance of a split at least as uneven if both were equally good.
+    /// Two-sided: the chance of a split at least as uneven if both were equally good. Where samples come in groups, it does not
+    /// follow from the two counts alone.
     pub p: f64,
 }
 
@@ -30,16 +31,18 @@ pub fn mcnemar(first_only: usize, second_only: usize) -> McNemar {
 /// The same where samples come in groups: under the null hypothesis a fair coin says for each group which method is the
 /// first. `gains` are the samples of each group that only the first method gets right, less those that only the second does.
 /// With groups of one sample each it is the test above.
-pub(crate) fn mcnemar_of_groups(first_only: usize, second_only: usize, gains: &[f64]) -> McNemar {
-    let steps: Vec<usize> = gains.iter().map(|gain| gain.abs() as usize).filter(|step| *step > 0).collect();
+pub(crate) fn mcnemar_of_groups(first_only: usize, second_only: usize, gains: &[i64]) -> McNemar {
+    let steps: Vec<usize> = gains.iter().map(|gain| gain.unsigned_abs() as usize).collect();
     let all: usize = steps.iter().sum();
-    let observed = gains.iter().sum::<f64>().abs() as usize;
+    let observed = gains.iter().sum::<i64>().unsigned_abs() as usize;
     // Of the sum of the steps whose coin shows heads, the chance of each value; the sum of all signed steps is twice
     // that less `all`.
     let mut chances = vec![0.0; all + 1];
     chances[0] = 1.0;
-    for step in steps {
-        for sum in (0..=all).rev() {
+    let mut most = 0;
+    for step in steps.into_iter().filter(|step| *step > 0) {
+        most += step;
+        for sum in (0..=most).rev() {
             let heads = if sum < step { 0.0 } else { chances[sum - step] };
             chances[sum] = (chances[sum] + heads) / 2.0;
         }

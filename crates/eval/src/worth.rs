@@ -33,7 +33,7 @@ pub fn worth_of_more(
     if rows.iter().min() == rows.iter().max() || errors.iter().any(|row| row.len() != rows.len()) {
         return Err(EvalError::Empty { what: "a learning curve of fewer than two points" });
     }
-    let draws = Draws::of(groups, errors.len())?;
+    let draws = Draws::of(groups).check(errors.len())?;
     let logs: Vec<f64> = rows.iter().map(|n| (*n as f64).ln()).collect();
     let mean_log = logs.iter().sum::<f64>() / logs.len() as f64;
     let spread: f64 = logs.iter().map(|log| (log - mean_log).powi(2)).sum();

@@ -8,7 +8,7 @@ use semievol_eval::{AnswerKey, Graded, Metric, Prediction, compare, compare_over
 
 fn graded(groups: &Groups, right: &[bool]) -> Graded {
     let ids: Vec<String> = (0..right.len()).map(|row| row.to_string()).collect();
-    Graded::of_rows(&ids, groups.clone(), right).unwrap()
+    Graded::of_rows(&ids, groups, right).unwrap()
 }
 
 /// So many groups of so many rows.
@@ -75,37 +75,66 @@ fn single_rows_and_a_single_group_are_as_before() {
     assert_eq!(single.0, wilson(40, 60, 0.95).unwrap());
 }
 
-/// Groups that prefer one method or the other by chance: of intervals and tests by rows, far too many find a difference.
+/// Groups of these sizes.
+fn sized(sizes: &[usize]) -> Groups {
+    Groups::keyed(sizes.iter().enumerate().flat_map(|(group, size)| vec![Some(group); *size]))
+}
+
+/// Groups that differ in how hard they are, as well as rows of a group.
+fn answers(groups: &Groups, seed: Seed) -> Vec<bool> {
+    let row = |(row, group): (usize, &usize)| {
+        let ability = seed.child("group", *group as u64).uniform();
+        seed.child("row", row as u64).uniform() < 0.3 + 0.6 * ability
+    };
+    groups.numbers().iter().enumerate().map(row).collect()
+}
+
+/// By rows, far too many intervals would miss the truth and far too many tests find a difference.
 #[test]
 fn equal_methods_are_told_apart_as_seldom_as_promised() {
-    const TRIALS: u64 = 300;
-    for (groups, size) in [(6, 20), (30, 8)] {
-        let grouped = even(groups, size);
-        let (mut held, mut held_over, mut found, mut found_by_rows) = (0, 0, 0, 0);
+    const TRIALS: u64 = 600;
+    let even = |groups, size| vec![size; groups];
+    let one_large = |large, groups, size| [vec![large], vec![size; groups]].concat();
+    for sizes in
+        [even(6, 20), even(30, 8), one_large(200, 40, 5), one_large(100, 10, 10), one_large(300, 10, 1)]
+    {
+        let groups = sized(&sizes);
+        let (mut covered, mut held, mut held_over, mut found, mut found_by_rows) = (0, 0, 0, 0, 0);
         for trial in 0..TRIALS {
-            let root = Seed(trial).child("trial", groups as u64);
-            let run = |name: &str| -> Vec<bool> {
-                let row = |row: usize| {
-                    let ability = root.child(name, (row / size) as u64).uniform();
-                    root.child(name, 0).child("row", row as u64).uniform() < 0.3 + 0.6 * ability
-                };
-                (0..groups * size).map(row).collect()
-            };
-            let (ours, theirs) = (run("ours"), run("theirs"));
+            let root = Seed(trial).child("trial", sizes.len() as u64);
+            let (ours, theirs) =
+                (answers(&groups, root.child("ours", 0)), answers(&groups, root.child("theirs", 0)));
             let of = |groups: &Groups| (graded(groups, &ours), graded(groups, &theirs));
-            let (one, other) = of(&grouped);
+            let (one, other) = of(&groups);
+            covered += u64::from(one.accuracy_interval(0.95).unwrap().holds(0.6));
             let comparison = compare(&one, &other, root).unwrap();
             held += u64::from(comparison.interval.holds(0.0));
             found += u64::from(comparison.mcnemar.p <= 0.05);
             let over = compare_over_seeds(Metric::Accuracy, &[one], &[other], root).unwrap();
             held_over += u64::from(over.1.holds(0.0));
-            let (one, other) = of(&Groups::single(groups * size));
+            let (one, other) = of(&Groups::single(ours.len()));
             found_by_rows += u64::from(compare(&one, &other, root).unwrap().mcnemar.p <= 0.05);
         }
         let share = |n: u64| n as f64 / TRIALS as f64;
-        assert!(share(held) > 0.92 && share(held_over) > 0.92, "{groups}: {held} {held_over} of {TRIALS}");
-        assert!(share(found) < 0.08, "{groups}: {found} of {TRIALS} found by groups");
-        assert!(share(found_by_rows) > 0.1, "{groups}: {found_by_rows} of {TRIALS} found by rows");
+        let what = format!(
+            "{:?}: of {TRIALS}, {covered} {held} {held_over} held, {found} {found_by_rows} found",
+            &sizes[..2]
+        );
+        assert!(share(covered.min(held).min(held_over)) > 0.92, "{what}");
+        assert!(share(found) < 0.08 && share(found_by_rows) > 0.1, "{what}");
+    }
+}
+
+#[test]
+fn the_lower_end_does_not_jump_with_the_first_errors() {
+    for (groups, size) in [(41, 10), (5, 80), (2, 200)] {
+        let lower = |errors: usize| {
+            let mut right = vec![true; groups * size];
+            (0..errors).for_each(|error| right[error % groups * size + error / groups] = false);
+            graded(&even(groups, size), &right).accuracy_interval(0.95).unwrap().low
+        };
+        let ends: Vec<f64> = (0..5).map(lower).collect();
+        assert!(ends.windows(2).all(|pair| pair[1] <= pair[0] + 0.1), "{groups}: {ends:?}");
     }
 }
 

@@ -220,7 +220,7 @@ fn which_rows_are_right_is_enough_to_compare_accuracy() {
         (grade(&[0, 1, 2, 3], &[Some(0), Some(1), None, Some(3)]), grade(&[0; 4], &[Some(0); 4]));
     let kept = |graded: &Graded| {
         let ids: Vec<String> = graded.ids().map(str::to_owned).collect();
-        Graded::of_rows(&ids, Groups::single(ids.len()), &graded.correct()).unwrap()
+        Graded::of_rows(&ids, &Groups::single(ids.len()), &graded.correct()).unwrap()
     };
     let compared = |one: &Graded, other: &Graded| {
         let seeds = |graded: &Graded| [graded.clone(), graded.clone()];
@@ -230,9 +230,9 @@ fn which_rows_are_right_is_enough_to_compare_accuracy() {
     assert_eq!(compared(&kept(&good), &kept(&poor)), compared(&good, &poor));
     assert!(matches!(kept(&good).macro_f1(), Err(EvalError::NoClasses)));
     let one = ["a".to_owned()];
-    let error = Graded::of_rows(&one, Groups::single(1), &[true, false]).unwrap_err().to_string();
+    let error = Graded::of_rows(&one, &Groups::single(1), &[true, false]).unwrap_err().to_string();
     assert_eq!(error, "1 samples stand against 2 truth values; pass one for each");
-    let error = Graded::of_rows(&one, Groups::single(3), &[true]).unwrap_err().to_string();
+    let error = Graded::of_rows(&one, &Groups::single(3), &[true]).unwrap_err().to_string();
     assert_eq!(error, "1 rows stand against 3 rows with groups; pass one for each");
 }
 

@@ -257,7 +257,7 @@ fn gain(arm: &Arm, against: &Arm, seeds: &[SeedResults]) -> Result<Gain, EvalErr
     let of = |wanted: &Arm| -> Result<Vec<Graded>, EvalError> {
         let runs = seeds.iter().flat_map(|seed| seed.arms.iter().map(move |run| (seed, run)));
         let runs = runs.filter(|(_, run)| run.arm == *wanted);
-        runs.map(|(seed, run)| Graded::of_rows(&seed.test_ids, seed.groups(), &run.right)).collect()
+        runs.map(|(seed, run)| Graded::of_rows(&seed.test_ids, &seed.groups(), &run.right)).collect()
     };
     let (ours, others) = (of(arm)?, of(against)?);
     let shared = ours.iter().all(|run| run.ids().eq(ours[0].ids()));

@@ -82,6 +82,9 @@ pub struct SetSizes {
     /// Groups that the labelled rows come from; absent where rows have no groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labelled_groups: Option<usize>,
+    /// Groups that the test rows come from; absent where rows have no groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_groups: Option<usize>,
     /// Labelled rows of each class, in the options' order; empty for open answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labelled_classes: Vec<ClassCount>,
@@ -272,6 +275,7 @@ impl Sets {
             unlabelled: unlabelled.len(),
             test: test.len(),
             labelled_groups: groups(&labelled),
+            test_groups: groups(&test),
             labelled_classes: classes(&labelled),
             test_classes: classes(&test),
         };

@@ -46,8 +46,8 @@ pub struct Columns {
     /// What accuracy is reported by; default `category`, `Subject` or `subject` if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Cell>,
-    /// What folds of the labels, `data.hold_out` and `split.by_group` keep together, such as the document a sentence comes
-    /// from; default none.
+    /// What folds of the labels, `data.hold_out` and `split.by_group` keep together, and intervals and tests over test rows
+    /// take as a whole, such as the document a sentence comes from; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Cell>,
 }

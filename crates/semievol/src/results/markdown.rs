@@ -43,8 +43,16 @@ impl Results {
         let mut notes = vec![
             "Interval of a run: Wilson, over test rows. Gain: accuracy less that of the better arm with labels alone (of the vanilla model where there is none) on the same rows; p: exact McNemar test of the two.".to_owned(),
         ];
-        if self.seeds.iter().any(|seed| !seed.test_groups.is_empty()) {
+        let grouped = |seed: &SeedResults| !seed.test_groups.is_empty();
+        let of_one_group = |seed: &SeedResults| seed.groups().n_groups() == 1;
+        if self.seeds.iter().any(|seed| grouped(seed) && !of_one_group(seed)) {
             notes.push("Test rows come in groups: intervals, variances and the test take whole groups, for rows of one group are alike.".into());
+        }
+        if self.seeds.iter().any(|seed| grouped(seed) && of_one_group(seed)) {
+            notes.push(
+                "All test rows are of one group: they count one by one, and say nothing of other groups."
+                    .into(),
+            );
         }
         if self.seeds.len() > 1 {
             notes.push("Mean: mean ± standard deviation over seeds, with Student's t interval; it is about seeds, not about other test rows.".into());
@@ -109,18 +117,20 @@ impl Results {
         for seed in &self.seeds {
             let sizes = &seed.sizes;
             let of = if self.seeds.len() > 1 { format!("seed {}: ", seed.seed) } else { String::new() };
-            let of_groups = |groups: Option<usize>| {
-                groups.map(|groups| format!(" of {groups} groups")).unwrap_or_default()
+            let of_groups = |groups: Option<usize>, rows: usize| match groups.filter(|groups| *groups < rows)
+            {
+                None => String::new(),
+                Some(1) => " of one group".to_owned(),
+                Some(groups) => format!(" of {groups} groups"),
             };
-            let test_groups = Some(seed.groups()).filter(|groups| !groups.are_single());
             lines.push(format!(
                 "{of}{} labelled{}{}, {} unlabelled, {} test{}{}",
                 sizes.labelled,
-                of_groups(sizes.labelled_groups.filter(|groups| *groups < sizes.labelled)),
+                of_groups(sizes.labelled_groups, sizes.labelled),
                 mix(&sizes.labelled_classes),
                 sizes.unlabelled,
                 sizes.test,
-                of_groups(test_groups.map(|groups| groups.n_groups())),
+                of_groups(sizes.test_groups, sizes.test),
                 mix(&sizes.test_classes)
             ));
             lines.extend(seed.tuned.iter().map(|Tried { epochs, lr, right, of: labels, nll, chosen }| {

@@ -13,7 +13,8 @@ use std::collections::HashMap;
 /// Rows of a class below which its share among the pseudo-labels is a matter of luck; rows of a group from which on groups
 /// are what counts.
 const FEW: usize = 4;
-/// The fewest rows that one model alone answers right for an exact McNemar test at 5%: twice 1 / 2^6 is below it.
+/// The fewest rows, or groups of them, that one model alone answers right for an exact McNemar test at 5%: twice 1 / 2^6 is
+/// below it.
 const DISCORDANT: f64 = 6.0;
 /// Folds of the classifier that looks for doubtful labels, and the fewest rows for which its word means something.
 const FOLDS: usize = 5;
@@ -88,6 +89,15 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
             "{} test rows: two models that differ by less than {tellable:.0} points cannot be told apart, whatever comes out; more rows tell finer",
             drawn.sizes.test
         ));
+    }
+    match drawn.sizes.test_groups.filter(|groups| *groups < drawn.sizes.test) {
+        Some(1) => warnings.push(
+            "the test rows are all of one group (columns.group): nothing tells how a model does on others; take rows of more groups".to_owned(),
+        ),
+        Some(groups) if (groups as f64) < DISCORDANT => warnings.push(format!(
+            "the test rows are of {groups} groups (columns.group), which are judged as wholes: no two models can be told apart by fewer than {DISCORDANT}; take rows of more groups"
+        )),
+        _ => {}
     }
     warnings
 }
