@@ -24,6 +24,8 @@ struct PeftConfig {
     r: usize,
     lora_alpha: f64,
     #[serde(default)]
+    base_model_name_or_path: Option<String>,
+    #[serde(default)]
     use_rslora: bool,
     #[serde(default)]
     use_dora: bool,
@@ -54,6 +56,15 @@ pub fn write(folder: &Path, lora: &Lora, base: &ModelId) -> Result<Adapter, Engi
     text.push('\n');
     tensor_file::write_atomically(&folder.join(CONFIG_FILE), text.as_bytes())?;
     Ok(Adapter { base: base.clone(), folder: folder.to_owned(), digest: digest(folder)? })
+}
+
+/// The model that an adapter says it was trained on: a name with a digest as [`write`] keeps it, or whatever another program wrote.
+/// Absent where it says nothing.
+///
+/// # Errors
+/// If there is no adapter configuration.
+pub fn base(folder: &Path) -> Result<Option<String>, EngineError> {
+    Ok(configuration(folder)?.base_model_name_or_path)
 }
 
 /// SHA-256 of an adapter folder's weights, in hexadecimal.
@@ -101,9 +112,7 @@ fn alpha_of(scale: f32, rank: usize) -> Value {
 /// missing its other half, or of another shape than the model's.
 pub fn read(folder: &Path, config: &LlamaConfig) -> Result<Lora, EngineError> {
     let path = folder.join(CONFIG_FILE);
-    let peft: PeftConfig = serde_json::from_slice(&tensor_file::read(&path)?).map_err(|error| {
-        EngineError::file_source(&path, format!("is no adapter configuration: {error}"), error)
-    })?;
+    let peft = configuration(folder)?;
     peft.check().map_err(|reason| EngineError::file(&path, reason))?;
     let root = if peft.use_rslora { (peft.r as f64).sqrt() } else { peft.r as f64 };
     if peft.r > config.hidden_size.max(config.intermediate_size) {
@@ -115,6 +124,17 @@ pub fn read(folder: &Path, config: &LlamaConfig) -> Result<Lora, EngineError> {
     let bytes = tensor_file::read(&path)?;
     let values = fill(&path, &layout, &tensor_file::parse(&path, &bytes)?)?;
     Ok(Lora { layout, scale: (peft.lora_alpha / root) as f32, values })
+}
+
+fn configuration(folder: &Path) -> Result<PeftConfig, EngineError> {
+    let path = folder.join(CONFIG_FILE);
+    serde_json::from_slice(&tensor_file::read(&path)?).map_err(|error| {
+        EngineError::file_source(
+            &path,
+            format!("is no adapter configuration: {error}; name the folder that a training or PEFT's save_pretrained wrote"),
+            error,
+        )
+    })
 }
 
 impl PeftConfig {
@@ -164,8 +184,11 @@ fn fill(path: &Path, layout: &LoraLayout, file: &SafeTensors<'_>) -> Result<Vec<
         }
         unknown.remove(name.as_str());
         if view.shape() != tensor.shape {
-            let reason =
-                format!("{name} is {:?}, but the model's shape asks for {:?}", view.shape(), tensor.shape);
+            let reason = format!(
+                "{name} is {:?}, but the model's shape asks for {:?}: the adapter is of another base, or of another `r` than it says",
+                view.shape(),
+                tensor.shape
+            );
             return Err(EngineError::file(path, reason));
         }
         let read = tensor_file::to_f32(&view).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use crate::rows::say_left_out;
 use crate::trained::Which;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use semievol::core::{Groups, Seed};
 use semievol::data::{Dataset, DatasetConfig, OnDuplicate};
 use semievol::eval::{Align, AnswerKey, Graded, Prediction, Table, auroc, compare};
@@ -39,6 +39,11 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    if args.rows.as_os_str() == "-" {
+        bail!(
+            "-: rows with answers are read from a file, whose extension says their format; write standard input to one"
+        );
+    }
     let trained = args.which.open()?;
     let config = trained.experiment.config();
     // Every row of the file is graded.

@@ -49,11 +49,16 @@ pub struct Rows {
     #[arg(long, value_name = "COLUMN")]
     pub answer: Option<String>,
     /// The answers to choose from; by default those that occur among the labelled rows, if they are few.
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = trimmed)]
     pub options: Vec<String>,
     /// What stands before every question, such as "Is this spam? Answer yes or no."
     #[arg(long, value_name = "TEXT")]
     pub instruction: Option<String>,
+}
+
+/// Blanks around an option are none of it.
+fn trimmed(option: &str) -> Result<String, std::convert::Infallible> {
+    Ok(option.trim().to_owned())
 }
 
 impl Rows {

@@ -6,10 +6,10 @@ use crate::rows::example;
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use semievol::candle::{BaseModel, CandleTrainer, ChatTokenizer};
-use semievol::core::{Labeled, Prompt, Seed};
+use semievol::core::{Labeled, Prompt, Sample, Seed};
 use semievol::data::Task;
 use semievol::engine::Engine;
-use semievol::model::ModelLoader;
+use semievol::model::{LanguageModel, ModelLoader};
 use semievol::pipeline::{SeedRun, Shelf};
 use semievol::{Arm, Drawn, Experiment};
 
@@ -68,8 +68,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let shown = neighbours(&experiment, seed, &engine, &drawn, &rows)?;
     for (sample, shots) in rows.iter().zip(shown) {
         let shots: Vec<&Labeled> = shots.iter().collect();
-        heading(&format!("unlabelled row `{}`, with {} neighbours", sample.id, shots.len()));
-        open_prompt(engine.base(), &task.prompt(sample, &shots), args.ids)?;
+        let fit =
+            fitting(engine.base(), task.as_ref(), sample, &shots, experiment.config().max_answer_tokens)?;
+        let shown = match shots.len() {
+            all if all == fit => format!("{all} neighbours"),
+            all => format!(
+                "{fit} of its {all} neighbours: more do not fit into {} tokens",
+                context(engine.base())?
+            ),
+        };
+        heading(&format!("unlabelled row `{}`, with {shown}", sample.id));
+        open_prompt(engine.base(), &task.prompt(sample, &shots[..fit]), args.ids)?;
         let options = task.candidates(sample);
         if !options.is_empty() {
             println!("scored after it: {options:?}");
@@ -101,6 +110,35 @@ pub fn taught(base: &BaseModel, task: &dyn Task, one: &Labeled, ids: bool) -> an
         println!("{} tokens, {} of them trained", sequence.tokens.len(), learnt.len());
     }
     Ok(())
+}
+
+/// Tokens that the model reads at most, a response's included.
+fn context(base: &BaseModel) -> anyhow::Result<usize> {
+    Ok(base.load(None)?.capabilities().max_context)
+}
+
+/// How many of the shots the model is shown: the farthest goes first where all do not fit, and the question never.
+fn fitting(
+    base: &BaseModel,
+    task: &dyn Task,
+    sample: &Sample,
+    shots: &[&Labeled],
+    max_answer_tokens: usize,
+) -> anyhow::Result<usize> {
+    let limit = context(base)?;
+    for shown in (1..=shots.len()).rev() {
+        let prompt = task.prompt(sample, &shots[..shown]);
+        let mut longest = 0;
+        for option in task.candidates(sample) {
+            let response = base.tokenizer.encode_response(&prompt.response_prefix, &option)?;
+            longest = longest.max(response.ids.len());
+        }
+        let response = if longest > 0 { longest } else { max_answer_tokens };
+        if base.tokenizer.encode_prompt(&prompt)?.len() + response <= limit {
+            return Ok(shown);
+        }
+    }
+    Ok(0)
 }
 
 /// A prompt as a model reads it, up to where it answers.
@@ -136,7 +174,7 @@ fn neighbours(
     seed: u64,
     engine: &Engine,
     drawn: &Drawn,
-    rows: &[semievol::core::Sample],
+    rows: &[Sample],
 ) -> anyhow::Result<Vec<Vec<Labeled>>> {
     let config = experiment.config();
     let method = &config.method;

@@ -78,9 +78,16 @@ pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     quiet_at_a_closed_pipe();
     // Whatever was finished is on the disk, and whatever was not is in no finished file: leaving at once loses nothing.
-    let resumes = matches!(command, Command::Run(_));
+    let hint = match &command {
+        Command::Run(args) if args.resumes() => {
+            "; the same command goes on where this one stopped".to_owned()
+        }
+        Command::Predict(args) => args.left().map_or_else(String::new, |file| {
+            format!("; what was answered until now stands in {}", file.display())
+        }),
+        _ => String::new(),
+    };
     let _ = ctrlc::set_handler(move || {
-        let hint = if resumes { "; the same command goes on where this one stopped" } else { "" };
         eprintln!("\nstopped{hint}");
         std::process::exit(130);
     });

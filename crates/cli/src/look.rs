@@ -163,12 +163,13 @@ impl Column {
     /// Whether its values are few, short and occur more than once: classes.
     pub fn is_closed(&self) -> bool {
         // Ratings are classes, measurements are not.
-        let measured = self.is_numeric() && self.values.len() > 10;
+        let classes = self.spellings().len();
+        let measured = self.is_numeric() && classes > 10;
         !self.values.is_empty()
             && !measured
             && self.nested == 0
-            && self.values.len() <= 30
-            && 2 * self.values.len() <= self.filled.max(4)
+            && classes <= 30
+            && 2 * classes <= self.filled.max(4)
             && self.values.keys().all(|value| value.chars().count() <= 60)
     }
 

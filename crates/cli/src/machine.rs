@@ -3,6 +3,9 @@
 use anyhow::{Context, bail};
 use semievol::hub::{Hub, HubConfig};
 
+/// More would take minutes to start, and help no machine that there is.
+const MOST_THREADS: usize = 1024;
+
 /// Network and threads.
 #[derive(Debug, clap::Args)]
 pub struct Machine {
@@ -23,6 +26,11 @@ impl Machine {
         if let Some(threads) = self.threads {
             if threads == 0 {
                 bail!("--threads 0: at least one has to compute; leave it out for all");
+            }
+            if threads > MOST_THREADS {
+                bail!(
+                    "--threads {threads}: at most {MOST_THREADS}; leave it out for all that this machine has"
+                );
             }
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads")?;
         }

@@ -37,7 +37,7 @@ pub struct Args {
     /// The rows; `-` reads them from standard input.
     #[arg(value_name = "ROWS")]
     rows: PathBuf,
-    /// Writes this file instead of standard output.
+    /// Writes this file instead of standard output; until all is answered its name ends with `.part`.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The layout of the answers; by the output's extension, else jsonl.
@@ -62,6 +62,17 @@ enum From {
     Jsonl,
     Csv,
     Tsv,
+}
+
+impl Args {
+    /// The file that answers are written to until all are there: a stop leaves what there is, and an older output as it
+    /// was. A device or a pipe is written to as it is.
+    pub fn left(&self) -> Option<PathBuf> {
+        let file = self.output.as_ref().filter(|file| file.is_file() || !file.exists())?;
+        let mut name = file.clone().into_os_string();
+        name.push(".part");
+        Some(name.into())
+    }
 }
 
 /// Runs the command.
@@ -102,8 +113,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         (samples, _) => samples?,
     };
     let predictor = Predictor::new(trained.experiment.config(), trained.model()?)?;
-    let out: Box<dyn Write> = match &args.output {
-        Some(file) => Box::new(File::create(file).with_context(|| cannot(file))?),
+    let part = args.left();
+    let named = args.output.as_ref();
+    let out: Box<dyn Write> = match named.map(|file| (file, part.as_ref().unwrap_or(file))) {
+        Some((file, written)) => Box::new(File::create(written).with_context(|| cannot(file))?),
         None => Box::new(std::io::stdout().lock()),
     };
     // A closed set's answers are scored; others are read out of a response, which is shown with them.
@@ -122,6 +135,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
+    drop(out);
+    if let (Some(part), Some(file)) = (&part, &args.output) {
+        std::fs::rename(part, file).with_context(|| cannot(file))?;
+    }
     if unread > 0 {
         eprintln!(
             "{unread} of {} rows have no answer: the prompt did not fit (`error` says so), or the response could not be read",

@@ -103,11 +103,8 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
         }
     }
     let column = look.column(&answer).cloned().unwrap_or_else(|| Column::of(&answer, []));
-    if let Some(option) = rows.options.iter().enumerate().find(|(at, one)| rows.options[..*at].contains(one))
-    {
-        bail!("--options: `{}` is listed twice", option.1);
-    }
-    let occurs = |option: &String| column.values.is_empty() || column.values.contains_key(option);
+    check_options(&rows.options)?;
+    let occurs = |option: &String| column.values.is_empty() || column.rows_of(option) > 0;
     if !rows.options.is_empty() && !rows.options.iter().any(occurs) {
         bail!(
             "--options {}: none of them occurs in the column `{answer}` of {}, but {}",
@@ -119,6 +116,37 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
     let kind = kind(&look, rows, &column);
     Ok(Proposal { files, look: &look, place: Place::Columns { question, answer }, answers: column, kind }
         .to_toml())
+}
+
+/// Options are told apart whatever their case, as answers are.
+fn check_options(options: &[String]) -> anyhow::Result<()> {
+    if options.iter().any(String::is_empty) {
+        bail!("--options {}: one of them is empty; write them as --options yes,no", options.join(","));
+    }
+    let alike = |at: usize| options[..at].iter().find(|one| one.to_lowercase() == options[at].to_lowercase());
+    match (0..options.len()).find_map(|at| Some((at, alike(at)?))) {
+        Some((at, first)) if *first == options[at] => bail!("--options: `{first}` is listed twice"),
+        Some((at, first)) => {
+            bail!("--options: `{first}` and `{}` differ by their case alone; keep one of them", options[at])
+        }
+        None => Ok(()),
+    }
+}
+
+/// Columns that nothing was found among; where they look like one that another separator cuts, that is the reason.
+fn among(look: &Look) -> String {
+    let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")];
+    let separated = |name: &str| separators.iter().find(|(separator, _)| name.contains(*separator));
+    match look.columns.as_slice() {
+        [only] if separated(&only.name).is_some() => {
+            let what = separated(&only.name).map_or("", |(_, what)| what);
+            format!(
+                "{} (one column with {what} in its name: save the file with commas, or with tabs as .tsv)",
+                look.names()
+            )
+        }
+        _ => look.names(),
+    }
 }
 
 /// What kind of records these are, if the reader knows them without being told.
@@ -167,7 +195,7 @@ fn question(look: &Look, rows: &Rows) -> anyhow::Result<String> {
         None => bail!(
             "{}: no column looks like a question among {}; name it with --question",
             look.file.display(),
-            look.names()
+            among(look)
         ),
     }
 }
@@ -187,7 +215,7 @@ fn answer(look: &Look, rows: &Rows, question: &str) -> anyhow::Result<String> {
         None => bail!(
             "{}: no column looks like an answer among {}; name it with --answer",
             look.file.display(),
-            look.names()
+            among(look)
         ),
     }
 }

@@ -48,6 +48,13 @@ pub struct Args {
     input: Input,
 }
 
+impl Args {
+    /// Whether the same command goes on where this one stopped.
+    pub fn resumes(&self) -> bool {
+        !self.dry_run
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let (mut config, file) = args.input.config()?;

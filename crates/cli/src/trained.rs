@@ -7,9 +7,9 @@ use semievol::core::Sample;
 use semievol::data::overlap;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
-use semievol::model::{Adapter, LanguageModel, ModelLoader};
+use semievol::model::{Adapter, LanguageModel, ModelId, ModelLoader};
 use semievol::{Arm, Experiment, FinishedRun, candle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Which model.
@@ -73,16 +73,27 @@ impl Which {
         let engine = engine?;
         let adapter = match &self.adapter {
             None => of_run,
-            Some(folder) => Some(Adapter {
-                base: engine.base().id.clone(),
-                folder: folder.clone(),
-                digest: candle::adapter::digest(folder)
-                    .with_context(|| format!("--adapter {}", folder.display()))?,
-            }),
+            Some(folder) => Some(adapter_of(folder, &engine.base().id)?),
         };
         let seed = self.seed.unwrap_or(experiment.config().seeds[0]);
         Ok(Trained { experiment, engine, adapter, arm, seed, hub })
     }
+}
+
+/// An adapter that was named; what it says of its base is held against the model.
+fn adapter_of(folder: &Path, base: &ModelId) -> anyhow::Result<Adapter> {
+    let place = || format!("--adapter {}", folder.display());
+    let trained_on = candle::adapter::base(folder).with_context(place)?;
+    // A name without a digest says no more than the name.
+    let named = |other: &str| other.rsplit('/').next() == base.as_str().split('@').next();
+    if let Some(other) = trained_on.filter(|other| other != base.as_str() && !named(other)) {
+        eprintln!(
+            "{}: was trained on {other}, and the model here is {base}; unless these are the same weights, its answers say little",
+            place()
+        );
+    }
+    let digest = candle::adapter::digest(folder).with_context(place)?;
+    Ok(Adapter { base: base.clone(), folder: folder.to_owned(), digest })
 }
 
 impl Trained {

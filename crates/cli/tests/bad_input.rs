@@ -99,6 +99,7 @@ const COMMAND_LINE: &[Case] = &[
     ("a file and flags", |place| place.run(&["run", "exp.toml", "--labelled", "labeled.csv"])),
     ("no such experiment file", |place| place.run(&["run", "mine.toml"])),
     ("no threads", |place| place.run(&["run", "exp.toml", "--threads", "0"])),
+    ("too many threads", |place| place.run(&["run", "exp.toml", "--threads", "100000000"])),
     ("a limit of nothing", |place| place.run(&["run", "exp.toml", "--limit", "0"])),
     ("a change without a value", |place| place.run(&["run", "exp.toml", "--set", "train.lr"])),
     ("a change of an unknown key", |place| place.run(&["run", "exp.toml", "--set", "train.rate=1"])),
@@ -133,6 +134,20 @@ const COMMAND_LINE: &[Case] = &[
     }),
     ("options that nobody chose", |place| place.run(&["init", "labeled.csv", "--options", "good,bad"])),
     ("an option twice, proposed", |place| place.run(&["init", "labeled.csv", "--options", "A,A"])),
+    ("an option in capitals, too", |place| place.run(&["init", "labeled.csv", "--options", "A, a"])),
+    ("an empty option", |place| place.run(&["init", "labeled.csv", "--options", "A,,B"])),
+    ("semicolons for commas", |place| {
+        place.write("rows.csv", b"text;label\nfirst;good\nsecond;bad\n");
+        place.run(&["init", "rows.csv"])
+    }),
+    ("init with a folder", |place| {
+        std::fs::create_dir(place.path("rows")).unwrap();
+        place.run(&["init", "rows"])
+    }),
+    ("init with a workbook", |place| {
+        place.write("rows.xlsx", b"PK\x03\x04 and so on");
+        place.run(&["init", "rows.xlsx"])
+    }),
     ("predict with an experiment and no model", |place| place.run(&["predict", "exp.toml", "test.csv"])),
     ("predict with a folder that is no run's", |place| {
         place.write("runs/notes.txt", b"");
@@ -180,6 +195,7 @@ const COMMAND_LINE: &[Case] = &[
         place.write("new.csv", format!("id,question,options\nn1,?,{OPTIONS}\n").as_bytes());
         place.run(&["evaluate", "exp.toml", "--arm", "vanilla", "new.csv"])
     }),
+    ("evaluate standard input", |place| place.run(&["evaluate", "exp.toml", "--arm", "vanilla", "-"])),
     ("merge without an adapter", |place| {
         place.run(&["merge", "exp.toml", "--arm", "vanilla", "-o", "merged"])
     }),
@@ -297,6 +313,15 @@ const ROWS: &[Case] = &[
     ("a quote that does not end", |place| {
         labelled(place, "rows.csv", format!("{HEADER}1,\"how,{OPTIONS},A\n").as_bytes())
     }),
+    ("a quote that does not end, in a later row", |place| {
+        let rows = format!("{HEADER}1,how,{OPTIONS},A\n2,\"what,no,A\n3,so,yes,B\n");
+        labelled(place, "rows.csv", rows.as_bytes())
+    }),
+    ("a quote that does not end, in the last field", |place| {
+        labelled(place, "rows.csv", format!("{HEADER}1,how,{OPTIONS},\"A\n2,what,no,B\n").as_bytes())
+    }),
+    ("parquet by the name of csv", |place| labelled(place, "rows.csv", b"PAR1 and more")),
+    ("a compressed file", |place| labelled(place, "rows.jsonl.gz", b"\x1f\x8b\x08 and more")),
     ("broken JSON at line 2", |place| {
         labelled(place, "rows.jsonl", b"{\"question\": \"a\", \"answer\": \"b\"}\n{\"question\": \"a\n")
     }),
@@ -441,7 +466,16 @@ const MODELS: &[Case] = &[
     }),
     ("no tokenizer", |place| model(place, "tokenizer.json", |_| None)),
     ("a tokenizer that is no JSON", |place| model(place, "tokenizer.json", |_| Some(b"{}".to_vec()))),
-    ("a tokenizer with more tokens than the model", |place| {
+    ("a tokenizer of another model", |place| {
+        model(place, "tokenizer.json", |bytes| {
+            text(
+                bytes,
+                "\"added_tokens\":[",
+                "\"added_tokens\":[{\"id\": 384, \"content\": \"<|tool|>\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true},",
+            )
+        })
+    }),
+    ("a model with fewer tokens than its embedding", |place| {
         model(place, "config.json", |bytes| {
             let text = String::from_utf8(bytes).unwrap();
             let at = text.find("\"vocab_size\": ").unwrap();

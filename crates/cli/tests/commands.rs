@@ -302,6 +302,52 @@ fn a_dry_run_trains_nothing_and_says_what_looks_wrong() {
 }
 
 #[test]
+fn a_dry_run_warns_of_few_labels_prompts_that_are_cut_and_rows_that_stand_twice() {
+    let place = Place::with_remarks();
+    place.write("exp.toml", experiment("arms = ['vanilla', 'sft']").as_bytes());
+    let options = "\"[\"\"bad\"\", \"\"good\"\"]\"";
+    let mut rows = "id,question,options,answer\n".to_owned();
+    (0..6).for_each(|row| rows += &format!("r{row},Remark number {row}.,{options},A\n"));
+    rows += &format!("long,{},{options},A\n", "word ".repeat(400));
+    place.write("labeled.csv", rows.as_bytes());
+    place.write("test.csv", rows.as_bytes());
+    let said = place.run(&["run", "exp.toml", "--dry-run"]);
+    for part in ["no labelled row is good", "have one class", "`long`", "7 rows in labelled and test"] {
+        assert!(said.out.contains(part), "{part}: {} {}", said.out, said.err);
+    }
+}
+
+#[test]
+fn an_adapter_that_names_another_base_is_said_to_be_one() {
+    let place = Place::with_remarks();
+    place.write("exp.toml", experiment("").as_bytes());
+    let read = |name: &str| std::fs::read(fixture("tiny-llama/adapter").join(name)).unwrap();
+    place.write("adapter/adapter_model.safetensors", &read("adapter_model.safetensors"));
+    let mut config: Value = serde_json::from_slice(&read("adapter_config.json")).unwrap();
+    for (base, told) in [("some/other-8B", true), ("some/tiny-llama", false)] {
+        config["base_model_name_or_path"] = base.into();
+        place.write("adapter/adapter_config.json", &serde_json::to_vec(&config).unwrap());
+        let said = place.run(&["predict", "exp.toml", "--adapter", "adapter", "test.csv"]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert_eq!(said.err.contains("was trained on some/other-8B"), told, "{}", said.err);
+    }
+}
+
+#[test]
+fn an_output_is_whole_or_as_it_was() {
+    let place = Place::with_remarks();
+    place.write("exp.toml", experiment("").as_bytes());
+    let predict = |rows: &str| {
+        place.run(&["predict", "exp.toml", "--arm", "vanilla", rows, "-o", "answers.jsonl", "--force"])
+    };
+    place.write("answers.jsonl", b"older");
+    assert_eq!(predict("labeled.jsonl").code, Some(1));
+    assert_eq!(place.read("answers.jsonl"), "older");
+    assert_eq!(predict("test.csv").code, Some(0));
+    assert!(place.read("answers.jsonl").starts_with('{') && !place.path("answers.jsonl.part").exists());
+}
+
+#[test]
 fn a_label_that_rows_like_it_contradict_is_doubtful() {
     let place = Place::with_remarks();
     let mut rows = "id,question,options,answer\n".to_owned();
@@ -335,7 +381,12 @@ fn inspect_marks_what_is_trained() {
         "{}",
         said.out
     );
-    assert!(said.out.contains("unlabelled row `u03`, with 3 neighbours"), "{}", said.out);
+    assert!(
+        said.out
+            .contains("unlabelled row `u03`, with 0 of its 3 neighbours: more do not fit into 256 tokens"),
+        "{}",
+        said.out
+    );
     let (_, marked) = said.out.split_once('⟦').unwrap();
     let (trained, _) = marked.split_once('⟧').unwrap();
     assert!(trained.starts_with("Answer: neutral"), "{trained}");

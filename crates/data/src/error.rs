@@ -37,13 +37,15 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Neither the extension nor the configuration says what the file is.
-    #[error("{}: the extension does not say the format; set file.format to csv, tsv, jsonl or parquet", path.display())]
+    #[error("{}: the extension does not say the format; set data.file.format to csv, tsv, jsonl or parquet", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
     /// Bytes that are not text in the stated encoding.
-    #[error("{at}: not UTF-8 near `{near}`; set file.encoding = \"latin1\", or convert the file to UTF-8")]
+    #[error(
+        "{at}: not UTF-8 near `{near}`; set data.file.encoding = \"latin1\", or convert the file to UTF-8"
+    )]
     Encoding {
         /// The row.
         at: Place,
@@ -58,7 +60,7 @@ pub enum DataError {
     },
     /// A row with more or fewer fields than the header.
     #[error(
-        "{at}: {found} fields where {expected} are expected, beginning `{value}`; check quotes and separators, and file.names if the file has no header"
+        "{at}: {found} fields where {expected} are expected, beginning `{value}`; check quotes and separators, and data.file.names if the file has no header"
     )]
     Ragged {
         /// The row.
@@ -71,7 +73,7 @@ pub enum DataError {
         value: String,
     },
     /// Two columns of one name.
-    #[error("{at}: column `{name}` occurs twice; rename one, or give all names in file.names")]
+    #[error("{at}: column `{name}` occurs twice; rename one, or give all names in data.file.names")]
     DuplicateColumn {
         /// The header.
         at: Place,
@@ -90,6 +92,34 @@ pub enum DataError {
         /// What the parser said; absent where the JSON is fine but no object.
         source: Option<serde_json::Error>,
     },
+    /// A quote that is still open at the end of the file, so that all rows after it are one.
+    #[error(
+        "{at}: a quote in this row never closes; close it, write it twice inside of a quoted field, or set data.file.format = \"tsv\" where quotes are ordinary characters and tabs separate"
+    )]
+    OpenQuote {
+        /// The row that it opens in.
+        at: Place,
+    },
+    /// A file of another kind than rows.
+    #[error("{}: is {what}", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: &'static str,
+    },
+    /// A number as an answer, which may count from 0 or from 1.
+    #[error(
+        "{at}: the answer is the number {value}, which may count from 0 or from 1; set data.columns.answer = {{ column = \"...\", kind = \"one_based\" }} or \"zero_based\"; the options are {options}"
+    )]
+    AmbiguousNumber {
+        /// The row.
+        at: Place,
+        /// The number.
+        value: String,
+        /// The options with their letters.
+        options: String,
+    },
     /// The csv reader gave up.
     #[error("{at}: broken csv")]
     Csv {
@@ -107,7 +137,9 @@ pub enum DataError {
         source: parquet::errors::ParquetError,
     },
     /// A column the configuration names, or a usual one, is not there.
-    #[error("{at}: no column `{wanted}` for the {purpose}; the columns are {columns}; set columns.{purpose}")]
+    #[error(
+        "{at}: no column `{wanted}` for the {purpose}; the columns are {columns}; set data.columns.{purpose}"
+    )]
     MissingColumn {
         /// The row.
         at: Place,
@@ -119,7 +151,7 @@ pub enum DataError {
         columns: String,
     },
     /// A cell that must hold something holds nothing.
-    #[error("{at}: the {purpose} is empty; fill it in, or set on_bad_row = \"skip\"")]
+    #[error("{at}: the {purpose} is empty; fill it in, or set data.on_bad_row = \"skip\"")]
     EmptyCell {
         /// The row.
         at: Place,
@@ -138,7 +170,7 @@ pub enum DataError {
     },
     /// An answer that names no option.
     #[error(
-        "{at}: answer `{value}` is none of {options}; it may be a letter, an option's text or a digit from 1 (other forms: columns.answer.kind)"
+        "{at}: answer `{value}` is none of {options}; it may be a letter, an option's text or a digit from 1 (other forms: data.columns.answer.kind)"
     )]
     Answer {
         /// The row.
@@ -149,7 +181,7 @@ pub enum DataError {
         options: String,
     },
     /// An answer column with bins that holds no number.
-    #[error("{at}: `{value}` is not a number, and columns.answer.bins needs one")]
+    #[error("{at}: `{value}` is not a number, and data.columns.answer.bins needs one")]
     NotANumber {
         /// The row.
         at: Place,
@@ -168,7 +200,7 @@ pub enum DataError {
     },
     /// One id on two rows.
     #[error(
-        "id `{id}` stands at {first} and at {second}; name another column in columns.id, or a template such as \"{{id}}-{{_line}}\""
+        "id `{id}` stands at {first} and at {second}; name another column in data.columns.id, or a template such as \"{{id}}-{{_line}}\""
     )]
     DuplicateId {
         /// The id.
@@ -180,7 +212,7 @@ pub enum DataError {
     },
     /// A labelled row without its answer.
     #[error(
-        "sample `{id}` has no answer, and labelled data needs one; set columns.answer to the column that holds it"
+        "sample `{id}` has no answer, and labelled data needs one; fill it in, or set data.columns.answer to the column that holds it"
     )]
     NoAnswer {
         /// The sample.

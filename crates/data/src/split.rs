@@ -58,7 +58,7 @@ pub enum SplitError {
         answered: usize,
     },
     /// Every row is in one group, or none is in any.
-    #[error("split.by_group is set, but no row has a group; set columns.group")]
+    #[error("data.split.by_group is set, but no row has a group; set data.columns.group")]
     NoGroups,
 }
 

@@ -75,6 +75,18 @@ fn rows_share_the_options_that_they_have_in_common() {
 }
 
 #[test]
+fn a_quote_that_never_closes_is_found() {
+    let names = "file.names = ['question', 'answer']";
+    for (text, line) in [("q,\"a\nr,b\n", 1), ("q,a\nr,\"b\n\n", 2), ("q,a\nr,b\ns,\"", 3)] {
+        let message = format!("FILE:{line}: a quote in this row never closes");
+        check("a.csv", text, names, Err(&message));
+    }
+    // Quotes that do close: at the end of the file, over two lines, doubled.
+    check("a.csv", "q,\"a\"", names, Ok(&["a:1|q||'a'|-"]));
+    check("a.csv", "\"q\n\"\"r\"\"\",a\r\n", names, Ok(&["a:1|q\n\"r\"||'a'|-"]));
+}
+
+#[test]
 fn answers_in_every_form() {
     let options = r#"columns.options = { fixed = ["red", "green", "blue"] }"#;
     for (written, index) in [("B", 1), ("b", 1), ("green", 1), ("GREEN.", 1), ("3", 2), (" A ", 0)] {
@@ -96,7 +108,7 @@ fn answers_in_every_form() {
         "a.jsonl",
         r#"{"question": "q", "options": ["x", "y"], "answer": 1}"#,
         "",
-        Err("columns.answer.kind"),
+        Err("set data.columns.answer = { column = \"...\", kind = \"one_based\" }"),
     );
     check("a.jsonl", r#"{"question": "q", "answer": 12.50}"#, "", Ok(&["a:1|q||#12.5|-"]));
 }
@@ -190,7 +202,12 @@ fn repeated_rows_may_be_left_out() {
 fn encodings() {
     let latin1 = b"question,answer\ncaf\xe9,x\n";
     check("a.csv", latin1, "file.encoding = 'latin1'", Ok(&["a:1|café||'x'|-"]));
-    check("a.csv", latin1, "", Err("FILE:2: not UTF-8 near `caf\u{fffd}`; set file.encoding = \"latin1\""));
+    check(
+        "a.csv",
+        latin1,
+        "",
+        Err("FILE:2: not UTF-8 near `caf\u{fffd}`; set data.file.encoding = \"latin1\""),
+    );
     check("a.tsv", latin1.map(|b| if b == b',' { b'\t' } else { b }), "", Err("FILE:2: not UTF-8"));
     check("a.jsonl", b"{\"question\": \"q\"}\n{\"question\": \"\xff\"}", "", Err("FILE:2: not UTF-8"));
     check("a.csv", b"\xff\xfeq\0", "", Err("UTF-16"));
@@ -215,7 +232,7 @@ fn broken_files_say_where() {
         "text,label\nq,1\n",
         "",
         Err(
-            "FILE:2: no column `question` for the question; the columns are `text`, `label`; set columns.question",
+            "FILE:2: no column `question` for the question; the columns are `text`, `label`; set data.columns.question",
         ),
     );
     check("a.csv", "question,answer\n ,1\n", "", Err("FILE:2: the question is empty"));

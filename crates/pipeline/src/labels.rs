@@ -92,7 +92,7 @@ pub(crate) fn check_folds(
     }
     if folds > 1 && labels.len() > 1 && groups(labels).n_groups() == 1 {
         return refuse(format!(
-            "{key} is {folds}, but the {} labelled rows are all of one group (columns.group), and rows of one group stay in one fold: label rows of more groups",
+            "{key} is {folds}, but the {} labelled rows are all of one group (data.columns.group), and rows of one group stay in one fold: label rows of more groups",
             labels.len()
         ));
     }

@@ -60,7 +60,9 @@ impl FinishedRun {
             )));
         }
         let failed = |error: ConfigError| {
-            RunError::Assembly(format!("{error}; another version of semievol may have written it: run again"))
+            RunError::Assembly(format!(
+                "{error}; another version of semievol may have written it: use that one, or run again"
+            ))
         };
         let text = std::fs::read_to_string(&file);
         let text = text.map_err(|source| PipelineError::File { path: file.clone(), source })?;

@@ -195,7 +195,7 @@ fn read(
 ) -> Result<Dataset, RunError> {
     let hint = match source {
         Source::Local(path) if path.is_relative() => {
-            "; data.root (--data DIR of `cargo xtask experiment`) names the folder that holds the data"
+            "; data.root names the folder that relative paths start in (--set data.root=DIR)"
         }
         _ => "",
     };

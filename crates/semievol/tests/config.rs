@@ -171,7 +171,7 @@ fn bad_values_are_named_with_what_would_be_right() {
             GOOD.replace("test = 't.csv'", "hold_out = 0.0"),
             "x.toml: `data.hold_out` is 0, but must be a share between 0 and 1, such as 0.25",
         ),
-        (format!("{GOOD}[train]\nlr = 0.0"), "x.toml: recipe: `lr` is 0, but must be a positive number"),
+        (format!("{GOOD}[train]\nlr = 0.0"), "x.toml: train.lr is 0, but must be a positive number"),
         (
             format!("{GOOD}[task]\nkind = 'numeric'\nabsolute_tolerance = -1.0"),
             "x.toml: task.absolute_tolerance = -1; a tolerance is finite and at least 0, or left out for exact equality",

@@ -53,7 +53,7 @@ impl Default for Recipe {
 
 /// A recipe that cannot be followed.
 #[derive(Debug, Error, PartialEq)]
-#[error("recipe: `{field}` is {value}, but must be {expected}")]
+#[error("train.{field} is {value}, but must be {expected}")]
 pub struct RecipeError {
     field: &'static str,
     value: String,
@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn a_bad_field_is_named_with_its_value() {
         let error = Recipe { lr: f64::NAN, ..Recipe::default() }.check().unwrap_err();
-        assert_eq!(error.to_string(), "recipe: `lr` is NaN, but must be a positive number");
+        assert_eq!(error.to_string(), "train.lr is NaN, but must be a positive number");
         let error = Recipe { warmup_ratio: 1.0, ..Recipe::default() }.check().unwrap_err();
-        assert_eq!(error.to_string(), "recipe: `warmup_ratio` is 1, but must be in [0, 1)");
+        assert_eq!(error.to_string(), "train.warmup_ratio is 1, but must be in [0, 1)");
     }
 
     #[test]

@@ -162,7 +162,10 @@ fn check_vocabulary(
     if tokens > rows {
         return Err(EngineError::file(
             path,
-            format!("the tokenizer has ids up to {}, but the embedding has {rows} rows", tokens - 1),
+            format!(
+                "the tokenizer has ids up to {}, but the embedding has {rows} rows: it is of another model; take both from one folder",
+                tokens - 1
+            ),
         ));
     }
     Ok(())

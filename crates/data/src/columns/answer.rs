@@ -102,7 +102,7 @@ impl AnswerFrom {
         match bins.iter().find(|bin| !fixed.contains(&bin.label)) {
             None => Ok(()),
             Some(bin) => Err(DataError::Config {
-                reason: format!("bin `{}` is none of columns.options.fixed = {fixed:?}", bin.label),
+                reason: format!("bin `{}` is none of data.columns.options.fixed = {fixed:?}", bin.label),
             }),
         }
     }
@@ -170,15 +170,14 @@ fn answer(
             .or_else(|| option_text(text, options))
             .or_else(|| digits(text, 1, options).filter(|_| !value.is_number())),
     };
-    index.map(Answer::Choice).ok_or_else(|| DataError::Answer {
-        at: row.at.clone(),
-        value: excerpt(text),
-        options: options
-            .iter()
-            .enumerate()
-            .map(|(i, option)| format!("{}. {option}", label(i)))
-            .collect::<Vec<_>>()
-            .join(", "),
+    index.map(Answer::Choice).ok_or_else(|| {
+        let (at, number) = (row.at.clone(), kind == AnswerKind::Any && value.is_number());
+        let lettered = options.iter().enumerate().map(|(i, option)| format!("{}. {option}", label(i)));
+        let (value, options) = (excerpt(text), lettered.collect::<Vec<_>>().join(", "));
+        match number {
+            true => DataError::AmbiguousNumber { at, value, options },
+            false => DataError::Answer { at, value, options },
+        }
     })
 }
 

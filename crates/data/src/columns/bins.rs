@@ -42,7 +42,7 @@ impl Bin {
 pub(super) fn check(bins: &[Bin]) -> Result<(), DataError> {
     let refuse = |reason| Err(DataError::Config { reason });
     if bins.is_empty() {
-        return refuse("columns.answer.bins is empty; leave it out or give a bin".to_owned());
+        return refuse("data.columns.answer.bins is empty; leave it out or give a bin".to_owned());
     }
     for bin in bins {
         let label = &bin.label;

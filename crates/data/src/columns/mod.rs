@@ -79,7 +79,7 @@ impl Columns {
         if let Some(OptionsFrom::Fixed { fixed }) = &self.options {
             let mut listed = fixed.iter().enumerate();
             if let Some((_, twice)) = listed.find(|(index, option)| fixed[..*index].contains(option)) {
-                let reason = format!("columns.options.fixed lists `{twice}` twice");
+                let reason = format!("data.columns.options.fixed lists `{twice}` twice");
                 return Err(DataError::Config { reason });
             }
         }

@@ -28,7 +28,7 @@ impl Shorten {
         if self.words > 0 {
             return Ok(());
         }
-        let reason = "columns.shorten.words is 0, which leaves nothing: take at least 1".into();
+        let reason = "data.columns.shorten.words is 0, which leaves nothing: take at least 1".into();
         Err(DataError::Config { reason })
     }
 

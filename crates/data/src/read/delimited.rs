@@ -2,16 +2,26 @@ use super::{Encoding, FileOptions, Lines, Rows, decode, lines};
 use crate::error::{DataError, Place, excerpt};
 use crate::row::Row;
 use serde_json::{Map, Value};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+
+/// What is read after the end of a csv file: a row of its own, unless a quote is still open.
+const END: &str = "\n\0the end of the file\0";
 
 /// Rows of a file with commas and quotes.
 pub(super) fn csv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
     let file: Arc<Path> = Arc::from(path);
     let encoding = options.encoding;
     // `flexible` so that a ragged row is reported in our words, with its line.
-    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(lines::open(path)?);
-    let mut records = reader.into_byte_records().map(move |record| fields(record, &file, encoding));
+    let bytes = lines::open(path)?.chain(END.as_bytes());
+    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    let before_the_end = |record: &csv::Result<csv::ByteRecord>| match record {
+        Ok(record) => record.len() != 1 || record[0] != *END.trim_start().as_bytes(),
+        Err(_) => true,
+    };
+    let records = reader.into_byte_records().take_while(before_the_end);
+    let mut records = records.map(move |record| fields(record, &file, encoding));
     let names = header(path, options, || records.next())?;
     Ok(Box::new(records.map(move |record| {
         let (at, cells) = record?;
@@ -41,6 +51,9 @@ fn fields(record: csv::Result<csv::ByteRecord>, file: &Arc<Path>, encoding: Enco
     };
     let record = record.map_err(|source| DataError::Csv { at: place(source.position()), source })?;
     let at = place(record.position());
+    if record.iter().next_back().is_some_and(|cell| cell.ends_with(END.as_bytes())) {
+        return Err(DataError::OpenQuote { at });
+    }
     let cells = record.iter().map(|cell| decode(cell.to_vec(), encoding, &at)).collect::<Result<_, _>>()?;
     Ok((at, cells))
 }

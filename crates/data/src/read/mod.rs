@@ -9,6 +9,8 @@ use crate::error::{DataError, Place};
 use crate::row::Row;
 use lines::Lines;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// How a file is laid out.
@@ -80,15 +82,39 @@ pub type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
 /// # Ok(()) }
 /// ```
 pub fn rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
-    let format = options
-        .format
-        .or_else(|| Format::of(path))
-        .ok_or_else(|| DataError::UnknownFormat { path: path.to_owned() })?;
+    let format = options.format.or_else(|| Format::of(path));
+    refuse_no_rows(path, format)?;
+    let format = format.ok_or_else(|| DataError::UnknownFormat { path: path.to_owned() })?;
     match format {
         Format::Csv => delimited::csv_rows(path, options),
         Format::Tsv => delimited::tsv_rows(path, options),
         Format::Jsonl => json::rows(path, options.encoding),
         Format::Parquet => parquet::rows(path),
+    }
+}
+
+/// Files of other kinds are read as text with errors that lead nowhere.
+fn refuse_no_rows(path: &Path, format: Option<Format>) -> Result<(), DataError> {
+    const KINDS: [(&[u8], &str); 4] = [
+        (b"PAR1", "a parquet file; name it .parquet, or set data.file.format = \"parquet\""),
+        (b"PK\x03\x04", "a zip archive or an Excel workbook; unpack it, or save its sheet as csv"),
+        (b"\x1f\x8b", "compressed by gzip; unpack it"),
+        (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it"),
+    ];
+    let refuse = |what| Err(DataError::NoRows { path: path.to_owned(), what });
+    if path.is_dir() {
+        return refuse("a folder; name a file in it");
+    }
+    // What is read from a pipe is gone.
+    if !path.is_file() || format == Some(Format::Parquet) {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    let opened = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
+    opened.map_err(|source| DataError::Io { path: path.to_owned(), source })?;
+    match KINDS.iter().find(|(magic, _)| start.starts_with(magic)) {
+        Some((_, what)) => refuse(what),
+        None => Ok(()),
     }
 }
 

@@ -92,10 +92,10 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
     }
     match drawn.sizes.test_groups.filter(|groups| *groups < drawn.sizes.test) {
         Some(1) => warnings.push(
-            "the test rows are all of one group (columns.group): nothing tells how a model does on others; take rows of more groups".to_owned(),
+            "the test rows are all of one group (data.columns.group): nothing tells how a model does on others; take rows of more groups".to_owned(),
         ),
         Some(groups) if (groups as f64) < DISCORDANT => warnings.push(format!(
-            "the test rows are of {groups} groups (columns.group), which are judged as wholes: no two models can be told apart by fewer than {DISCORDANT}; take rows of more groups"
+            "the test rows are of {groups} groups (data.columns.group), which are judged as wholes: no two models can be told apart by fewer than {DISCORDANT}; take rows of more groups"
         )),
         _ => {}
     }
