@@ -58,7 +58,7 @@ pub fn write(folder: &Path, lora: &Lora, base: &ModelId) -> Result<Adapter, Engi
     Ok(Adapter { base: base.clone(), folder: folder.to_owned(), digest: digest(folder)? })
 }
 
-/// The model that an adapter says it was trained on: a name with a digest as [`write`] keeps it, or whatever another program wrote.
+/// The model that an adapter says it was trained on: a name with a digest as [`write()`] keeps it, or whatever another program wrote.
 /// Absent where it says nothing.
 ///
 /// # Errors

@@ -99,7 +99,7 @@ pub fn taught(base: &BaseModel, task: &dyn Task, one: &Labeled, ids: bool) -> an
     let example = example(task, one);
     if example.response.is_empty() {
         bail!(
-            "row `{}`: its answer {:?} is none that the task can write; check task.kind and data.columns.answer",
+            "row `{}`: its answer `{}` is none that the task can write; correct it, or check task.kind and data.columns.answer",
             one.sample.id,
             one.answer
         );

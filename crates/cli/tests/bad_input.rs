@@ -336,6 +336,10 @@ const ROWS: &[Case] = &[
         let input = std::fs::read(fixture("../fuzz/corpus/rows/parquet-contradictory")).unwrap();
         labelled(place, "rows.parquet", &input[1..])
     }),
+    ("parquet whose dictionary claims more than it has", |place| {
+        let input = std::fs::read(fixture("../fuzz/corpus/rows/parquet-dictionary")).unwrap();
+        labelled(place, "rows.parquet", &input[1..])
+    }),
     ("an id twice", |place| {
         labelled(place, "rows.csv", format!("{HEADER}1,a,{OPTIONS},A\n1,b,{OPTIONS},B\n").as_bytes())
     }),

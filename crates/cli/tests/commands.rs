@@ -315,6 +315,11 @@ fn a_dry_run_warns_of_few_labels_prompts_that_are_cut_and_rows_that_stand_twice(
     for part in ["no labelled row is good", "have one class", "`long`", "7 rows in labelled and test"] {
         assert!(said.out.contains(part), "{part}: {} {}", said.out, said.err);
     }
+    // The run itself says the worst of it.
+    let short = rows.lines().filter(|line| !line.starts_with("long")).map(|line| format!("{line}\n"));
+    place.write("labeled.csv", short.collect::<String>().as_bytes());
+    let said = place.run(&["run", "exp.toml"]);
+    assert!(said.err.contains("all 6 labelled rows are bad"), "{}", said.err);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// One question of a task. It has no answer: see [`Labeled`].
@@ -68,6 +69,16 @@ pub enum Answer {
     Text(String),
     /// A number with its digits as written, so that nothing is lost in binary floating point.
     Number(String),
+}
+
+/// For messages: the text, or the option's position counted from 1.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Choice(index) => write!(f, "option {}", index + 1),
+            Answer::Text(text) | Answer::Number(text) => f.write_str(text),
+        }
+    }
 }
 
 /// A sample whose answer is known.

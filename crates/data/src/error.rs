@@ -8,13 +8,17 @@ use thiserror::Error;
 pub struct Place {
     /// The file as it was named.
     pub file: Arc<Path>,
-    /// Counted from 1: the line the row begins on; in parquet files and JSON arrays the record's number.
+    /// Counted from 1: the line the row begins on; in parquet files and JSON arrays the record's number. 0 for the file as a
+    /// whole.
     pub line: usize,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        match self.line {
+            0 => write!(f, "{}", self.file.display()),
+            line => write!(f, "{}:{line}", self.file.display()),
+        }
     }
 }
 

@@ -339,7 +339,7 @@ impl SeedRun<'_> {
             let response = self.task.target(sample, answer);
             if response.is_empty() {
                 return Err(PipelineError::Assembly(format!(
-                    "sample `{}`: its answer {answer:?} is none that the task can write; check task.kind and data.columns.answer",
+                    "sample `{}`: its answer `{answer}` is none that the task can write; correct it, or check task.kind and data.columns.answer",
                     sample.id
                 )));
             }

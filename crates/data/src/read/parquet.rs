@@ -2,8 +2,9 @@ use super::Rows;
 use crate::error::{DataError, Place};
 use crate::row::Row;
 use bytes::Bytes;
+use parquet::column::page::Page;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Value};
@@ -19,8 +20,11 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     let file: Arc<Path> = Arc::from(path);
     let place = move |record| Place { file: Arc::clone(&file), line: record };
     let opened = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-    let open =
-        || SerializedFileReader::new(Strict(opened)).map(|reader| RowIter::from_file_into(Box::new(reader)));
+    let open = || {
+        let reader = SerializedFileReader::new(Strict(opened))?;
+        check_dictionaries(&reader)?;
+        Ok(RowIter::from_file_into(Box::new(reader)))
+    };
     let mut records = caught(open).map_err(|source| DataError::Parquet { at: place(0), source })?;
     let mut failed = false;
     Ok(Box::new((1..).map_while(move |record| {
@@ -35,6 +39,33 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
             Err(source) => Err(DataError::Parquet { at, source }),
         })
     })))
+}
+
+/// The parquet crate takes room for as many values as a dictionary's header claims, whatever stands behind it. Of other
+/// pages the headers alone are read here.
+fn check_dictionaries(reader: &impl FileReader) -> Result<(), ParquetError> {
+    for group in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(group)?;
+        for column in 0..group.num_columns() {
+            let mut pages = group.get_column_page_reader(column)?;
+            while let Some(page) = pages.peek_next_page()? {
+                if !page.is_dict {
+                    pages.skip_next_page()?;
+                    continue;
+                }
+                if let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? {
+                    // A value has a byte at least.
+                    if num_values as usize > buf.len() {
+                        return Err(ParquetError::General(format!(
+                            "the file is damaged: a dictionary of {num_values} values in {} bytes",
+                            buf.len()
+                        )));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A file whose end is an error to whoever reads on, as the parquet crate does for as many values as a damaged header claims.

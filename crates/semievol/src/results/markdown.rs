@@ -68,9 +68,15 @@ impl Results {
         if self.seeds.iter().any(|seed| seed.arms.iter().any(|arm| arm.arm == Arm::SftMatched)) {
             notes.push("sft_matched: labels alone, for as many optimiser steps from the base model as the last training on pseudo-labels took, the longest of them.".into());
         }
-        let unparsed: usize = self.seeds.iter().flat_map(|seed| &seed.arms).map(|arm| arm.n_unparsed).sum();
-        if unparsed > 0 {
-            notes.push(format!("{unparsed} responses could not be read; they count as wrong."));
+        let arms = self.seeds.iter().flat_map(|seed| seed.arms.iter().map(move |arm| (seed.seed, arm)));
+        let unparsed = arms.filter(|(_, arm)| arm.n_unparsed > 0);
+        let unparsed: Vec<String> =
+            unparsed.map(|(seed, arm)| format!("{} by {} (seed {seed})", arm.n_unparsed, arm.arm)).collect();
+        if !unparsed.is_empty() {
+            notes.push(format!(
+                "Responses that could not be read count as wrong: {}. A clearer instruction and a larger max_answer_tokens help.",
+                unparsed.join(", ")
+            ));
         }
         notes
     }
