@@ -245,7 +245,7 @@ fn broken_files_say_where() {
     check("a.jsonl", "{\"question\": \"q\"}\n7\n", "", Err("FILE:2: not a JSON object: `7`"));
     check("a.json", "[{\"question\": \"q\"}, 7]", "", Err("FILE:2: not a JSON object: `7`"));
     check("a.json", "[\n{\"question\": }]", "", Err("FILE:2: not a JSON object"));
-    check("a.parquet", "PAR?", "", Err("FILE:0: broken or unsupported parquet"));
+    check("a.parquet", "PAR?", "", Err("FILE: broken or unsupported parquet"));
     check("a.txt", "x", "", Err("FILE: the extension does not say the format"));
     check("a.csv", "id,question\n1,q\n1,r\n", "", Err("id `1` stands at FILE:2 and at FILE:3"));
     check(
