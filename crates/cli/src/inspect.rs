@@ -9,7 +9,7 @@ use semievol::candle::{BaseModel, CandleTrainer, ChatTokenizer};
 use semievol::core::{Labeled, Prompt, Sample, Seed};
 use semievol::data::Task;
 use semievol::engine::Engine;
-use semievol::model::{LanguageModel, ModelLoader};
+use semievol::model::ModelLoader;
 use semievol::pipeline::{SeedRun, Shelf};
 use semievol::{Arm, Drawn, Experiment};
 
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             all if all == fit => format!("{all} neighbours"),
             all => format!(
                 "{fit} of its {all} neighbours: more do not fit into {} tokens",
-                context(engine.base())?
+                engine.base().llama.config().max_context
             ),
         };
         heading(&format!("unlabelled row `{}`, with {shown}", sample.id));
@@ -112,11 +112,6 @@ pub fn taught(base: &BaseModel, task: &dyn Task, one: &Labeled, ids: bool) -> an
     Ok(())
 }
 
-/// Tokens that the model reads at most, a response's included.
-fn context(base: &BaseModel) -> anyhow::Result<usize> {
-    Ok(base.load(None)?.capabilities().max_context)
-}
-
 /// How many of the shots the model is shown: the farthest goes first where all do not fit, and the question never.
 fn fitting(
     base: &BaseModel,
@@ -125,7 +120,7 @@ fn fitting(
     shots: &[&Labeled],
     max_answer_tokens: usize,
 ) -> anyhow::Result<usize> {
-    let limit = context(base)?;
+    let limit = base.llama.config().max_context;
     for shown in (1..=shots.len()).rev() {
         let prompt = task.prompt(sample, &shots[..shown]);
         let mut longest = 0;

@@ -136,16 +136,16 @@ fn check_options(options: &[String]) -> anyhow::Result<()> {
 /// Columns that nothing was found among; where they look like one that another separator cuts, that is the reason.
 fn among(look: &Look) -> String {
     let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")];
-    let separated = |name: &str| separators.iter().find(|(separator, _)| name.contains(*separator));
-    match look.columns.as_slice() {
-        [only] if separated(&only.name).is_some() => {
-            let what = separated(&only.name).map_or("", |(_, what)| what);
-            format!(
-                "{} (one column with {what} in its name: save the file with commas, or with tabs as .tsv)",
-                look.names()
-            )
-        }
-        _ => look.names(),
+    let separator = match look.columns.as_slice() {
+        [only] => separators.iter().find(|(separator, _)| only.name.contains(*separator)),
+        _ => None,
+    };
+    match separator {
+        Some((_, what)) => format!(
+            "{} (one column with {what} in its name: save the file with commas, or with tabs as .tsv)",
+            look.names()
+        ),
+        None => look.names(),
     }
 }
 

@@ -1,4 +1,3 @@
-use crate::draws::Variance;
 use crate::error::EvalError;
 use crate::graded::{Graded, Metric};
 use crate::interval::{Interval, RESAMPLES, Stream, bootstrap_of};
@@ -33,8 +32,8 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
         let interval = bootstrap_of(&first.draws, 0.95, seed, drawn)?;
         return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
     };
-    let Variance { drawn, freedom, .. } = first.draws.variance(|row| f64::from(gain[row]));
-    let interval = t_interval(difference, &[(drawn, freedom)])?;
+    let variance = first.draws.variance(|row| f64::from(gain[row])).drawn;
+    let interval = t_interval(difference, &[(variance, first.draws.freedom())])?;
     let of_group = |rows: &Vec<usize>| rows.iter().map(|row| i64::from(gain[*row])).sum();
     let gains: Vec<i64> = groups.iter().map(of_group).collect();
     Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &gains) })
@@ -99,10 +98,9 @@ fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed)
     let draws = &first[0].draws;
     let runs = || first.iter().zip(second);
     let mean = |sum: f64| sum / first.len() as f64;
-    let accuracy =
-        draws.variance(|row| mean(runs().map(|(one, other)| one.right(row) - other.right(row)).sum()));
     if metric == Metric::Accuracy {
-        return (accuracy.drawn, accuracy.freedom);
+        let gain = |row| mean(runs().map(|(one, other)| one.right(row) - other.right(row)).sum());
+        return (draws.variance(gain).drawn, draws.freedom());
     }
     let mut stream = Stream::new(seed);
     let mut rows = Vec::new();
@@ -116,7 +114,7 @@ fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed)
         values.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / (values.len().max(2) - 1) as f64;
     // A bootstrap's variance is that of n draws around their own mean, which is too small by (n - 1) / n.
     let n = draws.len() as f64;
-    (variance * n / (n - 1.0).max(1.0), accuracy.freedom)
+    (variance * n / (n - 1.0).max(1.0), draws.freedom())
 }
 
 /// 95% around a mean whose variance is the sum of these, each with its degrees of freedom.

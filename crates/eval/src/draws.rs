@@ -17,8 +17,6 @@ pub(crate) struct Variance {
     pub(crate) drawn: f64,
     /// Of the mean, over draws of single rows.
     pub(crate) rows: f64,
-    /// Degrees of freedom of the first.
-    pub(crate) freedom: f64,
 }
 
 impl Draws {
@@ -71,20 +69,28 @@ impl Draws {
         }
     }
 
-    /// The variance of the mean of a value over rows: of groups by a jackknife that leaves out each (which is not misled by one
-    /// group that has most rows), with as many degrees of freedom as there are effective groups less one, and at least one.
+    /// Degrees of freedom of what is drawn: as many as there are effective groups less one, and at least one of groups.
+    pub(crate) fn freedom(&self) -> f64 {
+        match self.groups {
+            None => self.n_rows as f64 - 1.0,
+            Some(_) => (self.effective() - 1.0).max(1.0),
+        }
+    }
+
+    /// The variance of the mean of a value over rows: of groups by a jackknife that leaves out each, which is not misled by one
+    /// group that has most rows.
     pub(crate) fn variance(&self, value: impl Fn(usize) -> f64) -> Variance {
         let n = self.n_rows as f64;
         let mean = (0..self.n_rows).map(&value).sum::<f64>() / n;
         let surplus = |row: usize| value(row) - mean;
         let rows = (0..self.n_rows).map(|row| surplus(row).powi(2)).sum::<f64>() / n / (n - 1.0).max(1.0);
-        let Some(groups) = &self.groups else { return Variance { drawn: rows, rows, freedom: n - 1.0 } };
+        let Some(groups) = &self.groups else { return Variance { drawn: rows, rows } };
         let without = |group: &Vec<usize>| {
             group.iter().map(|row| surplus(*row)).sum::<f64>() / (n - group.len() as f64)
         };
         let n_groups = groups.len() as f64;
         let drawn =
             groups.iter().map(|group| without(group).powi(2)).sum::<f64>() * (n_groups - 1.0) / n_groups;
-        Variance { drawn: drawn.max(rows), rows, freedom: (self.effective() - 1.0).max(1.0) }
+        Variance { drawn: drawn.max(rows), rows }
     }
 }

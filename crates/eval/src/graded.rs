@@ -150,11 +150,11 @@ impl Graded {
         let rare = 2 * self.n_correct() < self.len();
         let telling = |rows: &&Vec<usize>| rows.iter().any(|row| self.items[*row].correct == rare);
         let known = (groups.iter().filter(telling).count() as f64 / FEW_GROUPS).min(1.0);
-        let Variance { drawn, rows, freedom } = self.draws.variance(|row| self.right(row));
+        let Variance { drawn, rows } = self.draws.variance(|row| self.right(row));
         let seen = if rows > 0.0 { drawn / rows } else { 1.0 };
         let n = self.len() as f64;
         let effect = known * seen + (1.0 - known) * n / self.draws.effective();
-        let t = StudentsT::new(0.0, 1.0, freedom);
+        let t = StudentsT::new(0.0, 1.0, self.draws.freedom());
         let t = t.map_err(|_| EvalError::Empty { what: "an interval over groups" })?;
         Ok(score_interval(self.accuracy(), n / effect, t.inverse_cdf(0.5 + level / 2.0), level))
     }

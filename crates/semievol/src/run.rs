@@ -328,8 +328,7 @@ impl Run<'_> {
     fn seed(&self, seed: u64, sets: &Sets, events: &mut dyn FnMut(&Event)) -> Result<SeedResults, RunError> {
         let overlap = sets.overlap();
         events(&Event::Overlap { seed, report: overlap.clone() });
-        let mut classes = sets.sizes.labelled_classes.iter().filter(|class| class.rows > 0);
-        if let (Some(only), None) = (classes.next(), classes.next()) {
+        if let Some(only) = sets.sizes.only_class() {
             events(&Event::Note(format!(
                 "seed {seed}: all {} labelled rows are {}, so a model that learns them answers nothing else; label rows of other classes",
                 only.rows, only.class

@@ -93,6 +93,14 @@ pub struct SetSizes {
     pub test_classes: Vec<ClassCount>,
 }
 
+impl SetSizes {
+    /// The class of all labelled rows, if they are of one alone: nothing can be learnt from them.
+    pub fn only_class(&self) -> Option<&ClassCount> {
+        let mut classes = self.labelled_classes.iter().filter(|class| class.rows > 0);
+        classes.next().filter(|_| classes.next().is_none())
+    }
+}
+
 /// Rows of a class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCount {

@@ -40,7 +40,7 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
             class.class
         ));
     }
-    if classes.iter().filter(|class| class.rows > 0).count() == 1 {
+    if drawn.sizes.only_class().is_some() {
         warnings.push("all labelled rows have one class: nothing can be learnt from them".into());
     }
     if let Some(groups) = drawn.sizes.labelled_groups.filter(|groups| FEW * groups <= drawn.sizes.labelled) {
