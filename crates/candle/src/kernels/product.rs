@@ -128,7 +128,7 @@ impl<'a> Job<'a> {
                 "a product of unlike shapes"
             );
         }
-        let grid = Grid::new([out.rows, out.cols], threads, terms);
+        let grid = Grid::new(isa, [out.rows, out.cols], threads, terms);
         Job {
             isa,
             target: Target { data: out.data, stride: out.row_stride },
@@ -167,7 +167,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn new([rows, columns]: [usize; 2], threads: usize, terms: &[Term<'_>]) -> Self {
+    fn new(isa: Isa, [rows, columns]: [usize; 2], threads: usize, terms: &[Term<'_>]) -> Self {
         const TASKS_PER_THREAD: usize = 6;
         if rows == 0 || columns == 0 {
             return Grid { panels: 1, groups: 0, rows: 1 };
@@ -178,7 +178,7 @@ impl Grid {
         let most = rows.min(if copied { ROWS_COPIED } else { ROWS });
         let n_row_blocks = rows.div_ceil(most).max(wanted.div_ceil(n_panels));
         let panels = (n_panels * n_row_blocks / wanted).clamp(1, PANELS);
-        let rows = rows.div_ceil(n_row_blocks).next_multiple_of(TILE_ROWS);
+        let rows = rows.div_ceil(n_row_blocks).next_multiple_of(isa.tile_rows());
         Grid { panels, groups: n_panels.div_ceil(panels), rows }
     }
 
@@ -344,9 +344,10 @@ impl Part {
             Factor::Transposed(w) if right.is_in_place() => (w.n_in() * TILE_COLUMNS, chunk.len() / VECTOR),
             _ => (0, 0),
         };
-        let n_tiles = self.rows.len().div_ceil(TILE_ROWS);
-        for (i, row) in self.rows.clone().step_by(TILE_ROWS).enumerate() {
-            let rows = (self.rows.end - row).min(TILE_ROWS);
+        let tile_rows = self.isa.tile_rows();
+        let n_tiles = self.rows.len().div_ceil(tile_rows);
+        for (i, row) in self.rows.clone().step_by(tile_rows).enumerate() {
+            let rows = (self.rows.end - row).min(tile_rows);
             let first = left.row_stride * row + inner.start * left.col_stride;
             assert!(
                 first + (rows - 1) * left.row_stride + (inner.len() - 1) * left.col_stride < left.data.len()

@@ -1,10 +1,10 @@
-//! The innermost loop of matrix products: a tile of up to 8 rows by 48 columns held in registers.
+//! The innermost loop of matrix products: a tile of up to 8 rows by 48 columns, held in registers whole or in parts.
 //!
 //! Every element of a product is one running sum over the contraction, in ascending order, with one fused
 //! multiply-add a step. So its bits depend neither on the tile it falls into, nor on the other rows of the batch,
 //! nor on the number of threads; AVX-512 and AVX2 agree to the bit, the plain path rounds twice a step.
 
-/// Rows of a full tile.
+/// Most rows of a tile.
 pub const TILE_ROWS: usize = 8;
 /// Columns of a full tile, and of a panel of packed weights.
 pub const TILE_COLUMNS: usize = 48;
@@ -31,6 +31,14 @@ impl Isa {
     /// All that this machine can run, best first.
     pub fn available() -> impl Iterator<Item = Self> {
         [Isa::Avx512, Isa::Avx2, Isa::Plain].into_iter().filter(|isa| isa.runs_here())
+    }
+
+    /// Rows of a full tile: as many as its registers hold sums for.
+    pub(super) fn tile_rows(self) -> usize {
+        match self {
+            Isa::Avx2 => 6,
+            Isa::Avx512 | Isa::Plain => TILE_ROWS,
+        }
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -71,7 +79,7 @@ pub(super) struct Ahead {
     pub lines: usize,
 }
 
-/// `out[r, c] = (load ? out[r, c] : 0) + sum_i left[r, i] right[i, c]` for `rows` (1 to 8) times `vectors` (1 to 3)
+/// `out[r, c] = (load ? out[r, c] : 0) + sum_i left[r, i] right[i, c]` for `rows` (1 to [`Isa::tile_rows`]) times `vectors` (1 to 3)
 /// times [`VECTOR`] columns; rows of `out` lie `stride` apart.
 ///
 /// # Safety
@@ -90,14 +98,14 @@ pub(super) unsafe fn tile(
     load: bool,
     ahead: Ahead,
 ) {
-    debug_assert!((1..=TILE_ROWS).contains(&rows) && (1..=3).contains(&vectors));
+    debug_assert!((1..=isa.tile_rows()).contains(&rows) && (1..=3).contains(&vectors));
     // SAFETY: the caller's promise, handed on.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => x86::avx512((rows, vectors), len, left, right, out, stride, load, ahead),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::avx2((rows, vectors), len, left, right, out, stride, load),
+            Isa::Avx2 => x86::avx2((rows, vectors), len, left, right, out, stride, load, ahead),
             _ => plain((rows, vectors), len, left, right, out, stride, load),
         }
     }
@@ -142,7 +150,7 @@ unsafe fn plain(
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Ahead, Left, Right, TILE_ROWS, VECTOR};
+    use super::{Ahead, Left, Right, VECTOR};
     use std::arch::x86_64::*;
 
     /// Contraction steps between two prefetches.
@@ -235,8 +243,12 @@ mod x86 {
         }
     }
 
+    /// One vector's columns after the other: 6 rows are 12 sums, enough for two multiply-adds a cycle that take four
+    /// cycles each, and leave registers for what they read.
+    ///
     /// # Safety
     /// As [`super::tile`].
+    #[allow(clippy::too_many_arguments)]
     #[target_feature(enable = "avx2,fma")]
     pub unsafe fn avx2(
         (rows, vectors): (usize, usize),
@@ -246,25 +258,29 @@ mod x86 {
         out: *mut f32,
         stride: usize,
         load: bool,
+        mut ahead: Ahead,
     ) {
-        const HALF: usize = TILE_ROWS / 2;
-        for first in (0..rows).step_by(HALF) {
-            for v in 0..vectors {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let left = Left { data: left.data.add(first * left.row_stride), ..left };
-                    let right = Right { data: right.data.add(v * VECTOR), ..right };
-                    let out = out.add(first * stride + v * VECTOR);
-                    match rows - first {
-                        1 => avx2_sized::<1>(len, left, right, out, stride, load),
-                        2 => avx2_sized::<2>(len, left, right, out, stride, load),
-                        3 => avx2_sized::<3>(len, left, right, out, stride, load),
-                        _ => avx2_sized::<HALF>(len, left, right, out, stride, load),
-                    }
+        macro_rules! of_size {
+            ($($rows:literal)*; $arguments:tt) => {
+                match rows {
+                    $($rows => avx2_sized::<$rows> $arguments,)*
+                    _ => unreachable!("a tile of {rows} rows"),
                 }
+            };
+        }
+        for column in (0..vectors * VECTOR).step_by(VECTOR) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let right = Right { data: right.data.add(column), ..right };
+                let out = out.add(column);
+                of_size!(1 2 3 4 5 6; (len, left, right, out, stride, load, ahead))
             }
+            ahead.lines = 0;
         }
     }
+
+    /// Columns that a vector of AVX2 holds.
+    const LANES: usize = VECTOR / 2;
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2_sized<const ROWS: usize>(
@@ -274,9 +290,9 @@ mod x86 {
         out: *mut f32,
         stride: usize,
         load: bool,
+        ahead: Ahead,
     ) {
-        const LANES: usize = VECTOR / 2;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; a prefetch may name any address.
         unsafe {
             let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
             if load {
@@ -286,15 +302,29 @@ mod x86 {
                     }
                 }
             }
-            for i in 0..len {
-                let y = right.data.add(i * right.stride);
-                let columns = [_mm256_loadu_ps(y), _mm256_loadu_ps(y.add(LANES))];
+            let (mut x, mut y) = (left.data, right.data);
+            let mut step = |sums: &mut [[__m256; 2]; ROWS]| {
+                let mut columns = [_mm256_setzero_ps(); 2];
+                for (v, column) in columns.iter_mut().enumerate() {
+                    *column = _mm256_loadu_ps(y.add(v * LANES));
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = _mm256_set1_ps(*left.data.add(r * left.row_stride + i * left.step));
+                    let x = _mm256_set1_ps(*x.add(r * left.row_stride));
                     for (sum, column) in sums.iter_mut().zip(columns) {
                         *sum = _mm256_fmadd_ps(x, column, *sum);
                     }
                 }
+                x = x.wrapping_add(left.step);
+                y = y.wrapping_add(right.stride);
+            };
+            // One step after the other: of several at a time, the compiler would read too much too early.
+            let n_ahead = ahead.lines.min(len);
+            for line in 0..n_ahead {
+                _mm_prefetch::<_MM_HINT_T1>(ahead.data.wrapping_add(line * VECTOR).cast());
+                step(&mut sums);
+            }
+            for _ in n_ahead..len {
+                step(&mut sums);
             }
             for (r, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
