@@ -134,9 +134,13 @@ pub struct ArmSummary {
     /// where there is none; absent for that arm and for a single seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain: Option<Gain>,
+    /// Where several methods learn from the unlabelled rows: the gain over [`Arm::Semievol`], or over the first of them
+    /// where that has no part. Absent for that one and for other arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_method: Option<Gain>,
 }
 
-/// A mean difference of accuracy over seeds.
+/// A mean difference of accuracy over seeds; of a single one, its difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gain {
     /// The other arm.
@@ -170,6 +174,14 @@ impl Results {
         if let Some(reference) = reference(&means).filter(|_| seeds.len() > 1) {
             for arm in summary.iter_mut().filter(|arm| arm.arm != reference) {
                 arm.gain = Some(gain(&arm.arm, &reference, seeds)?);
+            }
+        }
+        let methods = || summary.iter().map(|arm| &arm.arm).filter(|arm| arm.is_semi_supervised());
+        let first = methods().find(|arm| **arm == Arm::Semievol).or_else(|| methods().next()).cloned();
+        if let Some(first) = first {
+            let others = summary.iter_mut().filter(|arm| arm.arm.is_semi_supervised() && arm.arm != first);
+            for arm in others {
+                arm.over_method = Some(gain(&arm.arm, &first, seeds)?);
             }
         }
         self.summary = summary;
@@ -249,6 +261,7 @@ impl ArmSummary {
             accuracy: over_seeds(&accuracy, LEVEL)?,
             macro_f1: macro_f1.map(|values| over_seeds(&values, LEVEL)).transpose()?,
             gain: None,
+            over_method: None,
         })
     }
 }

@@ -66,6 +66,21 @@ fn methods_share_the_stages_that_they_have_in_common() {
         std::fs::read_to_string(file).unwrap().lines().count()
     };
     assert_eq!(steps("sft_matched"), steps("paper/evolved").max(steps("few/evolved")));
+
+    // The first method is what the others are held against, and nothing else is.
+    let accuracy = |name: &str| seed.arms.iter().find(|arm| arm.arm.as_str() == name).unwrap().accuracy;
+    for arm in &results.summary {
+        let name = arm.arm.as_str();
+        let Some(gain) = &arm.over_method else {
+            assert!(!["few", "adapted"].contains(&name));
+            continue;
+        };
+        assert!(["few", "adapted"].contains(&name) && gain.against == Arm::Variant("paper".into()), "{name}");
+        assert!((gain.mean - (accuracy(name) - accuracy("paper"))).abs() < 1e-12);
+        assert!(gain.interval.holds(gain.mean));
+    }
+    let table = results.methods_table().unwrap().to_markdown();
+    assert!(table.contains("over paper") && table.contains("adapted") && !table.contains("sft"), "{table}");
 }
 
 #[test]

@@ -1,12 +1,19 @@
 //! Results as a table, with the words that it needs.
 
-use super::{ArmResults, ArmSummary, GainMethod, Results, SeedResults};
+use super::{ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
 use crate::Arm;
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::sets::ClassCount;
 use semievol_eval::{Align, Interval, SeedSummary, Table};
 use semievol_pipeline::Tried;
 use semievol_select::Rule;
+
+/// What is to be known of [`Results::methods_table`].
+const METHODS: &str = "\
+What a method changes against another that learns from the same unlabelled rows, in points of accuracy on the same seeds and test
+rows. With one seed the interval is about other test rows alone, and not about other labels.
+
+";
 
 impl Results {
     /// One row per arm and seed, and with several seeds one per arm over them. Shares are in percent.
@@ -107,6 +114,20 @@ impl Results {
         Some(table)
     }
 
+    /// By how much each method that learns from the unlabelled rows differs from one of them, in points; `None` where
+    /// there are not two.
+    pub fn methods_table(&self) -> Option<Table> {
+        let others: Vec<(&Arm, &Gain)> =
+            self.summary.iter().filter_map(|arm| Some((&arm.arm, arm.over_method.as_ref()?))).collect();
+        let over = format!("over {}", others.first()?.1.against);
+        let mut table =
+            Table::new([("method", Align::Left), (&over, Align::Right), ("95% interval", Align::Left)]);
+        for (arm, gain) in others {
+            table.row([arm.to_string(), format!("{:+.1}", 100.0 * gain.mean), interval(&gain.interval)]);
+        }
+        Some(table)
+    }
+
     /// What more labels and more prompts would be worth, one line for each seed and arm that learns from prompts.
     pub fn worth(&self) -> Vec<String> {
         let all = self.seeds.iter().flat_map(|seed| seed.pseudo.iter().map(move |pseudo| (seed, pseudo)));
@@ -173,14 +194,15 @@ impl Results {
     /// What `table.md` holds.
     pub fn to_markdown(&self) -> String {
         let list = |lines: Vec<String>| lines.iter().map(|line| format!("- {line}\n")).collect::<String>();
-        let pseudo = self.pseudo_tables().into_iter();
-        let pseudo: String =
-            pseudo.map(|(heading, table)| format!("\n## {heading}\n\n{}", table.to_markdown())).collect();
-        let words = self.paraphrase_table();
-        let words =
-            words.map(|table| format!("\n## in other words\n\n{}", table.to_markdown())).unwrap_or_default();
+        let section = |heading: &str, text: &str, table: &Table| {
+            format!("\n## {heading}\n\n{text}{}", table.to_markdown())
+        };
+        let methods = self.methods_table().map(|table| section("methods", METHODS, &table));
+        let words = self.paraphrase_table().map(|table| section("in other words", "", &table));
+        let pseudo = self.pseudo_tables().into_iter().map(|(heading, table)| section(&heading, "", &table));
+        let sections: String = methods.into_iter().chain(words).chain(pseudo).collect();
         format!(
-            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}{}\n{}{words}{pseudo}",
+            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}{}\n{}{sections}",
             self.name,
             self.verdict(),
             self.model,
