@@ -58,6 +58,9 @@ pub struct Suite {
     /// The study of experiments that name none.
     study: Option<String>,
     seeds: Vec<u64>,
+    /// As `--set`, for all its experiments; what they set themselves comes after.
+    #[serde(default)]
+    set: Vec<String>,
     /// Its experiments, in the order of the list.
     pub cells: Vec<Cell>,
 }
@@ -135,7 +138,12 @@ impl Suite {
             study: self.study(cell).cloned(),
             seeds: vec![seed],
             data,
-            set: cell.set.iter().map(|text| text.parse::<Override>()).collect::<Result<_, _>>()?,
+            set: self
+                .set
+                .iter()
+                .chain(&cell.set)
+                .map(|text| text.parse::<Override>())
+                .collect::<Result<_, _>>()?,
             ..Asked::default()
         })
     }
@@ -251,6 +259,15 @@ mod tests {
             assert!(!suite.seeds(cell).is_empty());
             assert!(names.insert(suite.name_of(cell)), "{} stands in two places", suite.name_of(cell));
         }
+    }
+
+    #[test]
+    fn what_a_cell_sets_comes_after_what_its_suite_sets() {
+        let text = "description = 'x'\nseeds = [1]\nset = ['train.epochs=7', 'train.lr=0.5']\n[[cells]]\nexperiment = 'fpb'\nset = ['train.epochs=9']";
+        let suite: Suite = toml::from_str(text).expect("a suite");
+        let asked = suite.ask(&suite.cells[0], 1, None).expect("settings");
+        let experiment = asked.read().expect("an experiment");
+        assert_eq!((experiment.config().train.epochs, experiment.config().train.lr), (9, 0.5));
     }
 
     #[test]
