@@ -39,6 +39,7 @@ fn sample() -> Report {
         model: "SmolLM2-360M-Instruct (sha256 4f1c…9be2)".into(),
         seeds,
         summary,
+        breakdowns: vec![breakdown()],
         notes: vec![
             "Interval of a run: Wilson, over test rows. p: exact McNemar test of the same rows.".into(),
             "Mean: mean ± standard deviation over seeds, with Student's t interval.".into(),
@@ -46,6 +47,28 @@ fn sample() -> Report {
         ],
         config: "name = \"financial-phrases\"\nseeds = [17, 42, 2024]\n\n[model]\nid = \"SmolLM2-360M-Instruct\"\n\n[selection]\ntheta = 0.5\n".into(),
     }
+}
+
+fn breakdown() -> Breakdown {
+    let part = |(name, rights): (&str, [usize; 5])| Part {
+        name: name.into(),
+        right: rights.map(|part| Share { part, whole: 480 }).into(),
+    };
+    Breakdown {
+        by: "class".into(),
+        arms: ["vanilla", "sft", "sft-matched", "semievol", "oracle"].map(String::from).into(),
+        parts: [("negative", [301, 371, 388, 402, 425]), ("neutral", [388, 421, 425, 428, 433])]
+            .map(part)
+            .into(),
+    }
+}
+
+fn tested(random: &mut Random, arm: &str) -> Tested {
+    let answer = |_| {
+        let probability = (-0.2 * (1.6 * random.normal() - 0.8).exp()).exp();
+        Sure { probability, correct: random.uniform() < 0.2 + 0.75 * probability }
+    };
+    Tested { arm: arm.into(), answers: (0..485).map(answer).collect() }
 }
 
 fn mean(arm: &str, role: ArmRole, accuracy: f64, difference: Option<f64>) -> ArmOverSeeds {
@@ -74,6 +97,7 @@ fn seed(seed: u64) -> SeedReport {
         labelled_classes: CLASSES.into_iter().zip([9, 38, 17]).map(count).collect(),
         arms: arms(&mut random),
         pseudo: vec![pseudo(&mut random)],
+        tested: ["vanilla", "sft", "semievol"].map(|arm| tested(&mut random, arm)).into(),
         losses: losses(&mut random),
     }
 }

@@ -17,6 +17,8 @@ pub struct Report {
     pub seeds: Vec<SeedReport>,
     /// Each arm over all seeds, in the order of the page; empty with a single seed.
     pub summary: Vec<ArmOverSeeds>,
+    /// Accuracy on parts of the test rows; empty where nothing tells them apart.
+    pub breakdowns: Vec<Breakdown>,
     /// How the numbers were made, one sentence a line.
     pub notes: Vec<String>,
     /// The configuration as TOML; may be empty.
@@ -38,6 +40,8 @@ pub struct SeedReport {
     pub labelled_classes: Vec<ClassCount>,
     /// One entry per arm.
     pub arms: Vec<ArmRow>,
+    /// How sure arms were of their answers to the test rows; arms without probabilities are left out.
+    pub tested: Vec<Tested>,
     /// One entry per set of pseudo-labels: usually one, several with rounds or with several semi-supervised
     /// arms, none without such an arm.
     pub pseudo: Vec<PseudoReport>,
@@ -157,6 +161,47 @@ pub struct Difference {
     pub interval: Option<Interval>,
     /// Exact McNemar test, of whole groups where test rows come in groups.
     pub p: Option<f64>,
+}
+
+/// Accuracy on parts of the test rows, over all seeds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Breakdown {
+    /// What tells the parts apart: `class`, `category`.
+    pub by: String,
+    /// The arms.
+    pub arms: Vec<String>,
+    /// One entry per part, in the order of the page.
+    pub parts: Vec<Part>,
+}
+
+/// A part of the test rows.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Part {
+    /// Its class or category.
+    pub name: String,
+    /// Its rows that were answered right, for each arm.
+    pub right: Vec<Share>,
+}
+
+/// How sure an arm was of its answers to the test rows of one seed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tested {
+    /// The arm.
+    pub arm: String,
+    /// One entry per answer that has a probability.
+    pub answers: Vec<Sure>,
+}
+
+/// An answer to a test row.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sure {
+    /// The probability that the model gave to it, among the options.
+    pub probability: f64,
+    /// Whether it is right.
+    pub correct: bool,
 }
 
 /// The training loss of one model.

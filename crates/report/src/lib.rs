@@ -21,9 +21,9 @@ mod svg;
 mod verdict;
 
 pub use data::{
-    Agreement, ArmOverSeeds, ArmRole, ArmRow, ClassCount, Collaborator, CollaboratorAnswer, Cost, Difference,
-    Interval, LossCurve, LossPoint, Neighbour, PromptSample, PseudoLabel, PseudoReport, Report, SeedReport,
-    SetSizes, Share,
+    Agreement, ArmOverSeeds, ArmRole, ArmRow, Breakdown, ClassCount, Collaborator, CollaboratorAnswer, Cost,
+    Difference, Interval, LossCurve, LossPoint, Neighbour, Part, PromptSample, PseudoLabel, PseudoReport,
+    Report, SeedReport, SetSizes, Share, Sure, Tested,
 };
 pub use verdict::verdict;
 

@@ -107,6 +107,35 @@ fn numbers_that_are_none_are_left_out() {
 }
 
 #[test]
+fn test_rows_are_shown_in_parts_and_by_how_sure_the_answers_are() {
+    let part = |name: &str, right: [(usize, usize); 2]| Part {
+        name: name.into(),
+        right: right.map(|(part, whole)| Share { part, whole }).into(),
+    };
+    let breakdown = Breakdown {
+        by: "category".into(),
+        arms: vec!["vanilla".into(), "<sft>".into()],
+        parts: vec![part("law & order", [(1, 4), (3, 4)]), part("empty", [(0, 0), (0, 0)])],
+    };
+    let answers = [(0.9, true), (0.8, true), (0.4, false), (f64::NAN, true)];
+    let answers = answers.map(|(probability, correct)| Sure { probability, correct }).into();
+    let tested = vec![Tested { arm: "<sft>".into(), answers }, Tested::default()];
+    let seed = SeedReport { tested, ..Default::default() };
+    let report = Report { breakdowns: vec![breakdown], ..one_seed(seed) };
+    check_holds(
+        &report,
+        &[
+            "By <bdi>category</bdi>",
+            "law &amp; order",
+            "<td class=\"number\">25.0</td><td class=\"number\">75.0</td>",
+            "<td class=\"number\">0</td><td class=\"number\">–</td>",
+            "<h4><bdi>&lt;sft&gt;</bdi></h4>",
+            "AUROC 1.000; AURC 0.111; 3 answers.",
+        ],
+    );
+}
+
+#[test]
 fn extreme_numbers_make_charts() {
     let sets: [&[f64]; 6] = [
         &[0.0, 0.0, 0.0],
@@ -250,9 +279,12 @@ fn everywhere(text: &str) -> Report {
         arms: vec![row, arm(text, 0.4)],
         pseudo: vec![pseudo.clone(), pseudo],
         losses: vec![LossCurve { name: text.into(), points: vec![LossPoint { step: 1, loss: 0.1 }] }],
+        tested: vec![Tested { arm: text.into(), answers: vec![Sure { probability: 0.5, correct: true }] }],
         ..Default::default()
     };
+    let part = Part { name: text.into(), right: vec![Share { part: 1, whole: 2 }] };
     Report {
+        breakdowns: vec![Breakdown { by: text.into(), arms: vec![text.into()], parts: vec![part] }],
         name: text.into(),
         description: text.into(),
         model: text.into(),

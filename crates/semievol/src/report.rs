@@ -2,12 +2,12 @@
 
 use crate::heard::Shown;
 use crate::pseudo::{PseudoResults, RightOf};
-use crate::results::{ArmResults, ArmSummary, Results, SeedResults};
+use crate::results::{ArmResults, ArmSummary, Breakdown, Part, Results, SeedResults};
 use crate::sets::ClassCount;
 use crate::{Arm, ExperimentConfig};
 use semievol_core::{Answer, Sample};
 use semievol_eval::Interval;
-use semievol_pipeline::{Verdict, files};
+use semievol_pipeline::{Answered, Verdict, files};
 use semievol_report as page;
 use semievol_train::Step;
 
@@ -18,6 +18,7 @@ pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> page::Report
         description: config.description.clone(),
         model: results.model.to_string(),
         seeds: results.seeds.iter().map(seed).collect(),
+        breakdowns: results.breakdowns().iter().map(breakdown).collect(),
         notes: results.notes(),
         config: config.to_toml(),
         ..figures(results)
@@ -47,6 +48,7 @@ fn seed(seed: &SeedResults) -> page::SeedReport {
         overlap: seed.overlap.to_string().lines().map(str::to_owned).collect(),
         labelled_classes: classes(&sizes.labelled_classes),
         arms: seed.arms.iter().map(arm).collect(),
+        tested: seed.arms.iter().filter_map(|arm| tested(seed, arm)).collect(),
         pseudo: seed.pseudo.iter().map(pseudo_labels).collect(),
         losses: losses(seed),
     }
@@ -106,6 +108,39 @@ fn summary(arm: &ArmSummary) -> page::ArmOverSeeds {
     }
 }
 
+fn breakdown(breakdown: &Breakdown) -> page::Breakdown {
+    let part =
+        |part: &Part| page::Part { name: part.name.clone(), right: part.right.iter().map(share).collect() };
+    page::Breakdown {
+        by: breakdown.by.to_owned(),
+        arms: breakdown.arms.iter().map(Arm::to_string).collect(),
+        parts: breakdown.parts.iter().map(part).collect(),
+    }
+}
+
+fn share(right: &RightOf) -> page::Share {
+    page::Share { part: right.right, whole: right.of }
+}
+
+/// How sure an arm was of its answers to the test rows; `None` where they have no probabilities.
+fn tested(seed: &SeedResults, arm: &ArmResults) -> Option<page::Tested> {
+    let name = arm.arm.to_string();
+    let folder = match &arm.arm {
+        Arm::Variant(name) => seed.folder.join(name),
+        _ => seed.folder.clone(),
+    };
+    let answered = files::read_jsonl::<Answered>(&folder.join(format!("predictions-{name}.jsonl"))).ok()?;
+    let probability = |answered: &Answered| match answered.predicted {
+        Some(Answer::Choice(choice)) => answered.options.get(choice).map(|option| option.probability),
+        _ => None,
+    };
+    let sure = answered.iter().zip(&arm.right).filter_map(|(answered, right)| {
+        Some(page::Sure { probability: probability(answered)?, correct: *right })
+    });
+    let answers: Vec<page::Sure> = sure.collect();
+    (!answers.is_empty()).then_some(page::Tested { arm: name, answers })
+}
+
 /// The folder of the last model that a semi-supervised arm trained.
 fn last_round(seed: &SeedResults, arm: &Arm) -> String {
     let pseudo = seed.pseudo.iter().find(|pseudo| pseudo.arm == *arm);
@@ -137,11 +172,10 @@ fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
 }
 
 fn pseudo_labels(pseudo: &PseudoResults) -> page::PseudoReport {
-    let share = |right: RightOf| page::Share { part: right.right, whole: right.of };
     let collaborators = pseudo.collaborators.iter().map(|collaborator| page::Collaborator {
         name: collaborator.name.clone(),
         answered: page::Share { part: collaborator.n_answered, whole: pseudo.n },
-        correct: collaborator.right.map(share),
+        correct: collaborator.right.as_ref().map(share),
     });
     page::PseudoReport {
         title: pseudo.arm.to_string(),

@@ -1,7 +1,10 @@
 //! What came out, with intervals and paired tests.
 
+mod breakdown;
 mod kept;
 mod markdown;
+
+pub(crate) use breakdown::{Breakdown, Part};
 
 use crate::arms::Cost;
 use crate::pseudo::PseudoResults;

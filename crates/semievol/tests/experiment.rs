@@ -5,7 +5,7 @@ mod common;
 
 use common::{files, fixture, hub, minitask};
 use semievol::core::{Answer, Prompt};
-use semievol::data::{Dataset, DatasetConfig};
+use semievol::data::{Cell, Dataset, DatasetConfig};
 use semievol::engine::Engine;
 use semievol::model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol::{Answered, Event, Experiment, ExperimentConfig, GainMethod, Parts, RunError, StageEvent};
@@ -67,6 +67,34 @@ fn predictions_are_distributions_over_the_options() {
             assert!((total - 1.0).abs() < 1e-9, "{one:?}");
             let Some(Answer::Choice(chosen)) = one.predicted else { panic!("{one:?}") };
             assert!(one.options.iter().all(|option| option.logprob <= one.options[chosen].logprob));
+        }
+    }
+}
+
+#[test]
+fn tables_tell_how_much_of_each_class_and_category_is_right() {
+    let out = tempfile::tempdir().unwrap();
+    let mut config = minitask("").config().clone();
+    config.data.columns.category = Some(Cell::Column("answer".into()));
+    let experiment = config.check(Path::new("minitask.toml")).unwrap();
+    let results = experiment.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap();
+    let table = results.to_markdown();
+    for (by, names) in [("class", ["negative", "neutral", "positive"]), ("category", ["A", "B", "C"])] {
+        let (_, part) = table.split_once(&format!("## by {by}\n")).unwrap();
+        let rows: Vec<Vec<&str>> = part
+            .lines()
+            .skip_while(|line| !line.starts_with('|'))
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        assert_eq!(rows[0], [by, "rows", "vanilla", "sft"]);
+        assert_eq!(rows[2..].iter().map(|row| row[0]).collect::<Vec<_>>(), names);
+        for (column, arm) in results.seeds[0].arms.iter().enumerate() {
+            let right = |row: &Vec<&str>| {
+                row[1].parse::<f64>().unwrap() * row[2 + column].parse::<f64>().unwrap() / 100.0
+            };
+            let sum: f64 = rows[2..].iter().map(right).sum();
+            assert!((sum - arm.n_correct as f64).abs() < 0.05, "{by}, {}: {sum}", arm.arm);
         }
     }
 }

@@ -7,6 +7,7 @@ mod cards;
 mod facts;
 mod pseudo;
 mod table;
+mod tested;
 
 use crate::{Report, SeedReport, verdict};
 use cards::Text;
@@ -15,6 +16,7 @@ use minijinja::{Environment, Value};
 use pseudo::{ChartView, PseudoView};
 use serde::Serialize;
 use table::TableView;
+use tested::BreakdownView;
 
 /// The page of a report.
 pub(crate) fn page(report: &Report) -> Result<String, minijinja::Error> {
@@ -24,6 +26,7 @@ pub(crate) fn page(report: &Report) -> Result<String, minijinja::Error> {
     environment.set_lstrip_blocks(true);
     environment.add_template("report.html", include_str!("templates/report.html.jinja"))?;
     environment.add_template("table.html", include_str!("templates/table.html.jinja"))?;
+    environment.add_template("breakdown.html", include_str!("templates/breakdown.html.jinja"))?;
     environment.add_template("pseudo.html", include_str!("templates/pseudo.html.jinja"))?;
     environment.add_template("card.html", include_str!("templates/card.html.jinja"))?;
     let page = environment.get_template("report.html")?.render(PageView::new(report))?;
@@ -40,6 +43,7 @@ struct PageView<'a> {
     facts: Vec<Fact>,
     overlap: Vec<String>,
     table: Option<TableView>,
+    breakdowns: Vec<BreakdownView>,
     seeds: Vec<SeedView>,
     notes: &'a [String],
     config: &'a str,
@@ -57,6 +61,7 @@ impl<'a> PageView<'a> {
             facts: facts::facts(report),
             overlap: facts::overlap(report),
             table: TableView::new(report),
+            breakdowns: report.breakdowns.iter().map(BreakdownView::new).collect(),
             seeds: seeds.map(|(index, seed)| SeedView::new(seed, several.then_some(index))).collect(),
             notes: &report.notes,
             config: &report.config,
@@ -71,6 +76,7 @@ struct SeedView {
     label: Option<String>,
     open: bool,
     loss: Option<ChartView>,
+    tested: Vec<ChartView>,
     pseudo: Vec<PseudoView>,
 }
 
@@ -86,6 +92,7 @@ impl SeedView {
             label: place.map(|_| format!("Seed {}", seed.seed)),
             open: place.is_none_or(|place| place == 0),
             loss: pseudo::loss_chart(&seed.losses),
+            tested: tested::charts(seed),
             pseudo: pseudo.collect(),
         }
     }

@@ -64,9 +64,9 @@ struct DeciderView {
 /// A chart with what to read in it.
 #[derive(Serialize)]
 pub(super) struct ChartView {
-    heading: &'static str,
-    chart: Value,
-    caption: String,
+    pub(super) heading: String,
+    pub(super) chart: Value,
+    pub(super) caption: String,
 }
 
 #[derive(Serialize)]
@@ -114,7 +114,7 @@ pub(super) fn loss_chart(losses: &[LossCurve]) -> Option<ChartView> {
         size => format!("Each point is the mean of {size} steps."),
     };
     (!losses.is_empty()).then(|| ChartView {
-        heading: "Training loss",
+        heading: "Training loss".into(),
         chart: Value::from_safe_string(svg::lines("Training loss", "step", "loss (nats per token)", &lines)),
         caption,
     })
@@ -253,7 +253,7 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
     let threshold = pseudo.threshold.filter(|threshold| threshold.is_finite());
     let kept = "Solid: kept. Pale: dropped.";
     let histogram = ChartView {
-        heading: "Confidence",
+        heading: "Confidence".into(),
         chart: Value::from_safe_string(svg::histogram(
             "Confidence of pseudo-labels",
             name,
@@ -269,7 +269,7 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
     if let Some(risk) = &risk {
         let auroc = risk.auroc.map_or("not defined, as all are alike".into(), |value| format!("{value:.3}"));
         charts.push(ChartView {
-            heading: "Risk and coverage",
+            heading: "Risk and coverage".into(),
             chart: Value::from_safe_string(svg::risk("Risk and coverage", Some(risk))),
             caption: format!(
                 "AUROC {auroc}; AURC {:.3}. How many are wrong if only the surest are taken; answers only.",
@@ -279,7 +279,7 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
     }
     if let Some(reliability) = &reliability {
         charts.push(ChartView {
-            heading: "Reliability",
+            heading: "Reliability".into(),
             chart: Value::from_safe_string(svg::reliability("Reliability", Some(reliability))),
             caption: format!(
                 "ECE {:.3} over {} answers, in tenths of the scale; n is each tenth's size.",

@@ -15,6 +15,10 @@ rows. With one seed the interval is about other test rows alone, and not about o
 
 ";
 
+/// What is to be known of a breakdown.
+const PARTS: &str =
+    "Of these test rows, over all seeds, the share that each arm answers right, in percent.\n\n";
+
 impl Results {
     /// One row per arm and seed, and with several seeds one per arm over them. Shares are in percent.
     pub fn table(&self) -> Table {
@@ -198,9 +202,11 @@ impl Results {
             format!("\n## {heading}\n\n{text}{}", table.to_markdown())
         };
         let methods = self.methods_table().map(|table| section("methods", METHODS, &table));
+        let breakdowns = self.breakdowns();
+        let parts = breakdowns.iter().map(|one| section(&format!("by {}", one.by), PARTS, &one.table()));
         let words = self.paraphrase_table().map(|table| section("in other words", "", &table));
         let pseudo = self.pseudo_tables().into_iter().map(|(heading, table)| section(&heading, "", &table));
-        let sections: String = methods.into_iter().chain(words).chain(pseudo).collect();
+        let sections: String = methods.into_iter().chain(parts).chain(words).chain(pseudo).collect();
         format!(
             "# {}\n\n{}\n\nModel: {}\n\n{}\n{}{}\n{}{sections}",
             self.name,
@@ -320,7 +326,7 @@ impl PseudoResults {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
 
