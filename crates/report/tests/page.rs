@@ -130,6 +130,7 @@ fn test_rows_are_shown_in_parts_and_by_how_sure_the_answers_are() {
             "<td class=\"number\">25.0</td><td class=\"number\">75.0</td>",
             "<td class=\"number\">0</td><td class=\"number\">–</td>",
             "<h4><bdi>&lt;sft&gt;</bdi></h4>",
+            "Right: 2. Wrong: 1.",
             "AUROC 1.000; AURC 0.111; 3 answers.",
         ],
     );

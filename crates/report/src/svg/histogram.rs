@@ -100,17 +100,15 @@ fn draw_threshold(drawing: &mut Drawing, frame: &Frame, x: f64) {
 }
 
 fn describe(up: &[Bar], down: &[Bar], known: bool, threshold: Option<f64>) -> String {
-    let total = |bars: &[Bar], kept: usize| count(bars.iter().map(|bar| bar[kept]).sum());
+    let some_dropped = up.iter().chain(down).any(|bar| bar[0] > 0);
+    let total = |bars: &[Bar]| {
+        let [dropped, kept] = [0, 1].map(|kept| count(bars.iter().map(|bar| bar[kept]).sum()));
+        if some_dropped { format!("{kept} kept, {dropped} dropped") } else { kept }
+    };
     let threshold = threshold.map(|value| format!(" Threshold {}.", number(value))).unwrap_or_default();
     match known {
-        true => format!(
-            "Right: {} kept, {} dropped. Wrong: {} kept, {} dropped.{threshold}",
-            total(up, 1),
-            total(up, 0),
-            total(down, 1),
-            total(down, 0)
-        ),
-        false => format!("{} kept, {} dropped.{threshold}", total(up, 1), total(up, 0)),
+        true => format!("Right: {}. Wrong: {}.{threshold}", total(up), total(down)),
+        false => format!("{}.{threshold}", total(up)),
     }
 }
 
