@@ -4,7 +4,7 @@ use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
 use semievol_data::Wording;
 use semievol_retrieval::RetrievalConfig;
-use semievol_select::{Adjudicator, AdjudicatorConfig, Selector, SelectorConfig};
+use semievol_select::{Adjudicator, AdjudicatorConfig, SelectError, Selector, SelectorConfig};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 
@@ -310,12 +310,19 @@ impl MethodConfig {
     pub fn build(&self) -> Result<Method, PipelineError> {
         self.check().map_err(PipelineError::Assembly)?;
         self.retrieval.check().map_err(|error| PipelineError::Assembly(error.to_string()))?;
-        let assembly = |error: semievol_select::SelectError| PipelineError::Assembly(error.to_string());
+        let of = |table: &'static str| {
+            move |error: SelectError| {
+                PipelineError::Assembly(match error {
+                    SelectError::Setting { .. } => format!("method.{table}.{error}"),
+                    other => other.to_string(),
+                })
+            }
+        };
         Ok(Method {
             config: self.clone(),
-            adjudicator: self.justify.build().map_err(assembly)?,
+            adjudicator: self.justify.build().map_err(of("justify"))?,
             estimator: self.confidence.build(),
-            selector: self.select.build().map_err(assembly)?,
+            selector: self.select.build().map_err(of("select"))?,
         })
     }
 

@@ -280,6 +280,17 @@ fn a_method_that_makes_no_sense_is_refused() {
         &format!("{GOOD}[method.evolve]\nlabel_share = 1.0"),
         "x.toml: method.evolve.label_share is 1, but must be in [0, 1)",
     );
-    let error = parse(&format!("{GOOD}[method.select]\ntheta = 0"), &[]).unwrap_err().to_string();
-    assert!(error.contains("theta is 0"), "{error}");
+    check_refused(
+        &format!("{GOOD}[method.select]\ntheta = 0"),
+        "x.toml: method.select.theta is 0, but must be above 0 and at most 100",
+    );
+    let certain = "{ kind = 'error_controlled', alpha = 0.1, otherwise = 101.0 }";
+    check_refused(
+        &format!("{GOOD}[method]\nfolds = 5\nselect = {certain}"),
+        "x.toml: method.select.otherwise is 101, but must be above 0 and at most 100",
+    );
+    check_refused(
+        &format!("{GOOD}[method]\njustify = {{ kind = 'self_justify', max_tokens = 0 }}"),
+        "x.toml: method.justify.max_tokens is 0, but must be at least 1",
+    );
 }

@@ -53,7 +53,13 @@ impl ErrorControlled {
     /// # Errors
     /// Unless `theta` is above 0 and at most 100.
     pub fn otherwise(self, theta: f64) -> Result<Self, SelectError> {
-        Ok(ErrorControlled { otherwise: Some(Percentile::new(theta, Over::Unlabelled)?), ..self })
+        let otherwise = Percentile::new(theta, Over::Unlabelled).map_err(|error| match error {
+            SelectError::Setting { value, expected, .. } => {
+                SelectError::Setting { setting: "otherwise", value, expected }
+            }
+            other => other,
+        })?;
+        Ok(ErrorControlled { otherwise: Some(otherwise), ..self })
     }
 
     /// Every threshold with the level that it certifies, the highest threshold first.
