@@ -6,7 +6,7 @@ use crate::estimate::Estimate;
 use crate::evolve::Judged;
 use crate::folds::{Folds, HeldOutScore};
 use crate::justify::{Justified, Verdict};
-use crate::labels::{class, shares, worth_of_shares};
+use crate::labels::{class, worth_of_shares};
 use crate::method::MethodConfig;
 use crate::round::Round;
 use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
@@ -23,9 +23,9 @@ pub enum CombineConfig {
     /// [`LogPool`]: the product of the collaborators' distributions, each to the power of its worth. Where there are
     /// folds, worth is learnt from the labels that each fold's model has not; else all are worth the same.
     LogPool {
-        /// How far the mean of the unlabelled samples' distributions is moved to the classes' shares among the labels,
-        /// from 0 (not at all) to 1 (they become equal): [`Alignment`]. Where labels name their groups, it is less by what
-        /// groups tell less of the shares than as many single rows (the design effect, Kish 1965).
+        /// How far the mean of the unlabelled samples' distributions is moved to the classes' shares, from 0 (not
+        /// at all) to 1 (they become equal): [`Alignment`]. Where the shares are the labels' and these name their groups, it is less by what groups
+        /// tell less of the shares than as many single rows (the design effect, Kish 1965).
         #[serde(default)]
         align: f64,
     },
@@ -53,7 +53,7 @@ pub(crate) struct Combiner {
     align: f64,
     held_out: Vec<HeldOut>,
     pool: LogPool,
-    /// The classes' shares among the labels.
+    /// The classes' shares.
     prior: Vec<f64>,
 }
 
@@ -103,7 +103,8 @@ impl SeedRun<'_> {
         // Nobody has a distribution where no prompt fitted.
         held_out.retain(|one| one.said.iter().any(|distribution| one.right < distribution.len()));
         let pool = fit(&held_out, |_| true, method.collaborators.len())?;
-        let worth = worth_of_shares(labels, samples);
+        // Shares that are given are known.
+        let worth = if method.shares.is_empty() { worth_of_shares(labels, samples) } else { 1.0 };
         if align > 0.0 && worth < 1.0 {
             events(&StageEvent::Note(format!(
                 "the {} labels come in groups and tell as much of the classes' shares as {:.0} single rows: alignment by {:.2} in the place of {align}",
@@ -112,7 +113,7 @@ impl SeedRun<'_> {
                 align * worth
             )));
         }
-        Ok(Some(Combiner { align: align * worth, held_out, pool, prior: shares(labels) }))
+        Ok(Some(Combiner { align: align * worth, held_out, pool, prior: method.shares(labels) }))
     }
 
     /// Moves what was pooled towards the classes' shares; the final answers with how probable they are, and the same of

@@ -1,12 +1,15 @@
 //! What is done with the unlabelled prompts: a configuration, and the parts that it becomes.
 
+use crate::labels::shares;
 use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
+use semievol_core::Labeled;
 use semievol_data::Wording;
 use semievol_retrieval::RetrievalConfig;
 use semievol_select::{Adjudicator, AdjudicatorConfig, SelectError, Selector, SelectorConfig};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The method of an experiment file. The facade crate has presets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,11 @@ pub struct MethodConfig {
     pub ensemble: usize,
     /// Who answers the unlabelled prompts (Eq. 4; paper: 4).
     pub collaborators: Vec<CollaboratorConfig>,
+    /// The classes' shares among the unlabelled prompts, by option, where you know them from elsewhere:
+    /// `{ negative = 0.13, neutral = 0.62, positive = 0.25 }`. `combine.align` and `select.kind = "balanced"` go by them; by
+    /// default they go by those of the labels, one more of each class counted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<String, f64>,
     /// Makes one distribution of all collaborators', whose most probable option is the final answer and whose
     /// probability is how sure it is; then `justify` and `confidence` have nothing to do. For closed sets alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -439,6 +447,7 @@ impl MethodConfig {
         if let Some(combine) = self.combine {
             combine.check()?;
         }
+        self.check_shares()?;
         let RoundsConfig { n, validation } = self.rounds;
         if n == 0 {
             return Err("method.rounds.n is 0, but must be at least 1".into());
@@ -459,6 +468,34 @@ impl MethodConfig {
             return Err("method.evolve.epochs is 0, but must be at least 1".into());
         }
         Ok(())
+    }
+
+    fn check_shares(&self) -> Result<(), String> {
+        if let Some((option, share)) = self.shares.iter().find(|(_, share)| !(**share > 0.0 && **share < 1.0))
+        {
+            return Err(format!(
+                "method.shares: that of `{option}` is {share}, but must be above 0 and below 1"
+            ));
+        }
+        let sum: f64 = self.shares.values().sum();
+        if !self.shares.is_empty() && (sum - 1.0).abs() > 0.011 {
+            return Err(format!("method.shares: they make {sum:.3} together, but must make 1"));
+        }
+        let aligned = self.combine.is_some_and(|CombineConfig::LogPool { align }| align > 0.0);
+        if !self.shares.is_empty() && !aligned && !matches!(self.select, SelectorConfig::Balanced { .. }) {
+            return Err("method.shares are given, but nothing goes by them: set method.combine.align, or method.select.kind = \"balanced\"".into());
+        }
+        Ok(())
+    }
+
+    /// The classes' shares in the options' order: those that are given, or those of the labels.
+    pub(crate) fn shares(&self, labels: &[Labeled]) -> Vec<f64> {
+        let options =
+            labels.first().map(|labeled| labeled.sample.options.iter()).filter(|_| !self.shares.is_empty());
+        let Some(options) = options else { return shares(labels) };
+        let sum: f64 = self.shares.values().sum();
+        // The plan was checked: every option has a share.
+        options.map(|option| self.shares.get(option).copied().unwrap_or_default() / sum).collect()
     }
 
     /// A collaborator that answers with the mean of several models.

@@ -25,6 +25,7 @@ impl Method {
         self.check_folds(task, labelled)?;
         self.check_options(task, labelled, unlabelled)?;
         self.check_combine(labelled, unlabelled)?;
+        self.check_shares(labelled, unlabelled)?;
         for collaborator in &self.config.collaborators {
             match collaborator {
                 CollaboratorConfig::LanguageModel { name, model, wording, .. } => {
@@ -140,6 +141,26 @@ impl Method {
                 "method.combine needs a closed set with as many options for all rows, but `{}` has {} where the first has {first}",
                 odd.id,
                 odd.options.len()
+            )),
+        }
+    }
+
+    fn check_shares(&self, labelled: &[Labeled], unlabelled: &[Sample]) -> Result<(), PipelineError> {
+        let shares = &self.config.shares;
+        let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
+        let Some(first) = samples.next().filter(|_| !shares.is_empty()) else { return Ok(()) };
+        let known = || first.options.join(", ");
+        if let Some(unknown) = shares.keys().find(|option| !first.options.contains(option)) {
+            return refuse(format!("method.shares: there is no option `{unknown}`; there are {}", known()));
+        }
+        if let Some(missing) = first.options.iter().find(|option| !shares.contains_key(*option)) {
+            return refuse(format!("method.shares: `{missing}` has none; give one for each of {}", known()));
+        }
+        match samples.find(|sample| sample.options != first.options) {
+            None => Ok(()),
+            Some(odd) => refuse(format!(
+                "method.shares are those of the options that all rows have in common, but those of `{}` are others: leave them out",
+                odd.id
             )),
         }
     }

@@ -168,6 +168,29 @@ fn an_ensemble_is_several_models_of_all_labels() {
 }
 
 #[test]
+fn pseudo_labels_have_the_shares_that_are_known() {
+    let method = "
+        shares = { negative = 0.6, neutral = 0.1, positive = 0.3 }
+        collaborators = [{ kind = 'language_model', name = 'warm', temperature = 0.0 }]
+        combine = { kind = 'log_pool', align = 1.0 }
+        select = { kind = 'balanced', theta = 33.0 }
+        warm = { shots = 0 }
+        neighbours = 0
+    ";
+    let (out, experiment) = (tempfile::tempdir().unwrap(), with_method(method));
+    let results = run_tiny(&experiment, out.path(), &mut |_| ());
+    let finals: Vec<Justified> = rows(&results, "justified.jsonl");
+    for (option, share) in [0.6, 0.1, 0.3].into_iter().enumerate() {
+        let mean: f64 = finals.iter().map(|last| last.last.distribution[option]).sum::<f64>() / 30.0;
+        assert!((mean - share).abs() < 1e-6, "{option}: {mean}");
+    }
+    // Of ten kept, no class has more than its share of them.
+    let kept = &results.seeds[0].pseudo[0].classes_kept;
+    assert!(kept.iter().zip([6, 1, 3]).all(|(kept, most)| kept.rows <= most), "{kept:?}");
+    run_again(&experiment, out.path());
+}
+
+#[test]
 fn folds_that_make_no_sense_are_refused() {
     let config = minitask("arms = ['semievol']").config().to_toml();
     let refused = |method: &str| {
@@ -197,6 +220,26 @@ fn folds_that_make_no_sense_are_refused() {
         ("folds = 1000", "labelled rows: take fewer folds"),
         ("probe = true", "method.probe learns from labels that models have not, but method.folds is 0"),
         ("combine = { kind = 'log_pool', align = 2.0 }", "method.combine.align is 2, but must be in [0, 1]"),
+        (
+            "shares = { negative = 1.5 }",
+            "method.shares: that of `negative` is 1.5, but must be above 0 and below 1",
+        ),
+        (
+            "shares = { negative = 0.5, neutral = 0.2 }",
+            "method.shares: they make 0.700 together, but must make 1",
+        ),
+        (
+            "shares = { negative = 0.5, neutral = 0.5 }",
+            "nothing goes by them: set method.combine.align, or method.select.kind",
+        ),
+        (
+            "shares = { negative = 0.5, other = 0.5 }\nselect = { kind = 'balanced' }",
+            "method.shares: there is no option `other`; there are negative, neutral, positive",
+        ),
+        (
+            "shares = { negative = 0.5, neutral = 0.5 }\nselect = { kind = 'balanced' }",
+            "method.shares: `positive` has none; give one for each of negative, neutral, positive",
+        ),
         (
             "combine = { kind = 'log_pool' }\nconfidence = { kind = 'mean_nll' }\nselect = { kind = 'percentile', over = 'labelled' }",
             "take one over the unlabelled rows",

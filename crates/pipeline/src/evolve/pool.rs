@@ -7,7 +7,6 @@ use crate::combine::{Combiner, Pooled};
 use crate::estimate::Estimate;
 use crate::folds::{Folds, HeldOutScore};
 use crate::justify::Justified;
-use crate::labels::shares;
 use crate::method::{Method, Targets};
 use crate::probe::{self, features};
 use crate::round::{Round, nearest};
@@ -153,7 +152,8 @@ impl SeedRun<'_> {
                 calibration = of_labels.iter().map(|one| one.calibrated).collect();
             }
         }
-        let (selected, note) = self.select(method, judged, &reference, &calibration, &shares(labels))?;
+        let (selected, note) =
+            self.select(method, judged, &reference, &calibration, &config.shares(labels))?;
         Ok(Outcome { answers, hits, soft, selected, calibration, held_out, note })
     }
 
