@@ -23,9 +23,9 @@ pub enum CombineConfig {
     /// [`LogPool`]: the product of the collaborators' distributions, each to the power of its worth. Where there are
     /// folds, worth is learnt from the labels that each fold's model has not; else all are worth the same.
     LogPool {
-        /// How far the mean of the unlabelled samples' distributions is moved to the classes' shares, from 0 (not
-        /// at all) to 1 (they become equal): [`Alignment`]. Where the shares are the labels' and these name their groups, it is less by what groups
-        /// tell less of the shares than as many single rows (the design effect, Kish 1965).
+        /// How far the mean of the unlabelled samples' distributions is moved to the classes' shares, from 0 (not at all) to
+        /// 1 (they become equal): [`Alignment`]. Where the shares are the labels' and these name their groups, it is less
+        /// by what groups tell less of the shares than as many single rows (the design effect, Kish 1965).
         #[serde(default)]
         align: f64,
     },

@@ -471,6 +471,9 @@ impl MethodConfig {
     }
 
     fn check_shares(&self) -> Result<(), String> {
+        if self.shares.is_empty() {
+            return Ok(());
+        }
         if let Some((option, share)) = self.shares.iter().find(|(_, share)| !(**share > 0.0 && **share < 1.0))
         {
             return Err(format!(
@@ -478,11 +481,11 @@ impl MethodConfig {
             ));
         }
         let sum: f64 = self.shares.values().sum();
-        if !self.shares.is_empty() && (sum - 1.0).abs() > 0.011 {
+        if (sum - 1.0).abs() > 0.011 {
             return Err(format!("method.shares: they make {sum:.3} together, but must make 1"));
         }
         let aligned = self.combine.is_some_and(|CombineConfig::LogPool { align }| align > 0.0);
-        if !self.shares.is_empty() && !aligned && !matches!(self.select, SelectorConfig::Balanced { .. }) {
+        if !aligned && !matches!(self.select, SelectorConfig::Balanced { .. }) {
             return Err("method.shares are given, but nothing goes by them: set method.combine.align, or method.select.kind = \"balanced\"".into());
         }
         Ok(())
@@ -490,12 +493,15 @@ impl MethodConfig {
 
     /// The classes' shares in the options' order: those that are given, or those of the labels.
     pub(crate) fn shares(&self, labels: &[Labeled]) -> Vec<f64> {
-        let options =
-            labels.first().map(|labeled| labeled.sample.options.iter()).filter(|_| !self.shares.is_empty());
-        let Some(options) = options else { return shares(labels) };
+        let Some(first) = labels.first().filter(|_| !self.shares.is_empty()) else { return shares(labels) };
         let sum: f64 = self.shares.values().sum();
         // The plan was checked: every option has a share.
-        options.map(|option| self.shares.get(option).copied().unwrap_or_default() / sum).collect()
+        first
+            .sample
+            .options
+            .iter()
+            .map(|option| self.shares.get(option).copied().unwrap_or_default() / sum)
+            .collect()
     }
 
     /// A collaborator that answers with the mean of several models.

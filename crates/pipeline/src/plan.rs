@@ -133,7 +133,7 @@ impl Method {
                 self.selector.id()
             ));
         }
-        let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
+        let mut samples = all(labelled, unlabelled);
         let first = samples.next().map_or(0, |sample| sample.options.len());
         match samples.find(|sample| sample.options.is_empty() || sample.options.len() != first) {
             None => Ok(()),
@@ -147,16 +147,16 @@ impl Method {
 
     fn check_shares(&self, labelled: &[Labeled], unlabelled: &[Sample]) -> Result<(), PipelineError> {
         let shares = &self.config.shares;
-        let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
-        let Some(first) = samples.next().filter(|_| !shares.is_empty()) else { return Ok(()) };
-        let known = || first.options.join(", ");
-        if let Some(unknown) = shares.keys().find(|option| !first.options.contains(option)) {
+        let first = all(labelled, unlabelled).next().filter(|_| !shares.is_empty());
+        let Some(Sample { options, .. }) = first else { return Ok(()) };
+        let known = || options.join(", ");
+        if let Some(unknown) = shares.keys().find(|option| !options.contains(option)) {
             return refuse(format!("method.shares: there is no option `{unknown}`; there are {}", known()));
         }
-        if let Some(missing) = first.options.iter().find(|option| !shares.contains_key(*option)) {
+        if let Some(missing) = options.iter().find(|option| !shares.contains_key(*option)) {
             return refuse(format!("method.shares: `{missing}` has none; give one for each of {}", known()));
         }
-        match samples.find(|sample| sample.options != first.options) {
+        match with_other_options(labelled, unlabelled) {
             None => Ok(()),
             Some(odd) => refuse(format!(
                 "method.shares are those of the options that all rows have in common, but those of `{}` are others: leave them out",
@@ -171,7 +171,7 @@ impl Method {
         labelled: &[Labeled],
         unlabelled: &[Sample],
     ) -> Result<(), PipelineError> {
-        let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
+        let mut samples = all(labelled, unlabelled);
         let Some(open) = samples.find(|sample| task.candidates(sample).is_empty()) else { return Ok(()) };
         if self.config.combine.is_some() {
             return refuse(format!(
@@ -228,14 +228,24 @@ pub(crate) fn check_classifier(
     if let Some(open) = labelled.iter().find(|labeled| !matches!(labeled.answer, Answer::Choice(_))) {
         return unfit(format!("needs a closed set, but `{}` has an open answer", open.sample.id));
     }
-    let mut samples = labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled);
-    let first = samples.next().map(|sample| &sample.options);
-    match samples.find(|sample| Some(&sample.options) != first) {
+    match with_other_options(labelled, unlabelled) {
         None => Ok(()),
         Some(odd) => {
             unfit(format!("needs the same options for all rows, but those of `{}` are others", odd.id))
         }
     }
+}
+
+/// The samples of the labels, then the unlabelled ones.
+fn all<'s>(labelled: &'s [Labeled], unlabelled: &'s [Sample]) -> impl Iterator<Item = &'s Sample> {
+    labelled.iter().map(|labeled| &labeled.sample).chain(unlabelled)
+}
+
+/// The first sample whose options are not those of the first of all.
+fn with_other_options<'s>(labelled: &'s [Labeled], unlabelled: &'s [Sample]) -> Option<&'s Sample> {
+    let mut samples = all(labelled, unlabelled);
+    let first = samples.next()?;
+    samples.find(|sample| sample.options != first.options)
 }
 
 fn refuse<T>(reason: String) -> Result<T, PipelineError> {

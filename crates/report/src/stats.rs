@@ -35,6 +35,14 @@ pub(crate) struct RiskCoverage {
     pub(crate) kept: Option<(f64, f64)>,
 }
 
+impl RiskCoverage {
+    /// Both areas, for a caption.
+    pub(crate) fn areas(&self) -> String {
+        let auroc = self.auroc.map_or("not defined, as all are alike".into(), |value| format!("{value:.3}"));
+        format!("AUROC {auroc}; AURC {:.3}", self.aurc)
+    }
+}
+
 /// Risk against coverage of the labels known to be right or wrong; absent if there are none. Answers that are
 /// equally sure count as if they came in every order: each place among them has their mean error.
 pub(crate) fn risk_coverage(scored: &[Scored]) -> Option<RiskCoverage> {

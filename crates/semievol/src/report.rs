@@ -125,11 +125,8 @@ fn share(right: &RightOf) -> page::Share {
 /// How sure an arm was of its answers to the test rows; `None` where they have no probabilities.
 fn tested(seed: &SeedResults, arm: &ArmResults) -> Option<page::Tested> {
     let name = arm.arm.to_string();
-    let folder = match &arm.arm {
-        Arm::Variant(name) => seed.folder.join(name),
-        _ => seed.folder.clone(),
-    };
-    let answered = files::read_jsonl::<Answered>(&folder.join(format!("predictions-{name}.jsonl"))).ok()?;
+    let file = arm.arm.folder(&seed.folder).join(format!("predictions-{name}.jsonl"));
+    let answered = files::read_jsonl::<Answered>(&file).ok()?;
     let probability = |answered: &Answered| match answered.predicted {
         Some(Answer::Choice(choice)) => answered.options.get(choice).map(|option| option.probability),
         _ => None,

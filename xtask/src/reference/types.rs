@@ -190,7 +190,7 @@ impl Index {
             (Around::List, "table") => "list of tables".to_owned(),
             (Around::List, "arm") => "list of arms".to_owned(),
             (Around::List, _) => format!("list of {one}s"),
-            (Around::Map, _) => "tables by name".to_owned(),
+            (Around::Map, _) => format!("{one}s by name"),
         }
     }
 }

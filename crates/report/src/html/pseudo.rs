@@ -267,13 +267,12 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
     };
     let mut charts = vec![histogram];
     if let Some(risk) = &risk {
-        let auroc = risk.auroc.map_or("not defined, as all are alike".into(), |value| format!("{value:.3}"));
         charts.push(ChartView {
             heading: "Risk and coverage".into(),
             chart: Value::from_safe_string(svg::risk("Risk and coverage", Some(risk))),
             caption: format!(
-                "AUROC {auroc}; AURC {:.3}. How many are wrong if only the surest are taken; answers only.",
-                risk.aurc
+                "{}. How many are wrong if only the surest are taken; answers only.",
+                risk.areas()
             ),
         });
     }

@@ -52,12 +52,11 @@ fn chart(tested: &Tested) -> Option<ChartView> {
     });
     let scored: Vec<Scored> = sure.collect();
     let risk = risk_coverage(&scored)?;
-    let auroc = risk.auroc.map_or("not defined, as all are alike".into(), |value| format!("{value:.3}"));
     let title = format!("{}: answers to the test rows", tested.arm);
     let chart = svg::histogram(&title, "probability of the answer", &scored, None);
     Some(ChartView {
         heading: tested.arm.clone(),
         chart: Value::from_safe_string(chart),
-        caption: format!("AUROC {auroc}; AURC {:.3}; {} answers.", risk.aurc, count(scored.len())),
+        caption: format!("{}; {} answers.", risk.areas(), count(scored.len())),
     })
 }
