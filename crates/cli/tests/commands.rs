@@ -279,6 +279,21 @@ fn open_answers_get_a_method_that_serves_them() {
         let said = place.run(&[&["run"][..], &rows, &small, more].concat());
         assert_eq!(said.code, Some(0), "{}", said.err);
     }
+    for (setting, words) in [
+        (
+            "method.combine={ kind = 'log_pool' }",
+            "method.combine makes one distribution over options out of many",
+        ),
+        (
+            "method.shares={ 2 = 0.5, 4 = 0.5 }",
+            "method.shares are those of the options that all rows have in common",
+        ),
+    ] {
+        let balanced = ["--set", "method.select={ kind = 'balanced' }", "--set", setting, "--dry-run"];
+        let said = place.run(&[&["run"][..], &rows, &small, &balanced].concat());
+        assert_ne!(said.code, Some(0), "{setting}");
+        assert!(said.err.contains(words) && said.err.contains("has an open answer"), "{}", said.err);
+    }
 }
 
 #[test]

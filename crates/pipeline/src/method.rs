@@ -168,6 +168,11 @@ pub struct EvolveConfig {
     /// `taught_paraphrases`: the answer shall not depend on the words of the instruction (consistency training).
     #[serde(skip_serializing_if = "is_false")]
     pub paraphrase: bool,
+    /// Teaches each pseudo-label below 0 to this many of its neighbours, a number and an order that are drawn for it: the
+    /// answer shall not depend on the examples in the prompt (consistency training), and a model of a later round is one
+    /// that has seen them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shots: usize,
 }
 
 /// What the evolved model learns of a pseudo-label.
@@ -207,6 +212,7 @@ impl Default for EvolveConfig {
             epochs: None,
             targets: Targets::Hard,
             paraphrase: false,
+            shots: 0,
         }
     }
 }
@@ -389,8 +395,12 @@ impl MethodConfig {
                 }
             }
         }
-        for (setting, shots) in [("warm.shots", self.warm.shots), ("confidence_shots", self.confidence_shots)]
-        {
+        let shown = [
+            ("warm.shots", self.warm.shots),
+            ("confidence_shots", self.confidence_shots),
+            ("evolve.shots", self.evolve.shots),
+        ];
+        for (setting, shots) in shown {
             if shots > self.neighbours {
                 return Err(format!(
                     "method.{setting} is {shots}, but method.neighbours is {}",
@@ -537,7 +547,7 @@ impl MethodConfig {
     /// The most neighbours that any prompt shows.
     pub fn most_shots(&self) -> usize {
         let shown = self.collaborators.iter().map(CollaboratorConfig::shots).max().unwrap_or(0);
-        shown.max(self.warm.shots).max(self.confidence_shots)
+        shown.max(self.warm.shots).max(self.confidence_shots).max(self.evolve.shots)
     }
 }
 

@@ -173,17 +173,16 @@ impl Method {
     ) -> Result<(), PipelineError> {
         let mut samples = all(labelled, unlabelled);
         let Some(open) = samples.find(|sample| task.candidates(sample).is_empty()) else { return Ok(()) };
-        if self.config.combine.is_some() {
-            return refuse(format!(
-                "method.combine makes one distribution over options out of many, but sample `{}` has an open answer: leave it out",
-                open.id
-            ));
-        }
-        if self.config.probe {
-            return refuse(format!(
-                "method.probe judges closed sets of options, but sample `{}` has an open answer: leave it out",
-                open.id
-            ));
+        let closed_alone = [
+            (self.config.combine.is_some(), "method.combine makes one distribution over options out of many"),
+            (self.config.probe, "method.probe judges closed sets of options"),
+            (
+                !self.config.shares.is_empty(),
+                "method.shares are those of the options that all rows have in common",
+            ),
+        ];
+        if let Some((_, setting)) = closed_alone.into_iter().find(|(given, _)| *given) {
+            return refuse(format!("{setting}, but sample `{}` has an open answer: leave it out", open.id));
         }
         let needs = [
             ("method.justify", self.adjudicator.needs_options(), self.adjudicator.id()),

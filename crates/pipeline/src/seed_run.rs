@@ -115,7 +115,7 @@ pub struct Lesson<'a> {
     pub sample: &'a Sample,
     /// The answer.
     pub answer: &'a Answer,
-    /// Neighbours in the prompt, the nearest first.
+    /// Neighbours in the prompt. Where it is too long, the last goes first.
     pub shots: Vec<&'a Labeled>,
     /// Weight of its tokens in the loss.
     pub weight: f32,

@@ -96,12 +96,13 @@ fn methods() -> Vec<String> {
     };
     let evolve = "evolve = { label_share = 0.25 }";
     let soft = "evolve = { label_share = 0.25, targets = \"soft\" }";
+    let shown = "evolve = { label_share = 0.25, targets = \"soft\", shots = 2 }";
     vec![
         method(&format!(
             "justify = {{ kind = \"self_justify\" }}\nconfidence = {{ kind = \"mean_nll\" }}\nselect = {{ kind = \"percentile\", theta = 50 }}\n{evolve}"
         )),
         method(&format!(
-            "justify = {{ kind = \"mixture\" }}\nconfidence = {{ kind = \"mixture\" }}\nselect = {{ kind = \"per_class\", theta = 40 }}\n{soft}\nrounds = {{ n = 3 }}"
+            "justify = {{ kind = \"mixture\" }}\nconfidence = {{ kind = \"mixture\" }}\nselect = {{ kind = \"per_class\", theta = 40 }}\n{shown}\nrounds = {{ n = 3 }}"
         ))
         .replace("folds = 3 }", "folds = 3, co_trained = true }"),
         method(&format!(
@@ -159,4 +160,18 @@ fn parts_are_stages_of_their_own_that_are_kept() {
         assert_eq!(mended.computed, ["candidates-part-2"]);
         assert_eq!(mended.answers, first.answers);
     }
+}
+
+#[test]
+fn pseudo_labels_may_be_taught_below_their_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let learnt = |shots: usize| {
+        let method = methods().remove(0).replace("label_share", &format!("shots = {shots}, label_share"));
+        run(&method, 1000, &folder.path().join(shots.to_string())).evolved
+    };
+    let [none, one, two] = [0, 1, 2].map(learnt);
+    // Up to selection they are one.
+    assert_eq!((&none.selected, &none.warm.adapter.digest), (&two.selected, &two.warm.adapter.digest));
+    let digests = [&none, &one, &two].map(|evolved| evolved.evolved.adapter.digest.clone());
+    assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2], "{digests:?}");
 }

@@ -1,10 +1,9 @@
 //! Eq. 9: what the evolved model learns.
 
-use super::Selected;
 use super::progress::Progress;
 use crate::method::{EvolveConfig, EvolveOn, MethodConfig, Targets};
 use crate::{Lesson, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained};
-use semievol_core::{Answer, Labeled, Sample};
+use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_model::Adapter;
 
 impl SeedRun<'_> {
@@ -18,15 +17,14 @@ impl SeedRun<'_> {
         from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Trained, PipelineError> {
-        let Progress { soft, selected, .. } = progress;
-        let kept = kept(&config.evolve, unlabelled, soft, selected);
+        let kept = self.kept(&config.evolve, unlabelled, progress);
         let lessons = self.beside_labels(&config.evolve, progress.labels(), kept);
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
                 "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),
             ));
         }
-        if !selected.iter().any(|one| one.accepted) {
+        if !progress.selected.iter().any(|one| one.accepted) {
             events(&StageEvent::Note(
                 "no pseudo-label was kept: the evolved model sees the labels alone".into(),
             ));
@@ -36,7 +34,7 @@ impl SeedRun<'_> {
     }
 
     /// Trains as [`SeedRun::evolve`] does on labels and what was kept, but on gold answers in the place of
-    /// pseudo-labels: what those could bring at best.
+    /// pseudo-labels: what those could bring at best. They are taught without neighbours, whatever `evolve.shots` says.
     ///
     /// # Errors
     /// What the trainer says.
@@ -56,6 +54,32 @@ impl SeedRun<'_> {
         let lessons = self.beside_labels(&config.evolve, labelled, gold.iter().map(Lesson::label).collect());
         let recipe = config.evolve.recipe(self.recipe, labelled.len(), lessons.len());
         self.train_from(Start { stream: 0, from }, name, &lessons, &recipe, events)
+    }
+
+    /// What was kept, as the evolved model is taught it.
+    fn kept<'s>(
+        &self,
+        config: &EvolveConfig,
+        unlabelled: &'s [Sample],
+        progress: &'s Progress,
+    ) -> Vec<Lesson<'s>> {
+        let Progress { soft, selected, hits, taught, .. } = progress;
+        let rows = unlabelled.iter().zip(selected).enumerate();
+        let rows = rows.filter(|(_, (_, selected))| selected.accepted);
+        rows.filter_map(|(row, (sample, selected))| {
+            let mut lesson =
+                Lesson { weight: selected.weight, ..Lesson::new(sample, selected.answer.as_ref()?) };
+            if config.shots > 0 {
+                let nearest = hits[row].iter().map(|hit| &taught[hit.row]).collect();
+                let seed = self.seed.child("evolve shots", 0).child(&sample.id, 0);
+                lesson.shots = draw_shots(nearest, config.shots, seed);
+            }
+            Some(match config.targets {
+                Targets::Hard => lesson,
+                Targets::Soft => soften(lesson, soft.get(row).map(Vec::as_slice).unwrap_or_default()),
+            })
+        })
+        .collect()
     }
 
     /// The labels, as often as configured, and the other lessons, in other words where that is configured.
@@ -82,23 +106,12 @@ impl SeedRun<'_> {
     }
 }
 
-/// What was kept, as the evolved model is taught it.
-fn kept<'s>(
-    config: &EvolveConfig,
-    unlabelled: &'s [Sample],
-    soft: &[Vec<f64>],
-    selected: &'s [Selected],
-) -> Vec<Lesson<'s>> {
-    let rows = unlabelled.iter().zip(selected).enumerate().filter(|(_, (_, selected))| selected.accepted);
-    rows.filter_map(|(row, (sample, selected))| {
-        let lesson = Lesson::new(sample, selected.answer.as_ref()?);
-        let hard = Lesson { weight: selected.weight, ..lesson };
-        Some(match config.targets {
-            Targets::Hard => hard,
-            Targets::Soft => soften(hard, soft.get(row).map(Vec::as_slice).unwrap_or_default()),
-        })
-    })
-    .collect()
+/// 0 to `most` of the neighbours, the nearest of them, in any order; which number and order depends on the seed alone.
+fn draw_shots<'s>(nearest: Vec<&'s Labeled>, most: usize, seed: Seed) -> Vec<&'s Labeled> {
+    let most = nearest.len().min(most);
+    let shown = (seed.uniform() * (most + 1) as f64) as usize;
+    let order = seed.child("order", 0).permutation(shown.min(most));
+    order.into_iter().map(|place| nearest[place]).collect()
 }
 
 /// The lesson's weight shared out among all options that have a probability worth a pass through the model.
@@ -124,8 +137,25 @@ pub(crate) fn repeats(labels: usize, kept: usize, share: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lesson, repeats, soften};
-    use semievol_core::{Answer, Sample};
+    use super::{Lesson, draw_shots, repeats, soften};
+    use semievol_core::{Answer, Labeled, Sample, Seed};
+    use std::collections::HashSet;
+
+    #[test]
+    fn shots_are_the_nearest_in_any_number_and_order() {
+        let label =
+            |id: usize| Labeled { sample: Sample::new(id.to_string(), "?"), answer: Answer::Choice(0) };
+        let labels: Vec<Labeled> = (0..4).map(label).collect();
+        let drawn = |row| -> Vec<usize> {
+            let shots = draw_shots(labels.iter().collect(), 3, Seed(row));
+            shots.iter().map(|shot| shot.sample.id.parse().unwrap()).collect()
+        };
+        let all: HashSet<Vec<usize>> = (0..500).map(drawn).collect();
+        // One way to show none, one to show the nearest, two of two, six of three.
+        assert_eq!(all.len(), 10, "{all:?}");
+        assert!(all.iter().all(|shots| shots.iter().all(|shot| *shot < shots.len())), "{all:?}");
+        assert!(draw_shots(Vec::new(), 3, Seed(1)).is_empty());
+    }
 
     #[test]
     fn a_soft_target_shares_the_weight_out() {
