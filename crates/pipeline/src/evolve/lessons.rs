@@ -107,7 +107,7 @@ impl SeedRun<'_> {
 }
 
 /// 0 to `most` of the neighbours, the nearest of them, in any order; which number and order depends on the seed alone.
-fn draw_shots<'s>(nearest: Vec<&'s Labeled>, most: usize, seed: Seed) -> Vec<&'s Labeled> {
+fn draw_shots(nearest: Vec<&Labeled>, most: usize, seed: Seed) -> Vec<&Labeled> {
     let most = nearest.len().min(most);
     let shown = (seed.uniform() * (most + 1) as f64) as usize;
     let order = seed.child("order", 0).permutation(shown.min(most));
