@@ -33,7 +33,7 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
         return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
     };
     let variance = first.draws.variance(|row| f64::from(gain[row])).drawn;
-    let interval = t_interval(difference, &[(variance, first.draws.freedom())])?;
+    let interval = around(difference, half_width(variance, first.draws.freedom())?);
     let of_group = |rows: &Vec<usize>| rows.iter().map(|row| i64::from(gain[*row])).sum();
     let gains: Vec<i64> = groups.iter().map(of_group).collect();
     Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &gains) })
@@ -42,13 +42,14 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
 /// The mean difference of two methods over seeds, `first[s]` against `second[s]` for each seed `s`, with a 95%
 /// interval.
 ///
-/// The runs of one seed share their samples. The interval knows two sources of chance and adds their variances:
-/// the seeds (which rows were labelled, how training went) and the test samples (each sample's
-/// answers kept together, and whole groups where samples come in groups). Where all seeds grade the same samples, those are one draw that no number of seeds
-/// averages out; where each seed has samples of its own, the spread over seeds contains theirs, and their own
-/// variance is the least that it can be. Student's t has the degrees of freedom of Welch and Satterthwaite
-/// (Biometrics Bulletin 2, 1946), so two or three seeds get the wide interval they deserve. With one seed the
-/// interval is about that pair of runs alone.
+/// The runs of one seed share their samples. The interval knows two sources of chance: the seeds (which rows were labelled,
+/// how training went) and the test samples (each sample's answers kept together, and whole groups where samples come in
+/// groups). Each has half a width of its own, by Student's t with its own degrees of freedom, so two or three seeds get
+/// the wide interval that they deserve. Where all seeds grade the same samples, those are one draw that no number of seeds
+/// averages out: the squares of the two are added, which holds the truth at least as often as promised (Howe,
+/// JASA 69, 1974; a common number of degrees of freedom, as Welch's and Satterthwaite's, does not with so few seeds).
+/// Where each seed has samples of its own, the spread over seeds contains theirs: the wider of the two is taken. With one
+/// seed the interval is about that pair of runs alone.
 pub fn compare_over_seeds(
     metric: Metric,
     first: &[Graded],
@@ -83,13 +84,9 @@ pub fn compare_over_seeds(
         let (variance, freedom) = each.fold((0.0, 0.0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
         (variance / (n * n), freedom)
     };
-    let (spread, rows) = match shared {
-        true => (spread, rows),
-        false if spread >= rows => (spread, 0.0),
-        false => (0.0, rows),
-    };
-    let interval = t_interval(mean, &[(spread, n - 1.0), (rows, freedom)])?;
-    Ok((mean, interval))
+    let (of_seeds, of_rows) = (half_width(spread, n - 1.0)?, half_width(rows, freedom)?);
+    let half = if shared { of_seeds.hypot(of_rows) } else { of_seeds.max(of_rows) };
+    Ok((mean, around(mean, half)))
 }
 
 /// Variance, over draws of the samples that all runs share, of the mean difference of the runs, with its degrees of
@@ -117,19 +114,15 @@ fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed)
     (variance * n / (n - 1.0).max(1.0), draws.freedom())
 }
 
-/// 95% around a mean whose variance is the sum of these, each with its degrees of freedom.
-fn t_interval(mean: f64, variances: &[(f64, f64)]) -> Result<Interval, EvalError> {
-    let total: f64 = variances.iter().map(|(variance, _)| variance).sum();
-    let weighted: f64 = variances
-        .iter()
-        .filter(|(variance, freedom)| *variance > 0.0 && *freedom > 0.0)
-        .map(|(variance, freedom)| variance.powi(2) / freedom)
-        .sum();
-    let freedom = if weighted > 0.0 { total.powi(2) / weighted } else { f64::MAX };
-    // Beyond this Student's t is the normal distribution to all digits shown.
-    let half = match StudentsT::new(0.0, 1.0, freedom.clamp(1.0, 1e6)) {
-        Ok(t) => t.inverse_cdf(0.975) * total.sqrt(),
-        Err(_) => return Err(EvalError::Empty { what: "an interval over seeds" }),
-    };
-    Ok(Interval { low: mean - half, high: mean + half, level: 0.95 })
+/// Half of the 95% interval of a mean of this variance, which is known with these degrees of freedom.
+fn half_width(variance: f64, freedom: f64) -> Result<f64, EvalError> {
+    // Beyond the larger one Student's t is the normal distribution to all digits shown.
+    match StudentsT::new(0.0, 1.0, freedom.clamp(1.0, 1e6)) {
+        Ok(t) => Ok(t.inverse_cdf(0.975) * variance.sqrt()),
+        Err(_) => Err(EvalError::Empty { what: "an interval over seeds" }),
+    }
+}
+
+fn around(mean: f64, half: f64) -> Interval {
+    Interval { low: mean - half, high: mean + half, level: 0.95 }
 }
