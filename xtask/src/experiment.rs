@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask experiment --quick                  the whole way in two minutes, on few rows
+  cargo xtask experiment --quick                  the whole way in a few minutes, on few rows
   cargo xtask experiment                          movie-review sentiment: 64 labels, 600 unlabelled sentences
   cargo xtask experiment --preset paper           the same with the paper's settings
   cargo xtask experiment --seeds 1,2,3            with mean and spread over three draws

@@ -6,6 +6,9 @@ use semievol_core::Seed;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+/// Of all intervals here.
+const LEVEL: f64 = 0.95;
+
 /// Two methods on the same samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -29,18 +32,29 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
     let (first_only, second_only) = (only(&a, &b), only(&b, &a));
     let Some(groups) = first.draws.groups() else {
         let drawn = |rows: &[usize]| mean(rows.iter().map(|row| gain[*row]).sum());
-        let interval = bootstrap_of(&first.draws, 0.95, seed, drawn)?;
+        let interval = bootstrap_of(&first.draws, LEVEL, seed, drawn)?;
         return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
     };
     let variance = first.draws.variance(|row| f64::from(gain[row])).drawn;
-    let interval = around(difference, half_width(variance, first.draws.freedom())?);
+    let interval = around(difference, half_width(variance, first.draws.freedom(), LEVEL)?);
     let of_group = |rows: &Vec<usize>| rows.iter().map(|row| i64::from(gain[*row])).sum();
     let gains: Vec<i64> = groups.iter().map(of_group).collect();
     Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &gains) })
 }
 
+/// Two methods over several seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OverSeeds {
+    /// The metric of the first less that of the second, the mean over seeds.
+    pub difference: f64,
+    /// 95% interval of the difference.
+    pub interval: Interval,
+    /// The paired test that goes with the interval: the level at which it would end at 0.
+    pub p: f64,
+}
+
 /// The mean difference of two methods over seeds, `first[s]` against `second[s]` for each seed `s`, with a 95%
-/// interval.
+/// interval and the test that goes with it.
 ///
 /// The runs of one seed share their samples. The interval knows two sources of chance: the seeds (which rows were labelled,
 /// how training went) and the test samples (each sample's answers kept together, and whole groups where samples come in
@@ -55,7 +69,7 @@ pub fn compare_over_seeds(
     first: &[Graded],
     second: &[Graded],
     seed: Seed,
-) -> Result<(f64, Interval), EvalError> {
+) -> Result<OverSeeds, EvalError> {
     if first.len() != second.len() {
         let (left_len, right_len) = (first.len(), second.len());
         return Err(EvalError::Lengths { left: "first runs", left_len, right: "second runs", right_len });
@@ -84,9 +98,20 @@ pub fn compare_over_seeds(
         let (variance, freedom) = each.fold((0.0, 0.0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
         (variance / (n * n), freedom)
     };
-    let (of_seeds, of_rows) = (half_width(spread, n - 1.0)?, half_width(rows, freedom)?);
-    let half = if shared { of_seeds.hypot(of_rows) } else { of_seeds.max(of_rows) };
-    Ok((mean, around(mean, half)))
+    let half = |level: f64| {
+        let (of_seeds, of_rows) = (half_width(spread, n - 1.0, level)?, half_width(rows, freedom, level)?);
+        Ok::<_, EvalError>(if shared { of_seeds.hypot(of_rows) } else { of_seeds.max(of_rows) })
+    };
+    // The wider the level, the wider the interval; beyond these bounds no digit is shown.
+    let (mut holds, mut misses) = (1.0 - 1e-9, 0.0);
+    if half(holds)? < mean.abs() {
+        misses = holds;
+    }
+    while holds - misses > 1e-6 {
+        let level = 0.5 * (holds + misses);
+        if half(level)? < mean.abs() { misses = level } else { holds = level }
+    }
+    Ok(OverSeeds { difference: mean, interval: around(mean, half(LEVEL)?), p: 1.0 - misses })
 }
 
 /// Variance, over draws of the samples that all runs share, of the mean difference of the runs, with its degrees of
@@ -114,15 +139,15 @@ fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed)
     (variance * n / (n - 1.0).max(1.0), draws.freedom())
 }
 
-/// Half of the 95% interval of a mean of this variance, which is known with these degrees of freedom.
-fn half_width(variance: f64, freedom: f64) -> Result<f64, EvalError> {
+/// Half of the interval of this level of a mean of this variance, which is known with these degrees of freedom.
+fn half_width(variance: f64, freedom: f64, level: f64) -> Result<f64, EvalError> {
     // Beyond the larger one Student's t is the normal distribution to all digits shown.
     match StudentsT::new(0.0, 1.0, freedom.clamp(1.0, 1e6)) {
-        Ok(t) => Ok(t.inverse_cdf(0.975) * variance.sqrt()),
+        Ok(t) => Ok(t.inverse_cdf(0.5 + 0.5 * level) * variance.sqrt()),
         Err(_) => Err(EvalError::Empty { what: "an interval over seeds" }),
     }
 }
 
 fn around(mean: f64, half: f64) -> Interval {
-    Interval { low: mean - half, high: mean + half, level: 0.95 }
+    Interval { low: mean - half, high: mean + half, level: LEVEL }
 }

@@ -49,7 +49,7 @@ mod table;
 mod worth;
 
 pub use calibration::{Bin, Reliability, RiskPoint, aurc, auroc, reliability, risk_coverage};
-pub use compare::{Comparison, compare, compare_over_seeds};
+pub use compare::{Comparison, OverSeeds, compare, compare_over_seeds};
 pub use error::EvalError;
 pub use graded::{ClassMetrics, Confusion, Graded, Metric};
 pub use interval::{Interval, RESAMPLES, bootstrap, wilson};

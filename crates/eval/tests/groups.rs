@@ -111,7 +111,7 @@ fn equal_methods_are_told_apart_as_seldom_as_promised() {
             held += u64::from(comparison.interval.holds(0.0));
             found += u64::from(comparison.mcnemar.p <= 0.05);
             let over = compare_over_seeds(Metric::Accuracy, &[one], &[other], root).unwrap();
-            held_over += u64::from(over.1.holds(0.0));
+            held_over += u64::from(over.interval.holds(0.0));
             let (one, other) = of(&Groups::single(ours.len()));
             found_by_rows += u64::from(compare(&one, &other, root).unwrap().mcnemar.p <= 0.05);
         }

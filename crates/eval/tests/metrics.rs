@@ -179,11 +179,14 @@ fn a_clear_difference_is_found_and_none_is_not() {
     assert!(comparison.interval.low > 0.1 && comparison.mcnemar.p < 1e-6, "{comparison:?}");
     for metric in [Metric::Accuracy, Metric::MacroF1] {
         let runs = [good.clone(), good.clone(), good.clone()];
-        let (difference, interval) =
+        let clear =
             compare_over_seeds(metric, &runs, &[poor.clone(), poor.clone(), poor.clone()], Seed(1)).unwrap();
-        assert!(interval.low > 0.0 && interval.holds(difference), "{difference} {interval}");
-        let (none, interval) = compare_over_seeds(metric, &runs, &runs, Seed(1)).unwrap();
-        assert_eq!((none, interval.low, interval.high), (0.0, 0.0, 0.0));
+        assert!(
+            clear.interval.low > 0.0 && clear.interval.holds(clear.difference) && clear.p < 1e-5,
+            "{clear:?}"
+        );
+        let none = compare_over_seeds(metric, &runs, &runs, Seed(1)).unwrap();
+        assert_eq!((none.difference, none.interval.low, none.interval.high, none.p), (0.0, 0.0, 0.0, 1.0));
     }
 }
 
@@ -210,7 +213,9 @@ fn intervals_over_few_seeds_hold_the_truth_as_often_as_they_say() {
             };
             let [ours, theirs] =
                 ["ours", "theirs"].map(|method| (1..=seeds).map(|s| run(method, s)).collect::<Vec<_>>());
-            compare_over_seeds(Metric::Accuracy, &ours, &theirs, root).unwrap().1.holds(0.0)
+            let over = compare_over_seeds(Metric::Accuracy, &ours, &theirs, root).unwrap();
+            assert_eq!(over.interval.holds(0.0), over.p >= 0.05, "{over:?}");
+            over.interval.holds(0.0)
         });
         let share = held.count() as f64 / TRIALS as f64;
         let what = format!("shared rows: {shared}, {seeds} seeds, moved by {moved}");
@@ -246,8 +251,8 @@ fn equal_differences_leave_the_chance_of_the_rows() {
     let right = |n: usize| (0..60).map(|row| Some(usize::from(row < n))).collect::<Vec<_>>();
     let run = |seed: usize, n: usize| grade_as(&format!("{seed}-"), &[1; 60], &right(n));
     let (ours, theirs) = ([run(1, 41), run(2, 41)], [run(1, 40), run(2, 40)]);
-    let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &theirs, Seed(1)).unwrap();
-    assert!((mean - 1.0 / 60.0).abs() < 1e-12 && interval.holds(0.0), "{interval}");
+    let over = compare_over_seeds(Metric::Accuracy, &ours, &theirs, Seed(1)).unwrap();
+    assert!((over.difference - 1.0 / 60.0).abs() < 1e-12 && over.interval.holds(0.0), "{over:?}");
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn sample() -> Report {
         seeds,
         summary,
         breakdowns: vec![breakdown()],
+        findings: vec!["SemiEvol: cannot certify 5.0% wrong pseudo-labels with 32 labels.".into()],
         notes: vec![
             "Interval of a run: Wilson, over test rows. p: exact McNemar test of the same rows.".into(),
             "Mean: mean ± standard deviation over seeds, with Student's t interval.".into(),

@@ -19,6 +19,8 @@ pub struct Report {
     pub summary: Vec<ArmOverSeeds>,
     /// Accuracy on parts of the test rows; empty where nothing tells them apart.
     pub breakdowns: Vec<Breakdown>,
+    /// What is to be known besides the verdict, one sentence a line.
+    pub findings: Vec<String>,
     /// How the numbers were made, one sentence a line.
     pub notes: Vec<String>,
     /// The configuration as TOML; may be empty.

@@ -119,23 +119,19 @@ fn reversed(difference: &Difference) -> Difference {
 fn judged(difference: &Difference, n_seeds: usize) -> String {
     let p = difference.p.and_then(finite);
     let interval = proper(difference.interval);
-    let (certain, ground) = match (n_seeds, p, interval) {
-        (0 | 1, Some(p), _) => {
-            let shown = p_value(p);
-            let p_text = if shown.starts_with('<') { format!("p {shown}") } else { format!("p = {shown}") };
-            (Some(p < 0.05), format!("{} points, {p_text}", points(difference.mean)))
-        }
-        (2.., _, Some(ends)) => {
-            let ground = format!(
-                "{} points in the mean, 95% interval {} to {}",
-                points(difference.mean),
-                points(ends.low),
-                points(ends.high)
-            );
-            (Some(ends.low > 0.0 || ends.high < 0.0), ground)
-        }
-        _ => (None, format!("{} points", points(difference.mean))),
+    let certain = match (n_seeds, p, interval) {
+        (0 | 1, Some(p), _) => Some(p < 0.05),
+        (2.., _, Some(ends)) => Some(ends.low > 0.0 || ends.high < 0.0),
+        _ => None,
     };
+    let mean = if n_seeds > 1 { " in the mean" } else { "" };
+    let mut ground = format!("{} points{mean}", points(difference.mean));
+    if let Some(ends) = interval {
+        ground += &format!(", 95% interval {} to {}", points(ends.low), points(ends.high));
+    }
+    if let Some(shown) = p.map(p_value) {
+        ground += &if shown.starts_with('<') { format!(", p {shown}") } else { format!(", p = {shown}") };
+    }
     let word = match certain {
         Some(true) if difference.mean > 0.0 => "better",
         Some(true) if difference.mean < 0.0 => "worse",
@@ -188,15 +184,21 @@ mod tests {
         let start = "against 83.0 for the better fine-tuning on labels alone (sft-matched):";
         check(
             &one_seed(arms(0.011, 0.52)),
-            &format!("SemiEvol 84.1 {start} not distinguishable (+1.1 points, p = 0.520, one seed only)."),
+            &format!(
+                "SemiEvol 84.1 {start} not distinguishable (+1.1 points, 95% interval −0.9 to +3.1, p = 0.520, one seed only)."
+            ),
         );
         check(
             &one_seed(arms(0.05, 1e-5)),
-            &format!("SemiEvol 88.0 {start} better (+5.0 points, p <0.001, one seed only)."),
+            &format!(
+                "SemiEvol 88.0 {start} better (+5.0 points, 95% interval +3.0 to +7.0, p <0.001, one seed only)."
+            ),
         );
         check(
             &one_seed(arms(-0.05, 0.02)),
-            &format!("SemiEvol 78.0 {start} worse (−5.0 points, p = 0.020, one seed only)."),
+            &format!(
+                "SemiEvol 78.0 {start} worse (−5.0 points, 95% interval −7.0 to −3.0, p = 0.020, one seed only)."
+            ),
         );
     }
 
@@ -227,18 +229,18 @@ mod tests {
                 seeds: vec![SeedReport::default(); 3],
                 summary: vec![
                     arm("sft", ArmRole::LabelsOnly, 0.8, None),
-                    arm("SemiEvol", ArmRole::SemiSupervised, 0.8 + mean, difference("sft", mean, None)),
+                    arm("SemiEvol", ArmRole::SemiSupervised, 0.8 + mean, difference("sft", mean, Some(0.04))),
                 ],
                 ..Default::default()
             }
         };
         check(
             &report(0.01),
-            "SemiEvol 81.0 against 80.0 for fine-tuning on labels alone (sft): not distinguishable (+1.0 points in the mean, 95% interval −1.0 to +3.0, 3 seeds).",
+            "SemiEvol 81.0 against 80.0 for fine-tuning on labels alone (sft): not distinguishable (+1.0 points in the mean, 95% interval −1.0 to +3.0, p = 0.040, 3 seeds).",
         );
         check(
             &report(0.03),
-            "SemiEvol 83.0 against 80.0 for fine-tuning on labels alone (sft): better (+3.0 points in the mean, 95% interval +1.0 to +5.0, 3 seeds).",
+            "SemiEvol 83.0 against 80.0 for fine-tuning on labels alone (sft): better (+3.0 points in the mean, 95% interval +1.0 to +5.0, p = 0.040, 3 seeds).",
         );
     }
 
@@ -254,7 +256,7 @@ mod tests {
                 row("vanilla", ArmRole::Base, 0.71, difference("sft", -0.12, Some(0.0001))),
                 row("sft", ArmRole::LabelsOnly, 0.83, None),
             ]),
-            "sft 83.0 against 71.0 for the model as it is (vanilla): better (+12.0 points, p <0.001, one seed only); no semi-supervised arm was run.",
+            "sft 83.0 against 71.0 for the model as it is (vanilla): better (+12.0 points, 95% interval +10.0 to +14.0, p <0.001, one seed only); no semi-supervised arm was run.",
         );
         check(
             &one_seed(vec![row("vanilla", ArmRole::Base, f64::NAN, None)]),
@@ -276,7 +278,7 @@ mod tests {
         ];
         check(
             &one_seed(arms),
-            "SemiEvol 90.0 against 80.0 for fine-tuning on labels alone (sft): not tested (+10.0 points, one seed only).",
+            "SemiEvol 90.0 against 80.0 for fine-tuning on labels alone (sft): not tested (+10.0 points, 95% interval +8.0 to +12.0, one seed only).",
         );
     }
 }

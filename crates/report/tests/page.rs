@@ -291,6 +291,7 @@ fn everywhere(text: &str) -> Report {
         model: text.into(),
         seeds: vec![seed],
         summary: Vec::new(),
+        findings: vec![text.into()],
         notes: vec![text.into()],
         config: text.into(),
     }

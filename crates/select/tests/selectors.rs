@@ -78,6 +78,19 @@ fn what_equals_the_threshold_is_kept_wherever_it_stands() {
     assert_eq!(accepted(&selection), [true, true, true, true, false]);
 }
 
+/// Whoever trains on all that collaborators agree on trains on their common errors.
+#[test]
+fn what_all_agree_on_is_filtered_like_the_rest() {
+    let disputed = pool(&[-0.2, -0.1, -0.4, -0.3]);
+    let agreed: Vec<PseudoLabel> =
+        disputed.iter().map(|label| PseudoLabel { agreed: true, ..label.clone() }).collect();
+    for kind in ["percentile", "per_class", "balanced"] {
+        let config = format!("kind = '{kind}'\ntheta = 50");
+        assert_eq!(select(&config, &agreed).decisions, select(&config, &disputed).decisions, "{kind}");
+        assert_eq!(accepted(&select(&config, &agreed)), [true, true, false, false], "{kind}");
+    }
+}
+
 #[test]
 fn a_reason_shows_as_many_digits_as_tell_the_numbers_apart() {
     let selection = select("kind = 'percentile'\ntheta = 50", &pool(&[-0.20001, -0.20002]));

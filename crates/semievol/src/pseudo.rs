@@ -32,6 +32,9 @@ pub struct PseudoResults {
     pub steps: usize,
     /// One entry for each round.
     pub rounds: Vec<RoundResult>,
+    /// What is to be known of them: a promise that could not be made, a round that was undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Right answers before selection, of those with an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<RightOf>,
@@ -133,6 +136,7 @@ impl PseudoResults {
             n_kept: kept().count(),
             steps: evolved.evolved.steps,
             rounds: evolved.rounds.clone(),
+            notes: evolved.notes.clone(),
             before: RightOf::of(with_answer.map(|(_, right)| *right)),
             kept: RightOf::of(kept().map(|(_, right)| *right)),
             agreed: of(Verdict::Agreement),

@@ -19,6 +19,7 @@ pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> page::Report
         model: results.model.to_string(),
         seeds: results.seeds.iter().map(seed).collect(),
         breakdowns: results.breakdowns().iter().map(breakdown).collect(),
+        findings: [results.said(), results.worth()].concat(),
         notes: results.notes(),
         config: config.to_toml(),
         ..figures(results)
@@ -103,7 +104,7 @@ fn summary(arm: &ArmSummary) -> page::ArmOverSeeds {
             against: gain.against.to_string(),
             mean: gain.mean,
             interval: Some(interval(&gain.interval)),
-            p: None,
+            p: gain.p,
         }),
     }
 }

@@ -152,6 +152,9 @@ pub struct Gain {
     pub mean: f64,
     /// Its 95% interval: see [`compare_over_seeds`].
     pub interval: Interval,
+    /// The paired test that goes with it; absent for a single seed, which has McNemar's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
     /// How the interval was made.
     pub method: GainMethod,
 }
@@ -161,9 +164,9 @@ pub struct Gain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GainMethod {
-    /// All seeds share the test rows: the variance of the seeds and that of the rows, added.
+    /// All seeds share the test rows: half widths for the seeds and for the rows, their squares added.
     RowsAndSeeds,
-    /// Each seed draws test rows of its own: the variance of the seeds, at least that of the rows.
+    /// Each seed draws test rows of its own: the wider one of those for the seeds and for the rows.
     Seeds,
 }
 
@@ -259,10 +262,18 @@ impl ArmSummary {
             seeds.iter().flat_map(|seed| &seed.arms).filter(|run| run.arm == *arm).collect();
         let accuracy: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
         let macro_f1: Option<Vec<f64>> = runs.iter().map(|run| run.macro_f1).collect();
+        let shares = |values: &[f64]| {
+            over_seeds(values, LEVEL).map(|mut summary| {
+                if let Some(ends) = &mut summary.interval {
+                    (ends.low, ends.high) = (ends.low.max(0.0), ends.high.min(1.0));
+                }
+                summary
+            })
+        };
         Ok(ArmSummary {
             arm: arm.clone(),
-            accuracy: over_seeds(&accuracy, LEVEL)?,
-            macro_f1: macro_f1.map(|values| over_seeds(&values, LEVEL)).transpose()?,
+            accuracy: shares(&accuracy)?,
+            macro_f1: macro_f1.map(|values| shares(&values)).transpose()?,
             gain: None,
             over_method: None,
         })
@@ -278,7 +289,8 @@ fn gain(arm: &Arm, against: &Arm, seeds: &[SeedResults]) -> Result<Gain, EvalErr
     let (ours, others) = (of(arm)?, of(against)?);
     let shared = ours.iter().all(|run| run.ids().eq(ours[0].ids()));
     let seed = Seed(seeds[0].seed).child("gain", 0);
-    let (mean, interval) = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;
+    let over = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;
     let method = if shared { GainMethod::RowsAndSeeds } else { GainMethod::Seeds };
-    Ok(Gain { against: against.clone(), mean, interval, method })
+    let (mean, interval, p) = (over.difference, over.interval, (seeds.len() > 1).then_some(over.p));
+    Ok(Gain { against: against.clone(), mean, interval, p, method })
 }

@@ -66,3 +66,22 @@ impl WorthResults {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_errors_have_a_minus() {
+        let of = |rows, share, low, high| WorthOfMore {
+            rows,
+            share,
+            interval: Interval { low, high, level: LEVEL },
+        };
+        let worth = WorthResults { labels: of(100, 0.25, 0.1, 0.4), prompts: of(1000, -0.05, -0.2, 0.1) };
+        assert_eq!(
+            worth.sentence(),
+            "100 more labels: -25% errors [-40%, -10%]; 1000 more prompts: +5% errors [-10%, +20%] (estimated by a classifier over embeddings that stands in for the model)"
+        );
+    }
+}

@@ -57,6 +57,12 @@ fn every_label_is_asked_once_of_a_model_that_has_not_learnt_it() {
         notes.iter().any(|note| note.starts_with("cannot certify 1.0% wrong pseudo-labels")),
         "{notes:?}"
     );
+    let said = results.said();
+    assert!(said.len() == 1 && said[0].starts_with("semievol: cannot certify 1.0%"), "{said:?}");
+    for page in ["table.md", "report.html"] {
+        let page = std::fs::read_to_string(results.folder.join(page)).unwrap();
+        assert!(page.contains("cannot certify 1.0%"), "{page}");
+    }
     let selected: Vec<Selected> = rows(&results, "selection.jsonl");
     assert!(selected.iter().any(|one| one.accepted && one.reason.contains("the 50% threshold")));
 

@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::{files, fixture, hub, minitask, rows, run_again, run_tiny};
+use common::{engine, files, fixture, hub, minitask, rows, run_again, run_tiny};
 use semievol::core::Prompt;
 use semievol::model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol::pipeline::{Answers, Selected};
+use semievol::select::{Decision, Pool, PseudoLabel, SelectError, Selection, Selector};
 use semievol::{Event, Experiment, ExperimentConfig, Parts, Results, StageEvent};
 use semievol_testkit::{HashingTrainer, ScriptedModel};
 use std::collections::BTreeSet;
@@ -39,11 +40,43 @@ fn what_was_kept_is_not_asked_again() {
         assert!(accepted.iter().all(|row| kept.insert(row.id.clone())), "each is kept once");
         open -= round.kept;
     }
+    let table = std::fs::read_to_string(results.folder.join("table.md")).unwrap();
+    assert!(table.contains("kept in round 1 ") && table.contains("kept in round 2 "), "{table}");
     assert!(pseudo.rounds.len() > 1 && pseudo.n_kept == kept.len() && pseudo.n_kept > pseudo.rounds[0].kept);
 
     let before = files(&results.folder);
     let again = run_again(&experiment, out.path());
     assert!(files(&again.folder) == before);
+}
+
+/// Keeps the same rows whenever it is asked.
+struct KeepOddIds;
+
+impl Selector for KeepOddIds {
+    fn id(&self) -> String {
+        "odd ids".into()
+    }
+
+    fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
+        let decide = |label: &PseudoLabel| match label.id.bytes().last() {
+            Some(digit) if digit % 2 == 1 && label.answer.is_some() => Decision::accept("odd"),
+            _ => Decision::reject("even"),
+        };
+        Ok(pool.unlabelled.iter().map(decide).collect::<Vec<_>>().into())
+    }
+}
+
+#[test]
+fn a_round_that_keeps_nothing_more_is_the_last_and_trains_nothing() {
+    let experiment = with_method("rounds = { n = 4 }");
+    let mut method = experiment.method().unwrap();
+    method.selector = Box::new(KeepOddIds);
+    let (out, engine) = (tempfile::tempdir().unwrap(), engine());
+    let results = experiment.run_with(&method, &hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
+    let said = results.said();
+    assert_eq!(said, ["semievol: round 2 kept nothing more: the rounds end"]);
+    assert_eq!(results.seeds[0].pseudo[0].rounds.len(), 1);
+    assert!(!results.folder.join("seed-1/evolved-round-2").exists());
 }
 
 /// The label of the question that a prompt ends with, if it is one of these.
@@ -108,6 +141,7 @@ fn a_round_that_harms_is_undone() {
     let rounds = &results.seeds[0].pseudo[0].rounds;
     assert!(rounds.len() == 1 && rounds[0].rolled_back, "{rounds:?} {notes:?}");
     assert!(notes.iter().any(|note| note.contains("that one stays")), "{notes:?}");
+    assert!(results.said().iter().any(|said| said.contains("that one stays")), "{:?}", results.said());
     // Nothing of it counts as kept.
     let pseudo = &results.seeds[0].pseudo[0];
     assert_eq!((pseudo.n_kept, pseudo.rounds[0].kept > 0), (0, true));

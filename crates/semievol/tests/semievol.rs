@@ -214,6 +214,42 @@ fn what_collaborators_share_is_asked_once() {
     assert_eq!(candidates(&format!("preset = 'paper'\n{two}\nconfidence_shots = 1")), 30);
 }
 
+/// Eq. 6 is about the final answer, whoever gave it, and no other.
+#[test]
+fn confidence_is_that_of_the_final_answer() {
+    let out = tempfile::tempdir().unwrap();
+    let method = "preset = 'paper'\njustify = { kind = 'mixture' }";
+    let results = common::run_tiny(&with_method(method), out.path(), &mut |_| ());
+    let answers: Vec<Answers> = rows(&results, "candidates.jsonl");
+    let selected: Vec<Selected> = rows(&results, "selection.jsonl");
+    let mut others = 0;
+    for (answers, selected) in answers.iter().zip(&selected) {
+        let Some(Answer::Choice(own)) = selected.answer else { continue };
+        let tokens = &answers.warm.as_ref().unwrap()[own];
+        let mean = tokens.iter().map(|token| f64::from(token.logprob)).sum::<f64>() / tokens.len() as f64;
+        assert!((selected.confidence.unwrap().value() - mean).abs() < 1e-9, "{selected:?} {mean}");
+        others += usize::from(answers.candidates[0].answer != selected.answer);
+    }
+    assert!(others > 0, "the first collaborator's is always the final one");
+}
+
+#[test]
+fn the_rows_to_label_next_are_the_least_sure_and_no_question_twice() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = with_method("preset = 'default'");
+    let results = run(&experiment, &Loader::opinionated(), out.path(), &mut |_| ());
+    let mut file = csv::Reader::from_path(results.folder.join("seed-1/to-label.csv")).unwrap();
+    let queue: Vec<csv::StringRecord> = file.records().map(Result::unwrap).collect();
+    let sure: Vec<f64> = queue.iter().map(|row| row[5].parse().unwrap_or(f64::NEG_INFINITY)).collect();
+    assert!(sure.is_sorted() && sure.first() < sure.last(), "{sure:?}");
+    assert!(queue.iter().enumerate().all(|(at, row)| row[0] == (at + 1).to_string()), "{queue:?}");
+    let prompts: Vec<PromptRecord> = rows(&results, "prompts.jsonl");
+    let ids: BTreeSet<&str> = prompts.iter().map(|prompt| prompt.id.as_str()).collect();
+    let questions: BTreeSet<&str> = queue.iter().map(|row| row[2].trim()).collect();
+    assert_eq!(questions.len(), queue.len());
+    assert!(queue.iter().all(|row| ids.contains(&row[1])), "{queue:?}");
+}
+
 #[test]
 fn a_finished_run_is_read() {
     let experiment = with_method("preset = 'default'");

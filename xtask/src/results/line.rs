@@ -1,11 +1,11 @@
 //! One experiment in a list of experiments.
 
-use semievol::eval::{Align, Interval, Table};
+use semievol::eval::{Align, Interval, Table, over_seeds};
 use semievol::{Arm, Results};
 
 /// What is said of an experiment in one line.
 pub struct Line {
-    cells: [String; 10],
+    cells: [String; COLUMNS.len()],
     /// By how much the errors change, where an arm with gold answers stands beside.
     pub cut: Option<Cut>,
 }
@@ -24,15 +24,29 @@ pub struct Cut {
 /// The arms with labels alone.
 const LABELS_ALONE: [Arm; 2] = [Arm::Sft, Arm::SftMatched];
 
-/// A table of such lines.
-pub fn table<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Table {
-    let columns = ["seeds", "labels only", "SemiEvol", "gain", "95% interval", "errors"].map(str::to_owned);
-    let over = LABELS_ALONE.map(|arm| format!("over {arm}"));
-    let columns = columns.into_iter().chain(over).chain(["with gold".to_owned()]);
-    let first = ("experiment".to_owned(), Align::Left);
-    let mut table = Table::new([first].into_iter().chain(columns.map(|name| (name, Align::Right))));
+const COLUMNS: [&str; 11] = [
+    "experiment",
+    "seeds",
+    "labels only",
+    "semievol",
+    "paper",
+    "gain",
+    "95% interval",
+    "errors",
+    "over sft",
+    "over sft_matched",
+    "with gold",
+];
+
+/// A table of such lines, without the columns that none of them has.
+pub fn table(lines: &[Line]) -> Table {
+    let shown: Vec<usize> = (0..COLUMNS.len())
+        .filter(|column| lines.iter().any(|line| !line.cells[*column].is_empty()))
+        .collect();
+    let align = |column: usize| if column == 0 { Align::Left } else { Align::Right };
+    let mut table = Table::new(shown.iter().map(|column| (COLUMNS[*column], align(*column))));
     for line in lines {
-        table.row(line.cells.clone());
+        table.row(shown.iter().map(|column| line.cells[*column].clone()));
     }
     table
 }
@@ -54,6 +68,7 @@ impl Line {
             results.seeds.len().to_string(),
             labels.map(percent).unwrap_or_default(),
             percent(reached),
+            find(Arm::Variant("paper".into())).map(|arm| percent(arm.accuracy.mean)).unwrap_or_default(),
             gain.map(|gain| format!("{:+.1}", 100.0 * gain)).unwrap_or_default(),
             interval
                 .map(|ends| format!("[{}, {}]", percent(ends.low), percent(ends.high)))
@@ -89,12 +104,17 @@ fn gain(results: &Results) -> Option<(f64, Interval)> {
     own.gain.as_ref().map(|gain| (gain.mean, gain.interval))
 }
 
-/// What came out over all experiments that have an upper bound, each counted once.
+/// What came out over all experiments that have an upper bound, each counted once; the interval of the errors is Student's
+/// t over experiments.
 pub fn mean_cut(cuts: &[Cut]) -> String {
-    let mean = |of: &dyn Fn(&Cut) -> Option<f64>| {
-        let known: Vec<f64> = cuts.iter().filter_map(of).collect();
-        format!("{:+.0}%", -100.0 * known.iter().sum::<f64>() / known.len() as f64)
+    let errors = |of: &dyn Fn(&Cut) -> Option<f64>| {
+        over_seeds(&cuts.iter().filter_map(of).map(|cut| -100.0 * cut).collect::<Vec<_>>(), 0.95).ok()
     };
+    let mean = |of: &dyn Fn(&Cut) -> Option<f64>| {
+        errors(of).map(|errors| format!("{:+.0}%", errors.mean)).unwrap_or_default()
+    };
+    let interval = errors(&|cut| Some(cut.own)).and_then(|errors| errors.interval);
+    let interval = interval.map(|ends| format!(", interval {:+.0} to {:+.0}%", ends.low, ends.high));
     if cuts.is_empty() {
         return String::new();
     }
@@ -103,9 +123,11 @@ pub fn mean_cut(cuts: &[Cut]) -> String {
         .map(|(at, arm)| format!("{} over {arm}", mean(&|cut| cut.over[at])))
         .collect();
     format!(
-        "\nOver the {} with gold answers beside them, in the mean: errors {} ({}), with gold answers {}.\n",
+        "\nOver the {} with gold answers beside them, in the mean (interval: Student's t over them): errors {}{} ({}), with gold\n\
+         answers {}.\n",
         cuts.len(),
         mean(&|cut| Some(cut.own)),
+        interval.unwrap_or_default(),
         over.join(", "),
         mean(&|cut| Some(cut.gold))
     )

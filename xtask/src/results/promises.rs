@@ -31,15 +31,18 @@ pub fn over(all: &[&Results]) -> String {
         ("wrong, %", right),
         ("95% interval", right),
         ("wrong where certified, %", right),
+        ("95% interval", right),
         ("kept, % of what an oracle keeps", right),
     ]);
     for promise in &promises {
         table.row(promise.cells());
     }
     format!(
-        "\nA run is one seed of one experiment. Wrong: of what was kept, the mean over experiments of the mean over their seeds; a\n\
-         run that certifies nothing keeps nothing, and none of that is wrong. Its interval is Student's t over experiments. The\n\
-         oracle knows the answers and keeps as many of the surest as the promise allows; compared where something was certified.\n\n{}",
+        "\nA run is one seed of one experiment. Wrong: of what a promise keeps, the mean over experiments of the mean over their\n\
+         seeds; where nothing is certified the promise keeps nothing, and none of that counts as wrong, though the run may keep\n\
+         some without a promise (`otherwise`). Intervals are Student's t over experiments, and over runs where certified. The\n\
+         oracle knows the answers and keeps as many of the surest as the promise allows; of what it keeps, the mean over runs that\n\
+         certify something, where a run that keeps more than the oracle (and so too many wrong ones) counts as 100%.\n\n{}",
         table.to_markdown()
     )
 }
@@ -68,15 +71,18 @@ fn gather<'r>(all: &[&'r Results]) -> Vec<Promise<'r>> {
 }
 
 impl Promise<'_> {
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; 9] {
         let runs = || self.experiments.iter().flatten();
         let mean = |seeds: &Vec<&CertifiedResults>| {
             seeds.iter().map(|run| run.error().unwrap_or(0.0)).sum::<f64>() / seeds.len() as f64
         };
         let wrong = over_seeds(&self.experiments.iter().map(mean).collect::<Vec<_>>(), LEVEL).ok();
         let certified: Vec<f64> = runs().filter_map(|run| run.error()).collect();
-        let (kept, oracle) = (runs().filter(|run| run.kept.of > 0))
-            .fold((0, 0), |(kept, oracle), run| (kept + run.kept.of, oracle + run.oracle));
+        let certified = over_seeds(&certified, LEVEL).ok();
+        let covered: Vec<f64> = runs()
+            .filter(|run| run.kept.of > 0)
+            .map(|run| (run.kept.of as f64 / run.oracle.max(1) as f64).min(1.0))
+            .collect();
         let ends = |ends: Interval| format!("[{}, {}]", percent(ends.low.max(0.0)), percent(ends.high));
         [
             format!("{:.0}", 100.0 * self.alpha),
@@ -85,11 +91,12 @@ impl Promise<'_> {
                 Rule::Lec => "lec".to_owned(),
             },
             runs().count().to_string(),
-            certified.len().to_string(),
+            covered.len().to_string(),
             wrong.map(|wrong| percent(wrong.mean)).unwrap_or_default(),
             wrong.and_then(|wrong| wrong.interval).map(ends).unwrap_or_default(),
-            over_seeds(&certified, LEVEL).map(|wrong| percent(wrong.mean)).unwrap_or_default(),
-            if oracle > 0 { format!("{:.0}", 100.0 * kept as f64 / oracle as f64) } else { String::new() },
+            certified.map(|wrong| percent(wrong.mean)).unwrap_or_default(),
+            certified.and_then(|wrong| wrong.interval).map(ends).unwrap_or_default(),
+            over_seeds(&covered, LEVEL).map(|share| format!("{:.0}", 100.0 * share.mean)).unwrap_or_default(),
         ]
     }
 }
@@ -107,12 +114,12 @@ mod tests {
             kept: RightOf { right, of },
             oracle,
         };
-        let (sure, unsure, none) = (one(90, 100, 120), one(30, 50, 80), one(0, 0, 60));
+        let (sure, unsure, none) = (one(90, 100, 120), one(30, 50, 40), one(0, 0, 60));
         let promise =
             Promise { alpha: 0.1, rule: Rule::Lec, experiments: vec![vec![&sure, &unsure], vec![&none]] };
-        // (10% + 40%) / 2 = 25%, and 0%: 12.5% in the mean; 150 of 200.
+        // (10% + 40%) / 2 = 25%, and 0%: 12.5% in the mean; 100 of 120 and, of 40, all.
         let cells = promise.cells();
-        assert_eq!([&cells[2], &cells[3], &cells[4], &cells[6], &cells[7]], ["3", "2", "12.5", "25.0", "75"]);
+        assert_eq!([&cells[2], &cells[3], &cells[4], &cells[6], &cells[8]], ["3", "2", "12.5", "25.0", "92"]);
         assert_eq!(over(&[]), "");
     }
 }

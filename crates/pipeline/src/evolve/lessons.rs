@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use crate::method::{EvolveConfig, EvolveOn, MethodConfig, Targets};
-use crate::{Lesson, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained};
+use crate::{Lesson, OnEvent, PipelineError, SeedRun, Start, Trained};
 use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_model::Adapter;
 
@@ -22,11 +22,6 @@ impl SeedRun<'_> {
         if lessons.is_empty() {
             return Err(PipelineError::Assembly(
                 "no pseudo-label was kept, and method.evolve.on = \"selected\" trains on nothing else: keep more, or train on labels_and_selected".into(),
-            ));
-        }
-        if !progress.selected.iter().any(|one| one.accepted) {
-            events(&StageEvent::Note(
-                "no pseudo-label was kept: the evolved model sees the labels alone".into(),
             ));
         }
         let recipe = config.evolve.recipe(self.recipe, progress.labels().len(), lessons.len());

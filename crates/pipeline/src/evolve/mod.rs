@@ -11,7 +11,7 @@ use crate::folds::{Folds, HeldOutScore};
 use crate::justify::Verdict;
 use crate::method::{Method, MethodConfig};
 use crate::round::tag;
-use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, StageEvent, Start, Trained, files};
+use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, Start, Trained, files};
 pub(crate) use lessons::repeats;
 use pool::Asked;
 pub(crate) use pool::Judged;
@@ -41,8 +41,8 @@ pub struct Evolved {
     /// Labels answered and judged as the samples were, by models that had not learnt them; empty without folds, or where
     /// nothing asked for it.
     pub calibration: Vec<Calibrated>,
-    /// What the selector says of all of them: a wish that could not be granted.
-    pub note: Option<String>,
+    /// What is to be known of all of them: a wish of the selector that could not be granted, a round that was undone.
+    pub notes: Vec<String>,
     /// How a classifier's errors fall with labels and with the first round's pseudo-labels, for closed sets where there
     /// are embeddings.
     pub curves: Option<Curves>,
@@ -133,7 +133,7 @@ impl SeedRun<'_> {
             soft: Vec::new(),
             selected: Vec::new(),
             calibration: Vec::new(),
-            note: None,
+            notes: Vec::new(),
             open: (0..unlabelled.len()).collect(),
             newest: Vec::new(),
         };
@@ -177,22 +177,29 @@ impl SeedRun<'_> {
                 outcome = self.round(method, &library, &own, models, asked, events)?;
             }
             files::write_jsonl(&self.rows_file(&format!("selection{tag}")), &outcome.selected)?;
-            if let Some(note) = &outcome.note {
-                events(&StageEvent::Note(note.clone()));
+            if let Some(note) = outcome.note.take() {
+                progress.say(note, events);
             }
             let score = outcome.held_out.filter(|_| config.do_no_harm);
             let last = number == config.rounds.n;
             let kept = progress.take(unlabelled, std::mem::take(&mut outcome), last);
             if let Some(HeldOutScore { right, own, of, .. }) = score.filter(HeldOutScore::does_harm) {
                 progress.undo("; given up, so as to do no harm");
-                events(&StageEvent::Note(format!(
-                    "of {of} labels that they have not learnt the models alone answer {own} right, the pseudo-labels' way {right}: the model trained on the labels alone stays"
-                )));
+                progress.say(
+                    format!(
+                        "of {of} labels that they have not learnt the models alone answer {own} right, the pseudo-labels' way {right}: the model trained on the labels alone stays"
+                    ),
+                    events,
+                );
                 break;
             }
             if number > 1 && kept == 0 {
-                events(&StageEvent::Note(format!("round {number} kept nothing more: the rounds end")));
+                progress.say(format!("round {number} kept nothing more: the rounds end"), events);
                 break;
+            }
+            if !progress.selected.iter().any(|one| one.accepted) {
+                progress
+                    .say("no pseudo-label was kept: the evolved model sees the labels alone".into(), events);
             }
             let trained = self.train_evolved(config, &progress, unlabelled, &tag, from, events)?;
             let name = format!("evolved{tag}");
@@ -203,17 +210,18 @@ impl SeedRun<'_> {
             if rolled_back {
                 progress.undo("; the round was undone");
                 let shown = |right: Option<usize>| right.unwrap_or_default();
-                events(&StageEvent::Note(format!(
+                let note = format!(
                     "round {number} answers {} of {} held-out labels right, the model before {}: that one stays",
                     shown(right),
                     held_out.len(),
                     shown(stand.right)
-                )));
+                );
+                progress.say(note, events);
                 break;
             }
             stand = Stand { trained, model, right };
         }
-        let Progress { taught, answers, hits, selected, calibration, note, .. } = progress;
+        let Progress { taught, answers, hits, selected, calibration, notes, .. } = progress;
         Ok(Evolved {
             warm: first,
             taught,
@@ -221,7 +229,7 @@ impl SeedRun<'_> {
             answers,
             selected,
             calibration,
-            note,
+            notes,
             curves,
             rounds,
             evolved: stand.trained,

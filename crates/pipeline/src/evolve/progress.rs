@@ -3,6 +3,7 @@
 use super::Selected;
 use super::pool::Outcome;
 use crate::answers::KeptAnswers;
+use crate::{OnEvent, StageEvent};
 use semievol_core::{Labeled, Sample};
 use semievol_retrieval::Hit;
 use semievol_select::Calibrated;
@@ -20,7 +21,8 @@ pub(super) struct Progress {
     pub soft: Vec<Vec<f64>>,
     pub selected: Vec<Selected>,
     pub calibration: Vec<Calibrated>,
-    pub note: Option<String>,
+    /// What the rounds had to say.
+    pub notes: Vec<String>,
     /// The samples that are not kept yet.
     pub open: Vec<usize>,
     /// Those that the last round kept.
@@ -35,7 +37,7 @@ impl Progress {
     /// Takes over what a round made of the open samples; the number that it kept. After the last, nobody looks
     /// neighbours up in them.
     pub fn take(&mut self, unlabelled: &[Sample], outcome: Outcome, last: bool) -> usize {
-        let Outcome { answers, hits, soft, selected, calibration, note, .. } = outcome;
+        let Outcome { answers, hits, soft, selected, calibration, .. } = outcome;
         self.answers.add(&self.open, answers);
         if self.selected.is_empty() {
             self.calibration = calibration;
@@ -58,8 +60,13 @@ impl Progress {
         put(&mut self.hits, &open, hits);
         put(&mut self.soft, &open, soft);
         put(&mut self.selected, &open, selected);
-        self.note = note.or(self.note.take());
         self.newest.len()
+    }
+
+    /// Says something that belongs to the results.
+    pub fn say(&mut self, note: String, events: OnEvent<'_>) {
+        events(&StageEvent::Note(note.clone()));
+        self.notes.push(note);
     }
 
     /// Gives up what the last round kept.

@@ -22,6 +22,8 @@ pub(super) struct PseudoView {
     gold: bool,
     charts: Vec<ChartView>,
     cards: Vec<CardView>,
+    /// How many of how many prompts the cards show.
+    browsed: String,
     filters: Vec<FilterView>,
 }
 
@@ -97,6 +99,7 @@ impl PseudoView {
             deciders,
             charts: charts(pseudo),
             filters: filters(&cards),
+            browsed: format!("{} of {}", count(cards.len()), count(labels.len())),
             cards,
         }
     }

@@ -4,6 +4,7 @@ use super::{ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
 use crate::Arm;
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::sets::ClassCount;
+use crate::worth::WorthResults;
 use semievol_eval::{Align, Interval, SeedSummary, Table};
 use semievol_pipeline::Tried;
 use semievol_select::Rule;
@@ -71,10 +72,10 @@ impl Results {
         let methods: Vec<GainMethod> =
             self.summary.iter().filter_map(|arm| arm.gain.as_ref()).map(|gain| gain.method).collect();
         if methods.contains(&GainMethod::RowsAndSeeds) {
-            notes.push("Mean gain: Student's t on the variance of the seeds plus that of the test rows, which all seeds share. p-values of seeds are not pooled.".into());
+            notes.push("Mean gain: half widths by Student's t for the variance of the seeds and for that of the test rows, which all seeds share, their squares added; p is the level at which the interval would end at 0. p-values of seeds are not pooled.".into());
         }
         if methods.contains(&GainMethod::Seeds) {
-            notes.push("Mean gain: Student's t over seeds, each with test rows of its own, with at least the variance of those rows. p-values of seeds are not pooled.".into());
+            notes.push("Mean gain: Student's t over seeds, each with test rows of its own, or the interval for those rows where that is wider; p is the level at which the interval would end at 0. p-values of seeds are not pooled.".into());
         }
         if self.seeds.iter().any(|seed| seed.arms.iter().any(|arm| arm.arm == Arm::SftMatched)) {
             notes.push("sft_matched: labels alone, for as many optimiser steps from the base model as the last training on pseudo-labels took, the longest of them.".into());
@@ -132,14 +133,26 @@ impl Results {
         Some(table)
     }
 
+    /// What is to be known of the pseudo-labels, one line each: a promise that could not be made, a round that was undone.
+    pub fn said(&self) -> Vec<String> {
+        self.of_pseudo(|pseudo| pseudo.notes.clone())
+    }
+
     /// What more labels and more prompts would be worth, one line for each seed and arm that learns from prompts.
     pub fn worth(&self) -> Vec<String> {
-        let all = self.seeds.iter().flat_map(|seed| seed.pseudo.iter().map(move |pseudo| (seed, pseudo)));
-        let line = |(seed, pseudo): (&SeedResults, &PseudoResults)| {
-            let of_seed = if self.seeds.len() > 1 { format!("seed {}, ", seed.seed) } else { String::new() };
-            Some(format!("{of_seed}{}: {}", pseudo.arm, pseudo.worth.as_ref()?.sentence()))
-        };
-        all.filter_map(line).collect()
+        self.of_pseudo(|pseudo| pseudo.worth.iter().map(WorthResults::sentence).collect())
+    }
+
+    /// Lines on what became of the unlabelled rows, each with the seed and the arm that it is about.
+    fn of_pseudo(&self, lines: impl Fn(&PseudoResults) -> Vec<String>) -> Vec<String> {
+        let mut all = Vec::new();
+        for seed in &self.seeds {
+            let of = if self.seeds.len() > 1 { format!("seed {}, ", seed.seed) } else { String::new() };
+            for pseudo in &seed.pseudo {
+                all.extend(lines(pseudo).iter().map(|line| format!("{of}{}: {line}", pseudo.arm)));
+            }
+        }
+        all
     }
 
     /// The sizes of the sets and what stands in two of them, one line each.
@@ -208,11 +221,12 @@ impl Results {
         let pseudo = self.pseudo_tables().into_iter().map(|(heading, table)| section(&heading, "", &table));
         let sections: String = methods.into_iter().chain(parts).chain(words).chain(pseudo).collect();
         format!(
-            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}{}\n{}{sections}",
+            "# {}\n\n{}\n\nModel: {}\n\n{}\n{}{}{}\n{}{sections}",
             self.name,
             self.verdict(),
             self.model,
             self.table().to_markdown(),
+            list(self.said()),
             list(self.worth()),
             list(self.sizes()),
             list(self.notes())
@@ -246,7 +260,7 @@ impl ArmSummary {
             self.macro_f1.as_ref().map(spread).unwrap_or_default(),
             gain.unwrap_or_default(),
             self.gain.as_ref().map(|gain| gain.against.to_string()).unwrap_or_default(),
-            String::new(),
+            self.gain.as_ref().and_then(|gain| gain.p).map(p_value).unwrap_or_default(),
         ]
     }
 }
@@ -267,9 +281,18 @@ impl PseudoResults {
         };
         let answered = self.n - self.n_unanswered;
         table.row(cells("with a final answer", answered, self.before, &self.classes_before));
-        table.row(cells("all collaborators agreed", self.n_agreed, self.agreed, &[]));
-        table.row(cells("disputes decided", self.n_adjudicated, self.adjudicated, &[]));
+        table.row(cells("as all collaborators answered", self.n_agreed, self.agreed, &[]));
+        table.row(cells(
+            "decided where they differ, or combined to another",
+            self.n_adjudicated,
+            self.adjudicated,
+            &[],
+        ));
         table.row(cells("kept", self.n_kept, self.kept, &self.classes_kept));
+        for (number, round) in self.rounds.iter().enumerate().filter(|_| self.rounds.len() > 1) {
+            let undone = if round.rolled_back { ", undone" } else { "" };
+            table.row(cells(&format!("kept in round {}{undone}", number + 1), round.kept, None, &[]));
+        }
         for collaborator in &self.collaborators {
             let name = format!("collaborator: {}", collaborator.name);
             table.row(cells(&name, collaborator.n_answered, collaborator.right, &[]));
