@@ -7,7 +7,8 @@ use semievol_core::{Groups, Seed};
 /// several numbers of rows (Hestness et al., arXiv 1712.00409); below 0 where more rows did harm.
 ///
 /// `errors` has for each test row its error at each of `rows`; the interval is a bootstrap over the groups of test rows. An error
-/// of 0 counts as half an error of one test row, of which the logarithm can be taken.
+/// of 0 counts as half an error of one test row, of which the logarithm can be taken, and no curve is followed beyond all
+/// rows wrong.
 ///
 /// ```
 /// use semievol_core::{Groups, Seed};
@@ -44,7 +45,7 @@ pub fn worth_of_more(
         let error = |at: usize| drawn.iter().map(|row| errors[*row][at]).sum::<f64>() / drawn.len() as f64;
         let slope: f64 =
             logs.iter().enumerate().map(|(at, log)| (log - mean_log) * error(at).max(least).ln()).sum();
-        1.0 - (slope / spread * growth).exp()
+        1.0 - (slope / spread * growth).exp().min(1.0 / error(rows.len() - 1).max(least))
     };
     let all: Vec<usize> = (0..errors.len()).collect();
     let interval = bootstrap_of(&draws, level, seed, share)?;
@@ -69,6 +70,16 @@ mod tests {
         let errors = vec![vec![0.0, 0.0]; 20];
         let (share, _) = worth_of_more(&[5, 10], &errors, &Groups::single(20), 100, 0.95, Seed(1)).unwrap();
         assert!(share.abs() < 1e-12, "{share}");
+    }
+
+    #[test]
+    fn no_more_than_all_can_be_wrong() {
+        // From a tenth to two fifths, and a hundred times the rows.
+        let errors: Vec<Vec<f64>> =
+            (0..20).map(|row| [2, 4, 8].map(|n| f64::from(u8::from(row < n))).to_vec()).collect();
+        let (share, interval) =
+            worth_of_more(&[5, 10, 20], &errors, &Groups::single(20), 2000, 0.95, Seed(1)).unwrap();
+        assert!((share + 1.5).abs() < 1e-12 && interval.low.is_finite(), "{share} {interval}");
     }
 
     #[test]

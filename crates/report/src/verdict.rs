@@ -3,7 +3,8 @@ use crate::{ArmOverSeeds, ArmRole, ArmRow, Difference, Interval, Report};
 
 /// What the experiment showed, in a sentence made from its numbers, and what it cost, in a second.
 ///
-/// It speaks of the first semi-supervised arm, or without one of fine-tuning on labels against the base model.
+/// It speaks of the first semi-supervised arm, or without one of all that are held against each other, or of fine-tuning
+/// on labels against the base model.
 /// With one seed it says better or worse only if p < 0.05; with several, only if the interval of the mean
 /// difference over seeds leaves out 0.
 pub fn verdict(report: &Report) -> String {
@@ -15,12 +16,16 @@ pub fn verdict(report: &Report) -> String {
             _ => format!("There are {n_seeds} seeds but no mean over them, so nothing is concluded."),
         };
     }
-    match arms.iter().find(|arm| arm.role == ArmRole::SemiSupervised) {
-        Some(arm) => {
-            let cost = cost(report, arm).map(|cost| format!(" {cost}.")).unwrap_or_default();
-            format!("{}.{cost}", about_semi_supervised(arm, &arms, n_seeds))
-        }
-        None => format!("{}.", about_labels(&arms, n_seeds)),
+    let variants: Vec<&Arm<'_>> = arms.iter().filter(|arm| arm.role == ArmRole::Variant).collect();
+    let own = arms.iter().find(|arm| arm.role == ArmRole::SemiSupervised);
+    let one = own.or(if let [one] = variants[..] { Some(one) } else { None });
+    if let Some(arm) = one {
+        let cost = cost(report, arm).map(|cost| format!(" {cost}.")).unwrap_or_default();
+        return format!("{}.{cost}", about_semi_supervised(arm, &arms, n_seeds));
+    }
+    match variants.as_slice() {
+        [] => format!("{}.", about_labels(&arms, n_seeds)),
+        variants => format!("{}.", about_variants(variants, &arms, n_seeds)),
     }
 }
 
@@ -88,6 +93,40 @@ fn about_semi_supervised(arm: &Arm<'_>, arms: &[Arm<'_>], n_seeds: usize) -> Str
     )
 }
 
+/// How many of them are better and worse than labels alone, each tested by itself.
+fn about_variants(variants: &[&Arm<'_>], arms: &[Arm<'_>], n_seeds: usize) -> String {
+    let named = |arm: &&&Arm<'_>| format!("{} {}", arm.name, percent(arm.accuracy));
+    let against = variants.iter().find_map(|arm| Some(&arm.difference?.against));
+    let Some(other) = against.and_then(|against| arms.iter().find(|arm| arm.name == *against)) else {
+        let each: Vec<String> = variants.iter().map(|arm| named(&arm)).collect();
+        return format!(
+            "{} ({}); there is no fine-tuning on labels alone to compare them with",
+            each.join(", "),
+            seeds(n_seeds)
+        );
+    };
+    let told = |wanted: &str| {
+        let are = variants.iter().filter(|arm| {
+            arm.difference.is_some_and(|difference| word(difference, certain(difference, n_seeds)) == wanted)
+        });
+        let are: Vec<String> = are.map(|arm| named(&arm)).collect();
+        match are.len() {
+            0 => format!("none {wanted}"),
+            n => format!("{} {wanted} ({})", count(n), are.join(", ")),
+        }
+    };
+    format!(
+        "Of {} methods against {} for fine-tuning on labels alone ({}), {}, {}, {} ({}, each tested by itself)",
+        count(variants.len()),
+        percent(other.accuracy),
+        other.name,
+        told("better"),
+        told("worse"),
+        told("not distinguishable"),
+        seeds(n_seeds)
+    )
+}
+
 fn about_labels(arms: &[Arm<'_>], n_seeds: usize) -> String {
     let base = arms.iter().find(|arm| arm.role == ArmRole::Base);
     let compared = base.and_then(|base| {
@@ -115,15 +154,28 @@ fn reversed(difference: &Difference) -> Difference {
     Difference { mean: -difference.mean, interval: difference.interval.map(turn), ..difference.clone() }
 }
 
+/// Whether the two are told apart; absent where nothing says so.
+fn certain(difference: &Difference, n_seeds: usize) -> Option<bool> {
+    match (n_seeds, difference.p.and_then(finite), proper(difference.interval)) {
+        (0 | 1, Some(p), _) => Some(p < 0.05),
+        (2.., _, Some(ends)) => Some(ends.low > 0.0 || ends.high < 0.0),
+        _ => None,
+    }
+}
+
+fn word(difference: &Difference, certain: Option<bool>) -> &'static str {
+    match certain {
+        Some(true) if difference.mean > 0.0 => "better",
+        Some(true) if difference.mean < 0.0 => "worse",
+        Some(_) => "not distinguishable",
+        None => "not tested",
+    }
+}
+
 /// The judgement and what it rests on.
 fn judged(difference: &Difference, n_seeds: usize) -> String {
     let p = difference.p.and_then(finite);
     let interval = proper(difference.interval);
-    let certain = match (n_seeds, p, interval) {
-        (0 | 1, Some(p), _) => Some(p < 0.05),
-        (2.., _, Some(ends)) => Some(ends.low > 0.0 || ends.high < 0.0),
-        _ => None,
-    };
     let mean = if n_seeds > 1 { " in the mean" } else { "" };
     let mut ground = format!("{} points{mean}", points(difference.mean));
     if let Some(ends) = interval {
@@ -132,12 +184,7 @@ fn judged(difference: &Difference, n_seeds: usize) -> String {
     if let Some(shown) = p.map(p_value) {
         ground += &if shown.starts_with('<') { format!(", p {shown}") } else { format!(", p = {shown}") };
     }
-    let word = match certain {
-        Some(true) if difference.mean > 0.0 => "better",
-        Some(true) if difference.mean < 0.0 => "worse",
-        Some(_) => "not distinguishable",
-        None => "not tested",
-    };
+    let word = word(difference, certain(difference, n_seeds));
     format!("{word} ({ground}, {})", seeds(n_seeds))
 }
 
@@ -199,6 +246,32 @@ mod tests {
             &format!(
                 "SemiEvol 78.0 {start} worse (−5.0 points, 95% interval −7.0 to −3.0, p = 0.020, one seed only)."
             ),
+        );
+    }
+
+    #[test]
+    fn methods_held_against_each_other_are_judged_together() {
+        let variant = |arm: &str, accuracy: f64, p: f64| {
+            row(arm, ArmRole::Variant, accuracy, difference("sft", accuracy - 0.8, Some(p)))
+        };
+        let sft = || row("sft", ArmRole::LabelsOnly, 0.8, None);
+        check(
+            &one_seed(vec![
+                sft(),
+                variant("n-1", 0.81, 0.4),
+                variant("n-2", 0.7, 0.01),
+                variant("n-3", 0.79, 0.4),
+            ]),
+            "Of 3 methods against 80.0 for fine-tuning on labels alone (sft), none better, 1 worse (n-2 70.0), 2 not distinguishable (n-1 81.0, n-3 79.0) (one seed only, each tested by itself).",
+        );
+        check(
+            &one_seed(vec![row("n-1", ArmRole::Variant, 0.8, None), row("n-2", ArmRole::Variant, 0.7, None)]),
+            "n-1 80.0, n-2 70.0 (one seed only); there is no fine-tuning on labels alone to compare them with.",
+        );
+        // One alone is the method.
+        check(
+            &one_seed(vec![sft(), variant("n-1", 0.81, 0.4)]),
+            "n-1 81.0 against 80.0 for fine-tuning on labels alone (sft): not distinguishable (+1.0 points, 95% interval −1.0 to +3.0, p = 0.400, one seed only).",
         );
     }
 

@@ -63,7 +63,8 @@ fn role(arm: &Arm) -> page::ArmRole {
     match arm {
         Arm::Vanilla | Arm::InContext | Arm::InContextBm25 => page::ArmRole::Base,
         Arm::Sft | Arm::SftMatched => page::ArmRole::LabelsOnly,
-        Arm::Semievol | Arm::Variant(_) => page::ArmRole::SemiSupervised,
+        Arm::Semievol => page::ArmRole::SemiSupervised,
+        Arm::Variant(_) => page::ArmRole::Variant,
         Arm::Classifier | Arm::SftPretrained | Arm::Oracle => page::ArmRole::Other,
     }
 }

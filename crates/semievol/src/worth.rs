@@ -51,7 +51,7 @@ impl WorthResults {
         let shown = |one: &WorthOfMore, what: &str| {
             let WorthOfMore { rows, share, interval } = one;
             // A share of errors taken away, as a change of their number.
-            let change = |share: f64| format!("{:+.0}%", -100.0 * share);
+            let change = |share: f64| format!("{:+.0}%", (-100.0 * share).round() + 0.0);
             format!(
                 "{rows} more {what}: {} errors [{}, {}]",
                 change(*share),
@@ -78,10 +78,10 @@ mod tests {
             share,
             interval: Interval { low, high, level: LEVEL },
         };
-        let worth = WorthResults { labels: of(100, 0.25, 0.1, 0.4), prompts: of(1000, -0.05, -0.2, 0.1) };
+        let worth = WorthResults { labels: of(100, 0.25, 0.001, 0.4), prompts: of(1000, -0.05, -0.2, 0.1) };
         assert_eq!(
             worth.sentence(),
-            "100 more labels: -25% errors [-40%, -10%]; 1000 more prompts: +5% errors [-10%, +20%] (estimated by a classifier over embeddings that stands in for the model)"
+            "100 more labels: -25% errors [-40%, +0%]; 1000 more prompts: +5% errors [-10%, +20%] (estimated by a classifier over embeddings that stands in for the model)"
         );
     }
 }

@@ -62,7 +62,9 @@ impl Line {
         let own = labels.and_then(|labels| cut(reached, labels));
         let over = LABELS_ALONE.map(|arm| cut(reached, find(arm)?.accuracy.mean));
         let gold = labels.zip(find(Arm::Oracle)).and_then(|(labels, gold)| cut(gold.accuracy.mean, labels));
-        let fewer = |cut: Option<f64>| cut.map(|cut| format!("{:+.0}%", -100.0 * cut)).unwrap_or_default();
+        let fewer = |cut: Option<f64>| {
+            cut.map(|cut| format!("{:+.0}%", (-100.0 * cut).round() + 0.0)).unwrap_or_default()
+        };
         let cells = [
             link(&results.name),
             results.seeds.len().to_string(),

@@ -145,7 +145,7 @@ impl<'a> Row<'a> {
         let title = format!("{}: {}", self.arm, percent(self.accuracy));
         RowView {
             arm: self.arm.into(),
-            semi: self.role == ArmRole::SemiSupervised,
+            semi: matches!(self.role, ArmRole::SemiSupervised | ArmRole::Variant),
             note: (self.n_unparsed > 0).then(|| format!("{} unreadable", count(self.n_unparsed))),
             accuracy: spread(self.accuracy, self.sd),
             interval: self.interval.map(|ends| format!("[{}, {}]", percent(ends.low), percent(ends.high))),
