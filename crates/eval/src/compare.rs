@@ -49,21 +49,22 @@ pub struct OverSeeds {
     pub difference: f64,
     /// 95% interval of the difference.
     pub interval: Interval,
-    /// The paired test that goes with the interval: the level at which it would end at 0.
+    /// The paired test that goes with the interval: one less the level at which it would end at 0.
     pub p: f64,
 }
 
 /// The mean difference of two methods over seeds, `first[s]` against `second[s]` for each seed `s`, with a 95%
 /// interval and the test that goes with it.
 ///
-/// The runs of one seed share their samples. The interval knows two sources of chance: the seeds (which rows were labelled,
-/// how training went) and the test samples (each sample's answers kept together, and whole groups where samples come in
-/// groups). Each has half a width of its own, by Student's t with its own degrees of freedom, so two or three seeds get
-/// the wide interval that they deserve. Where all seeds grade the same samples, those are one draw that no number of seeds
-/// averages out: the squares of the two are added, which holds the truth at least as often as promised (Howe,
-/// JASA 69, 1974; a common number of degrees of freedom, as Welch's and Satterthwaite's, does not with so few seeds).
-/// Where each seed has samples of its own, the spread over seeds contains theirs: the wider of the two is taken. With one
-/// seed the interval is about that pair of runs alone.
+/// The runs of one seed share their samples. The interval knows two sources of chance: the seeds (which rows were
+/// labelled, how training went) and the test samples (each sample's answers kept together, and whole groups where
+/// samples come in groups). Each has half a width of its own, by Student's t with its own degrees of freedom, so
+/// two or three seeds get the wide interval that they deserve. Where all seeds grade the same samples, those are
+/// one draw that no number of seeds averages out: the squares of the two are added, which holds the truth at least
+/// as often as promised (Banerjee, Sankhya A 23, 1961; with degrees of freedom in common, as Welch and
+/// Satterthwaite have them, it does not where seeds are few). Where each seed has samples of its own, the spread
+/// over seeds contains theirs: the wider of the two is taken. With one seed the interval is about that pair of runs
+/// alone.
 pub fn compare_over_seeds(
     metric: Metric,
     first: &[Graded],

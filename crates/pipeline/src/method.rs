@@ -168,9 +168,9 @@ pub struct EvolveConfig {
     /// `taught_paraphrases`: the answer shall not depend on the words of the instruction (consistency training).
     #[serde(skip_serializing_if = "is_false")]
     pub paraphrase: bool,
-    /// Teaches each pseudo-label below 0 to this many of its neighbours, a number and an order that are drawn for it: the
-    /// answer shall not depend on the examples in the prompt (consistency training), and a model of a later round is one
-    /// that has seen them.
+    /// Puts 0 to this many of its neighbours into the prompt of each pseudo-label that is taught, a number and an order that
+    /// are drawn for it: the answer shall not depend on the examples in the prompt (consistency training), and a model of a
+    /// later round is one that has seen them.
     #[serde(skip_serializing_if = "is_zero")]
     pub shots: usize,
 }

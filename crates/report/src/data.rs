@@ -90,7 +90,7 @@ pub enum ArmRole {
     LabelsOnly,
     /// Fine-tuned on labels and pseudo-labels. The verdict is about the first such arm.
     SemiSupervised,
-    /// The same, to be held against others. The verdict is about all of them where there is none of the above.
+    /// The same, to be held against others. The verdict is about all of them where there is no `SemiSupervised` arm.
     Variant,
     /// Anything else, such as the control that sees all gold answers: shown, but no part of the verdict.
     #[default]

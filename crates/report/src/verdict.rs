@@ -83,11 +83,10 @@ fn about_semi_supervised(arm: &Arm<'_>, arms: &[Arm<'_>], n_seeds: usize) -> Str
     };
     let other = arms.iter().find(|other| other.name == difference.against);
     let other_accuracy = other.map_or(arm.accuracy - difference.mean, |other| other.accuracy);
-    let which =
-        if n_controls > 1 { "the better fine-tuning on labels alone" } else { "fine-tuning on labels alone" };
     format!(
-        "{own} against {} for {which} ({}): {}",
+        "{own} against {} for {} ({}): {}",
         percent(other_accuracy),
+        labels_alone(n_controls),
         difference.against,
         judged(difference, n_seeds)
     )
@@ -105,26 +104,33 @@ fn about_variants(variants: &[&Arm<'_>], arms: &[Arm<'_>], n_seeds: usize) -> St
             seeds(n_seeds)
         );
     };
+    let n_controls = arms.iter().filter(|arm| arm.role == ArmRole::LabelsOnly).count();
     let told = |wanted: &str| {
-        let are = variants.iter().filter(|arm| {
-            arm.difference.is_some_and(|difference| word(difference, certain(difference, n_seeds)) == wanted)
-        });
+        let found = |arm: &&&Arm<'_>| {
+            arm.difference.map_or("not tested", |one| word(one, certain(one, n_seeds))) == wanted
+        };
+        let are = variants.iter().filter(found);
         let are: Vec<String> = are.map(|arm| named(&arm)).collect();
         match are.len() {
             0 => format!("none {wanted}"),
             n => format!("{} {wanted} ({})", count(n), are.join(", ")),
         }
     };
+    let words = ["better", "worse", "not distinguishable", "not tested"].map(told);
+    let words = &words[..if words[3].starts_with("none") { 3 } else { 4 }];
     format!(
-        "Of {} methods against {} for fine-tuning on labels alone ({}), {}, {}, {} ({}, each tested by itself)",
+        "Of {} methods against {} for {} ({}), {} ({}, each tested by itself)",
         count(variants.len()),
         percent(other.accuracy),
+        labels_alone(n_controls),
         other.name,
-        told("better"),
-        told("worse"),
-        told("not distinguishable"),
+        words.join(", "),
         seeds(n_seeds)
     )
+}
+
+fn labels_alone(n_controls: usize) -> &'static str {
+    if n_controls > 1 { "the better fine-tuning on labels alone" } else { "fine-tuning on labels alone" }
 }
 
 fn about_labels(arms: &[Arm<'_>], n_seeds: usize) -> String {
@@ -263,6 +269,10 @@ mod tests {
                 variant("n-3", 0.79, 0.4),
             ]),
             "Of 3 methods against 80.0 for fine-tuning on labels alone (sft), none better, 1 worse (n-2 70.0), 2 not distinguishable (n-1 81.0, n-3 79.0) (one seed only, each tested by itself).",
+        );
+        check(
+            &one_seed(vec![sft(), variant("n-1", 0.81, 0.4), row("n-2", ArmRole::Variant, 0.7, None)]),
+            "Of 2 methods against 80.0 for fine-tuning on labels alone (sft), none better, none worse, 1 not distinguishable (n-1 81.0), 1 not tested (n-2 70.0) (one seed only, each tested by itself).",
         );
         check(
             &one_seed(vec![row("n-1", ArmRole::Variant, 0.8, None), row("n-2", ArmRole::Variant, 0.7, None)]),

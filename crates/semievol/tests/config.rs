@@ -273,6 +273,10 @@ fn a_method_that_makes_no_sense_is_refused() {
         "x.toml: method.collaborators: `warm, 1 neighbour` has shots = 1, but method.neighbours is 0",
     );
     check_refused(
+        &format!("{GOOD}[method]\nevolve = {{ shots = 4 }}"),
+        "x.toml: method.evolve.shots is 4, but method.neighbours is 3",
+    );
+    check_refused(
         &format!("{GOOD}[method]\ncollaborators = []"),
         "x.toml: method.collaborators is empty, but somebody has to answer: give at least one",
     );

@@ -33,6 +33,7 @@ const COLUMNS: [&str; 11] = [
     "gain",
     "95% interval",
     "errors",
+    // Of `LABELS_ALONE`.
     "over sft",
     "over sft_matched",
     "with gold",
@@ -62,9 +63,7 @@ impl Line {
         let own = labels.and_then(|labels| cut(reached, labels));
         let over = LABELS_ALONE.map(|arm| cut(reached, find(arm)?.accuracy.mean));
         let gold = labels.zip(find(Arm::Oracle)).and_then(|(labels, gold)| cut(gold.accuracy.mean, labels));
-        let fewer = |cut: Option<f64>| {
-            cut.map(|cut| format!("{:+.0}%", (-100.0 * cut).round() + 0.0)).unwrap_or_default()
-        };
+        let fewer = |cut: Option<f64>| cut.map(|cut| change(-cut)).unwrap_or_default();
         let cells = [
             link(&results.name),
             results.seeds.len().to_string(),
@@ -94,6 +93,12 @@ pub fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
 
+/// A change of the number of errors, as a share of them.
+fn change(share: f64) -> String {
+    // No zero has a sign of its own.
+    format!("{:+.0}%", (100.0 * share).round() + 0.0)
+}
+
 /// Of the arm `semievol` over the better one with labels alone: over several seeds the summary knows, a single one knows
 /// itself.
 fn gain(results: &Results) -> Option<(f64, Interval)> {
@@ -110,13 +115,12 @@ fn gain(results: &Results) -> Option<(f64, Interval)> {
 /// t over experiments.
 pub fn mean_cut(cuts: &[Cut]) -> String {
     let errors = |of: &dyn Fn(&Cut) -> Option<f64>| {
-        over_seeds(&cuts.iter().filter_map(of).map(|cut| -100.0 * cut).collect::<Vec<_>>(), 0.95).ok()
+        over_seeds(&cuts.iter().filter_map(of).map(|cut| -cut).collect::<Vec<_>>(), 0.95).ok()
     };
-    let mean = |of: &dyn Fn(&Cut) -> Option<f64>| {
-        errors(of).map(|errors| format!("{:+.0}%", errors.mean)).unwrap_or_default()
-    };
+    let mean =
+        |of: &dyn Fn(&Cut) -> Option<f64>| errors(of).map(|errors| change(errors.mean)).unwrap_or_default();
     let interval = errors(&|cut| Some(cut.own)).and_then(|errors| errors.interval);
-    let interval = interval.map(|ends| format!(", interval {:+.0} to {:+.0}%", ends.low, ends.high));
+    let interval = interval.map(|ends| format!(", interval {} to {}", change(ends.low), change(ends.high)));
     if cuts.is_empty() {
         return String::new();
     }
@@ -125,12 +129,36 @@ pub fn mean_cut(cuts: &[Cut]) -> String {
         .map(|(at, arm)| format!("{} over {arm}", mean(&|cut| cut.over[at])))
         .collect();
     format!(
-        "\nOver the {} with gold answers beside them, in the mean (interval: Student's t over them): errors {}{} ({}), with gold\n\
-         answers {}.\n",
+        "\nOver the {} with gold answers beside them, in the mean (interval: Student's t over them, as if no two shared a data set):\n\
+         errors {}{} ({}), with gold answers {}.\n",
         cuts.len(),
         mean(&|cut| Some(cut.own)),
         interval.unwrap_or_default(),
         over.join(", "),
         mean(&|cut| Some(cut.gold))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_no_line_has_are_left_out() {
+        let mut cells: [String; COLUMNS.len()] = Default::default();
+        (cells[0], cells[3]) = ("one".into(), "90.0".into());
+        let table = table(&[Line { cells, cut: None }]).to_markdown();
+        assert!(table.starts_with("| experiment | semievol |"), "{table}");
+    }
+
+    #[test]
+    fn cuts_are_fewer_errors_in_the_mean() {
+        let cut = |own: f64| Cut { own, over: [Some(own), None], gold: 0.4 };
+        let said = mean_cut(&[cut(0.2), cut(0.1), cut(-0.303)]);
+        assert!(
+            said.contains("errors +0%, interval -66% to +66% (+0% over sft), with gold answers -40%"),
+            "{said}"
+        );
+        assert_eq!(mean_cut(&[]), "");
+    }
 }

@@ -40,9 +40,9 @@ pub fn over(all: &[&Results]) -> String {
     format!(
         "\nA run is one seed of one experiment. Wrong: of what a promise keeps, the mean over experiments of the mean over their\n\
          seeds; where nothing is certified the promise keeps nothing, and none of that counts as wrong, though the run may keep\n\
-         some without a promise (`otherwise`). Intervals are Student's t over experiments, and over runs where certified. The\n\
-         oracle knows the answers and keeps as many of the surest as the promise allows; of what it keeps, the mean over runs that\n\
-         certify something, where a run that keeps more than the oracle (and so too many wrong ones) counts as 100%.\n\n{}",
+         some without a promise (`otherwise`). Intervals are Student's t over experiments. The oracle knows the answers and keeps as\n\
+         many of the surest as the promise allows; of what it keeps, the mean over runs that certify something, where a run that\n\
+         keeps more than the oracle (and so too many wrong ones) counts as 100%.\n\n{}",
         table.to_markdown()
     )
 }
@@ -77,13 +77,17 @@ impl Promise<'_> {
             seeds.iter().map(|run| run.error().unwrap_or(0.0)).sum::<f64>() / seeds.len() as f64
         };
         let wrong = over_seeds(&self.experiments.iter().map(mean).collect::<Vec<_>>(), LEVEL).ok();
-        let certified: Vec<f64> = runs().filter_map(|run| run.error()).collect();
-        let certified = over_seeds(&certified, LEVEL).ok();
+        let certified = self.experiments.iter().filter_map(|seeds| {
+            let wrong: Vec<f64> = seeds.iter().filter_map(|run| run.error()).collect();
+            over_seeds(&wrong, LEVEL).ok().map(|wrong| wrong.mean)
+        });
+        let certified = over_seeds(&certified.collect::<Vec<_>>(), LEVEL).ok();
         let covered: Vec<f64> = runs()
             .filter(|run| run.kept.of > 0)
             .map(|run| (run.kept.of as f64 / run.oracle.max(1) as f64).min(1.0))
             .collect();
-        let ends = |ends: Interval| format!("[{}, {}]", percent(ends.low.max(0.0)), percent(ends.high));
+        let ends =
+            |ends: Interval| format!("[{}, {}]", percent(ends.low.max(0.0)), percent(ends.high.min(1.0)));
         [
             format!("{:.0}", 100.0 * self.alpha),
             match self.rule {

@@ -65,9 +65,9 @@ impl SeedRun<'_> {
             let mut lesson =
                 Lesson { weight: selected.weight, ..Lesson::new(sample, selected.answer.as_ref()?) };
             if config.shots > 0 {
-                let nearest = hits[row].iter().map(|hit| &taught[hit.row]).collect();
+                let nearest = hits[row].iter().map(|hit| &taught[hit.row]);
                 let seed = self.seed.child("evolve shots", 0).child(&sample.id, 0);
-                lesson.shots = draw_shots(nearest, config.shots, seed);
+                lesson.shots = draw_shots(sample, nearest, config.shots, seed);
             }
             Some(match config.targets {
                 Targets::Hard => lesson,
@@ -101,8 +101,16 @@ impl SeedRun<'_> {
     }
 }
 
-/// 0 to `most` of the neighbours, the nearest of them, in any order; which number and order depends on the seed alone.
-fn draw_shots(nearest: Vec<&Labeled>, most: usize, seed: Seed) -> Vec<&Labeled> {
+/// 0 to `most` of the neighbours, the nearest of them, in any order; which number and order depends on the seed alone. One with
+/// the sample's own question would teach to copy its answer.
+fn draw_shots<'s>(
+    sample: &Sample,
+    nearest: impl Iterator<Item = &'s Labeled>,
+    most: usize,
+    seed: Seed,
+) -> Vec<&'s Labeled> {
+    let other = |near: &&Labeled| near.sample.question.trim() != sample.question.trim();
+    let nearest: Vec<&Labeled> = nearest.filter(other).collect();
     let most = nearest.len().min(most);
     let shown = (seed.uniform() * (most + 1) as f64) as usize;
     let order = seed.child("order", 0).permutation(shown.min(most));
@@ -138,18 +146,24 @@ mod tests {
 
     #[test]
     fn shots_are_the_nearest_in_any_number_and_order() {
-        let label =
-            |id: usize| Labeled { sample: Sample::new(id.to_string(), "?"), answer: Answer::Choice(0) };
+        let label = |id: usize| {
+            let sample = Sample::new(id.to_string(), format!("Is {id} odd?"));
+            Labeled { sample, answer: Answer::Choice(id % 2) }
+        };
         let labels: Vec<Labeled> = (0..4).map(label).collect();
+        let asked = Sample::new("asked", "Is 9 odd?");
         let drawn = |row| -> Vec<usize> {
-            let shots = draw_shots(labels.iter().collect(), 3, Seed(row));
+            let shots = draw_shots(&asked, labels.iter(), 3, Seed(row));
             shots.iter().map(|shot| shot.sample.id.parse().unwrap()).collect()
         };
         let all: HashSet<Vec<usize>> = (0..500).map(drawn).collect();
         // One way to show none, one to show the nearest, two of two, six of three.
         assert_eq!(all.len(), 10, "{all:?}");
         assert!(all.iter().all(|shots| shots.iter().all(|shot| *shot < shots.len())), "{all:?}");
-        assert!(draw_shots(Vec::new(), 3, Seed(1)).is_empty());
+        assert!(draw_shots(&asked, [].iter(), 3, Seed(1)).is_empty());
+        let twin = Sample::new("twin", " Is 0 odd?");
+        let shown = (0..500).flat_map(|row| draw_shots(&twin, labels.iter(), 4, Seed(row)));
+        assert!(shown.map(|shot| shot.sample.id.as_str()).all(|id| id != "0"));
     }
 
     #[test]

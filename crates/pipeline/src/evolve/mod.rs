@@ -9,7 +9,7 @@ mod validation;
 use crate::answers::KeptAnswers;
 use crate::folds::{Folds, HeldOutScore};
 use crate::justify::Verdict;
-use crate::method::{Method, MethodConfig};
+use crate::method::{EvolveOn, Method, MethodConfig};
 use crate::round::tag;
 use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, Start, Trained, files};
 pub(crate) use lessons::repeats;
@@ -177,7 +177,7 @@ impl SeedRun<'_> {
                 outcome = self.round(method, &library, &own, models, asked, events)?;
             }
             files::write_jsonl(&self.rows_file(&format!("selection{tag}")), &outcome.selected)?;
-            if let Some(note) = outcome.note.take() {
+            for note in std::mem::take(&mut outcome.notes) {
                 progress.say(note, events);
             }
             let score = outcome.held_out.filter(|_| config.do_no_harm);
@@ -197,7 +197,8 @@ impl SeedRun<'_> {
                 progress.say(format!("round {number} kept nothing more: the rounds end"), events);
                 break;
             }
-            if !progress.selected.iter().any(|one| one.accepted) {
+            let alone = config.evolve.on == EvolveOn::LabelsAndSelected;
+            if alone && !progress.selected.iter().any(|one| one.accepted) {
                 progress
                     .say("no pseudo-label was kept: the evolved model sees the labels alone".into(), events);
             }

@@ -10,7 +10,7 @@ use crate::justify::Justified;
 use crate::method::{Method, Targets};
 use crate::probe::{self, features};
 use crate::round::{Round, nearest};
-use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
+use crate::{Library, OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Labeled, Sample};
 use semievol_retrieval::Hit;
 use semievol_select::{Calibrated, mean_distribution};
@@ -55,7 +55,7 @@ pub(super) struct Outcome {
     pub calibration: Vec<Calibrated>,
     /// The final answers to labels that models have not learnt, beside those models' own.
     pub held_out: Option<HeldOutScore>,
-    pub note: Option<String>,
+    pub notes: Vec<String>,
 }
 
 impl<'s> Asked<'s> {
@@ -116,7 +116,7 @@ impl SeedRun<'_> {
         let combiner = self.combiner(config, folds, own, asked.unlabelled, library, events)?;
         let gathered = self.gather(method, library, &round, asked, combiner.as_ref(), events)?;
         let Gathered { answers, hits, mut judged, mut soft, pooled, features } = gathered;
-        let (mut calibration, mut held_out) = (Vec::new(), None);
+        let (mut calibration, mut held_out, mut notes) = (Vec::new(), None, Vec::new());
         if let Some(combiner) = combiner {
             (judged, calibration, held_out) = self.combine(config, &combiner, &round, pooled, events)?;
             if config.evolve.targets == Targets::Soft {
@@ -142,9 +142,9 @@ impl SeedRun<'_> {
                 let seed = self.seed.child("probe", 0);
                 match probe::apply(&of_labels, &features, &mut judged.estimates, seed) {
                     Some(calibrated) => calibration = calibrated,
-                    None => events(&StageEvent::Note(
-                        "the folds' answers to the labels teach the probe nothing; confidence stays as it was".into(),
-                    )),
+                    None => notes.push(
+                        "the folds' answers to the labels teach the probe nothing; confidence stays as it was".to_owned(),
+                    ),
                 }
                 files::write_jsonl(&self.rows_file(&round.stage("confidence-probe")), &judged.estimates)?;
             }
@@ -154,7 +154,8 @@ impl SeedRun<'_> {
         }
         let (selected, note) =
             self.select(method, judged, &reference, &calibration, &config.shares(labels))?;
-        Ok(Outcome { answers, hits, soft, selected, calibration, held_out, note })
+        notes.extend(note);
+        Ok(Outcome { answers, hits, soft, selected, calibration, held_out, notes })
     }
 
     /// Retrieves for and asks about each part in turn; nothing of a part stays in memory but what [`Gathered`] holds.
