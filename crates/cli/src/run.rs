@@ -109,13 +109,16 @@ fn measure(experiment: &Experiment, hub: &Hub, out: &Path, screen: &mut Screen) 
 /// Prints verdict and tables.
 pub fn print(results: &Results) {
     println!("\n{}\n\n{}", results.verdict(), results.table());
+    if let Some(table) = results.methods_table() {
+        println!("methods\n{table}");
+    }
     if let Some(table) = results.paraphrase_table() {
         println!("in other words\n{table}");
     }
     for (heading, table) in results.pseudo_tables() {
         println!("{heading}\n{table}");
     }
-    for line in results.worth().into_iter().chain(results.sizes()).chain(results.notes()) {
+    for line in [results.said(), results.worth(), results.sizes(), results.notes()].concat() {
         println!("{line}");
     }
     println!("\nresults: {}; open report.html there in a browser", results.folder.display());
