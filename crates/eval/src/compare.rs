@@ -1,10 +1,9 @@
 use crate::error::EvalError;
 use crate::graded::{Graded, Metric};
-use crate::interval::{Interval, RESAMPLES, Stream, bootstrap_of};
+use crate::interval::{Interval, RESAMPLES, Stream, bootstrap_of, half_width};
 use crate::mcnemar::{McNemar, mcnemar, mcnemar_of_groups};
 use semievol_core::Seed;
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Of all intervals here.
 const LEVEL: f64 = 0.95;
@@ -36,7 +35,7 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
         return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
     };
     let variance = first.draws.variance(|row| f64::from(gain[row])).drawn;
-    let interval = around(difference, half_width(variance, first.draws.freedom(), LEVEL)?);
+    let interval = Interval::around(difference, half_width(variance, first.draws.freedom(), LEVEL)?, LEVEL);
     let of_group = |rows: &Vec<usize>| rows.iter().map(|row| i64::from(gain[*row])).sum();
     let gains: Vec<i64> = groups.iter().map(of_group).collect();
     Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &gains) })
@@ -112,7 +111,7 @@ pub fn compare_over_seeds(
         let level = 0.5 * (holds + misses);
         if half(level)? < mean.abs() { misses = level } else { holds = level }
     }
-    Ok(OverSeeds { difference: mean, interval: around(mean, half(LEVEL)?), p: 1.0 - misses })
+    Ok(OverSeeds { difference: mean, interval: Interval::around(mean, half(LEVEL)?, LEVEL), p: 1.0 - misses })
 }
 
 /// Variance, over draws of the samples that all runs share, of the mean difference of the runs, with its degrees of
@@ -138,17 +137,4 @@ fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed)
     // A bootstrap's variance is that of n draws around their own mean, which is too small by (n - 1) / n.
     let n = draws.len() as f64;
     (variance * n / (n - 1.0).max(1.0), draws.freedom())
-}
-
-/// Half of the interval of this level of a mean of this variance, which is known with these degrees of freedom.
-fn half_width(variance: f64, freedom: f64, level: f64) -> Result<f64, EvalError> {
-    // Beyond the larger one Student's t is the normal distribution to all digits shown.
-    match StudentsT::new(0.0, 1.0, freedom.clamp(1.0, 1e6)) {
-        Ok(t) => Ok(t.inverse_cdf(0.5 + 0.5 * level) * variance.sqrt()),
-        Err(_) => Err(EvalError::Empty { what: "an interval over seeds" }),
-    }
-}
-
-fn around(mean: f64, half: f64) -> Interval {
-    Interval { low: mean - half, high: mean + half, level: LEVEL }
 }

@@ -2,7 +2,7 @@ use crate::draws::Draws;
 use crate::error::EvalError;
 use semievol_core::Seed;
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use std::fmt;
 
 /// Resamples of a bootstrap, enough for the ends of a 95% interval to be steady in the third digit.
@@ -20,6 +20,15 @@ pub struct Interval {
 }
 
 impl Interval {
+    pub(crate) fn around(mean: f64, half: f64, level: f64) -> Interval {
+        Interval { low: mean - half, high: mean + half, level }
+    }
+
+    /// That of a share: what of it lies within 0 and 1.
+    pub fn of_share(self) -> Interval {
+        Interval { low: self.low.clamp(0.0, 1.0), high: self.high.clamp(0.0, 1.0), ..self }
+    }
+
     /// Whether a value lies in it, the ends included.
     pub fn holds(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
@@ -60,6 +69,15 @@ pub(crate) fn score_interval(p: f64, n: f64, z: f64, level: f64) -> Interval {
     let half = z / denominator * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     // Rounding must not push an end past the share itself, as it would at 0 and 1.
     Interval { low: (centre - half).clamp(0.0, p), high: (centre + half).clamp(p, 1.0), level }
+}
+
+/// Half of Student's t interval of this level of a mean of this variance, which is known with these degrees of freedom.
+pub(crate) fn half_width(variance: f64, freedom: f64, level: f64) -> Result<f64, EvalError> {
+    // Beyond the larger one Student's t is the normal distribution to all digits shown.
+    match StudentsT::new(0.0, 1.0, freedom.clamp(1.0, 1e6)) {
+        Ok(t) => Ok(t.inverse_cdf(0.5 + 0.5 * level) * variance.sqrt()),
+        Err(_) => Err(EvalError::Empty { what: "an interval over seeds" }),
+    }
 }
 
 /// A percentile bootstrap: `statistic` on [`RESAMPLES`] draws, with replacement, of `n` items.

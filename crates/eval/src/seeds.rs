@@ -1,7 +1,6 @@
 use crate::error::EvalError;
-use crate::interval::{Interval, check_level};
+use crate::interval::{Interval, check_level, half_width};
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// A number over repetitions with different seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,10 +40,11 @@ pub fn over_seeds(values: &[f64], level: f64) -> Result<SeedSummary, EvalError> 
         return Ok(SeedSummary { n, mean, sd: None, interval: None });
     }
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-    let sd = variance.sqrt();
-    let interval = StudentsT::new(0.0, 1.0, (n - 1) as f64).ok().map(|t| {
-        let half = t.inverse_cdf(0.5 + level / 2.0) * sd / (n as f64).sqrt();
-        Interval { low: mean - half, high: mean + half, level }
-    });
-    Ok(SeedSummary { n, mean, sd: Some(sd), interval })
+    let half = half_width(variance / n as f64, (n - 1) as f64, level)?;
+    Ok(SeedSummary {
+        n,
+        mean,
+        sd: Some(variance.sqrt()),
+        interval: Some(Interval::around(mean, half, level)),
+    })
 }

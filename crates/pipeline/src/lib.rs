@@ -110,5 +110,5 @@ pub use method::{
 pub use pretrain::PretrainConfig;
 pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Start, Trained};
 pub use semievol_select::options::OptionScore;
-pub use tune::{Tried, TuneConfig};
+pub use tune::{HeldOut, Tried, TriedSelector, TriedSelectors, TuneConfig};
 pub use work::MethodWork;

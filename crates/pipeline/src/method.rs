@@ -3,13 +3,14 @@
 use crate::labels::shares;
 use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
-use semievol_core::Labeled;
+use semievol_core::{Labeled, Sample};
 use semievol_data::Wording;
 use semievol_retrieval::RetrievalConfig;
 use semievol_select::{Adjudicator, AdjudicatorConfig, SelectError, Selector, SelectorConfig};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The method of an experiment file. The facade crate has presets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -305,15 +306,28 @@ impl CollaboratorConfig {
 
 /// The parts of a method, ready to run. Made by [`MethodConfig::build`]; put a part of your own in its place
 /// before the run.
+#[derive(Clone)]
 pub struct Method {
     /// What was configured: neighbours, collaborators, warm-up and evolution.
     pub config: MethodConfig,
     /// Decides disputes.
-    pub adjudicator: Box<dyn Adjudicator>,
+    pub adjudicator: Arc<dyn Adjudicator>,
     /// Estimates confidence.
-    pub estimator: Box<dyn ConfidenceEstimator>,
+    pub estimator: Arc<dyn ConfidenceEstimator>,
     /// Keeps or drops pseudo-labels.
-    pub selector: Box<dyn Selector>,
+    pub selector: Arc<dyn Selector>,
+}
+
+impl Method {
+    /// The same with another selector.
+    ///
+    /// # Errors
+    /// As [`MethodConfig::build`].
+    pub fn selecting(&self, select: SelectorConfig) -> Result<Method, PipelineError> {
+        let config = MethodConfig { select, ..self.config.clone() };
+        let selector = config.build()?.selector;
+        Ok(Method { config, selector, ..self.clone() })
+    }
 }
 
 impl MethodConfig {
@@ -334,9 +348,9 @@ impl MethodConfig {
         };
         Ok(Method {
             config: self.clone(),
-            adjudicator: self.justify.build().map_err(of("justify"))?,
-            estimator: self.confidence.build(),
-            selector: self.select.build().map_err(of("select"))?,
+            adjudicator: self.justify.build().map_err(of("justify"))?.into(),
+            estimator: self.confidence.build().into(),
+            selector: self.select.build().map_err(of("select"))?.into(),
         })
     }
 
@@ -536,6 +550,11 @@ impl MethodConfig {
         let wanted =
             self.unlabelled_per_label.map_or(unlabelled, |ratio| (ratio * labelled as f64).round() as usize);
         wanted.clamp(1, unlabelled.max(1)).min(unlabelled)
+    }
+
+    /// Those of the unlabelled samples that are used.
+    pub fn of_pool<'s>(&self, labelled: usize, pool: &'s [Sample]) -> &'s [Sample] {
+        &pool[..self.n_unlabelled(labelled, pool.len())]
     }
 
     /// Whether embeddings are needed: by retrieval or by a classifier.

@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_embedder(&fixtures.join("tiny-bert"))?
         .with_model("lexicon", Arc::new(lexicon));
     let mut method = experiment.method()?;
-    method.selector = Box::new(KeepAgreed);
+    method.selector = Arc::new(KeepAgreed);
     method.config.collaborators.push(CollaboratorConfig::LanguageModel {
         name: "list of words".into(),
         model: "lexicon".into(),

@@ -24,6 +24,8 @@ const NEIGHBOURS: usize = 3;
 /// What the arms of a seed are run with.
 pub(crate) struct Arms<'a> {
     pub run: &'a Run<'a>,
+    /// The file's method, with the selector that the seed chose.
+    pub method: &'a Method,
     pub seed: &'a SeedRun<'a>,
     pub sets: &'a Sets,
 }
@@ -91,7 +93,7 @@ impl Arms<'_> {
         let (last, first): (Vec<_>, Vec<_>) = arms.iter().partition(|arm| **arm == Arm::SftMatched);
         for arm in first.into_iter().chain(last) {
             let mut cost = Cost::default();
-            let judged = self.run.method_of(arm).is_some_and(|method| {
+            let judged = self.method_of(arm).is_some_and(|method| {
                 method.config.combine.is_none()
                     && matches!(method.config.justify, AdjudicatorConfig::SelfJustify { .. })
             });
@@ -107,13 +109,21 @@ impl Arms<'_> {
         Ok(done)
     }
 
+    /// The method that an arm runs, if it is one.
+    pub fn method_of(&self, arm: &Arm) -> Option<&Method> {
+        match arm {
+            Arm::Semievol => Some(self.method),
+            arm => self.run.method_of(arm),
+        }
+    }
+
     fn run_one(
         &self,
         arm: &Arm,
         evolved: &mut Vec<(Arm, Evolved)>,
         events: OnEvent<'_>,
     ) -> Result<Answers, PipelineError> {
-        let method = &self.run.method.config;
+        let method = &self.method.config;
         match arm {
             Arm::Vanilla => Ok(self.answer(arm, self.seed.base.as_ref(), &[], events)?.into()),
             Arm::InContext => self.in_context(arm, &method.retrieval, events),
@@ -135,10 +145,10 @@ impl Arms<'_> {
                 let recipe = Recipe { max_steps: steps, ..self.seed.recipe.clone() };
                 self.sft(arm, Start::default(), &recipe, events)
             }
-            Arm::Semievol => self.evolve(arm, self.seed, self.run.method, evolved, events),
+            Arm::Semievol => self.evolve(arm, self.seed, self.method, evolved, events),
             Arm::Variant(name) => {
                 let seed = SeedRun { folder: arm.folder(&self.seed.folder), ..self.seed.clone() };
-                let method = self.run.method_of(arm).ok_or_else(|| {
+                let method = self.method_of(arm).ok_or_else(|| {
                     PipelineError::Assembly(format!("there is no method `{name}`, but an arm of its name"))
                 })?;
                 let mut within = |event: &StageEvent| events(&event.within(name));
@@ -160,7 +170,7 @@ impl Arms<'_> {
         retrieval: &RetrievalConfig,
         events: OnEvent<'_>,
     ) -> Result<Answers, PipelineError> {
-        let neighbours = match self.run.method.config.neighbours {
+        let neighbours = match self.method.config.neighbours {
             0 => NEIGHBOURS,
             shown => shown,
         };
@@ -225,13 +235,12 @@ impl Arms<'_> {
     fn embedded_together(&self) -> &[Sample] {
         let all: &[Sample] = &self.sets.unlabelled;
         let whole = |rows: &&[Sample]| rows.len() <= self.seed.part;
-        let taken = || self.unlabelled(&self.run.method.config);
+        let taken = || self.unlabelled(&self.method.config);
         Some(all).filter(whole).or_else(|| Some(taken()).filter(whole)).unwrap_or_default()
     }
 
     fn unlabelled(&self, config: &MethodConfig) -> &[Sample] {
-        let all: &[Sample] = &self.sets.unlabelled;
-        &all[..config.n_unlabelled(self.sets.labelled.len(), all.len())]
+        config.of_pool(self.sets.labelled.len(), &self.sets.unlabelled)
     }
 
     fn answer_trained(

@@ -6,7 +6,7 @@ use crate::{Arm, Event, Experiment, RunError, SetSizes};
 use semievol_core::{Labeled, Sample};
 use semievol_data::OverlapReport;
 use semievol_hub::Hub;
-use semievol_pipeline::Parts;
+use semievol_pipeline::{Parts, TuneConfig};
 use semievol_train::Recipe;
 
 /// The rows of a seed. What the test and unlabelled rows' answers are is not among it.
@@ -74,10 +74,7 @@ impl Experiment {
     /// counted with the first; what chooses the recipe is counted with none ([`Experiment::tuning`]).
     pub fn work(&self, sizes: &SetSizes) -> Vec<ArmWork> {
         let (config, sets) = (self.config(), sizes);
-        // Whichever is chosen.
-        let tried = config.tune.iter().flat_map(|tune| &tune.epochs).copied();
-        let longest = tried.max().unwrap_or(config.train.epochs).max(config.train.epochs);
-        let recipe = Recipe { epochs: longest, ..config.train.clone() };
+        let recipe = self.longest_recipe();
         let sft = recipe.total_steps(sets.labelled);
         let work = |arm: &Arm| {
             let method = match arm {
@@ -115,9 +112,37 @@ impl Experiment {
         arms.collect()
     }
 
-    /// Steps and prompts of the cross-validation that chooses the recipe of one seed; none where nothing is chosen.
+    /// Steps and prompts of the cross-validation that chooses recipe and selector of one seed, at most; none where nothing
+    /// is chosen.
     pub fn tuning(&self, sizes: &SetSizes) -> (usize, usize) {
         let Some(tune) = &self.config().tune else { return (0, 0) };
+        let (steps, prompts) = self.tuning_recipe(tune, sizes);
+        let selectors = tune.select.len();
+        if selectors == 0 {
+            return (steps, prompts);
+        }
+        let learnt = sizes.labelled - sizes.labelled / tune.folds.max(1);
+        let recipe = self.longest_recipe();
+        let work = self.config().method.work(&recipe, learnt, sizes.unlabelled);
+        let rounds = self.config().method.rounds.n.max(1);
+        let of_fold = work.steps + (selectors - 1) * rounds * work.evolve_steps;
+        // Later rounds ask what their own models say; the first one's answers are the same for all.
+        let asked = work.prompts + (selectors - 1) * (work.prompts - work.prompts / rounds);
+        (steps + tune.folds * of_fold, prompts + tune.folds * asked + (selectors + 1) * sizes.labelled)
+    }
+
+    /// The longest of those that are tried, whichever is chosen.
+    fn longest_recipe(&self) -> Recipe {
+        let config = self.config();
+        let tried = config.tune.iter().flat_map(|tune| &tune.epochs).copied();
+        let longest = tried.max().unwrap_or(config.train.epochs).max(config.train.epochs);
+        Recipe { epochs: longest, ..config.train.clone() }
+    }
+
+    fn tuning_recipe(&self, tune: &TuneConfig, sizes: &SetSizes) -> (usize, usize) {
+        if !tune.tries_recipes() {
+            return (0, 0);
+        }
         let recipe = &self.config().train;
         let learnt = sizes.labelled - sizes.labelled / tune.folds.max(1);
         let epochs = if tune.epochs.is_empty() { std::slice::from_ref(&recipe.epochs) } else { &tune.epochs };

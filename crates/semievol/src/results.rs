@@ -16,7 +16,7 @@ use semievol_eval::{
     compare_over_seeds, over_seeds,
 };
 use semievol_model::ModelId;
-use semievol_pipeline::Tried;
+use semievol_pipeline::{Tried, TriedSelectors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -58,6 +58,9 @@ pub struct SeedResults {
     /// The recipes that were tried on folds of the labels; empty where none was chosen so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tuned: Vec<Tried>,
+    /// The selectors that were tried on them; absent where none was chosen so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selectors: Option<TriedSelectors>,
     /// One entry per arm.
     pub arms: Vec<ArmResults>,
     /// What became of the unlabelled rows, for each arm that learns from them.
@@ -263,12 +266,8 @@ impl ArmSummary {
         let accuracy: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
         let macro_f1: Option<Vec<f64>> = runs.iter().map(|run| run.macro_f1).collect();
         let shares = |values: &[f64]| {
-            over_seeds(values, LEVEL).map(|mut summary| {
-                if let Some(ends) = &mut summary.interval {
-                    (ends.low, ends.high) = (ends.low.max(0.0), ends.high.min(1.0));
-                }
-                summary
-            })
+            let summary = over_seeds(values, LEVEL)?;
+            Ok::<_, EvalError>(SeedSummary { interval: summary.interval.map(Interval::of_share), ..summary })
         };
         Ok(ArmSummary {
             arm: arm.clone(),

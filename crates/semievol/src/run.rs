@@ -141,6 +141,8 @@ impl Experiment {
             Ok((task, id(&config)))
         };
         let all = |words: &[String]| words.iter().map(paraphrase).collect::<Result<Vec<_>, RunError>>();
+        let select = self.config.tune.iter().flat_map(|tune| &tune.select);
+        let candidates = select.map(|select| method.selecting(*select)).collect::<Result<Vec<_>, _>>()?;
         let paraphrases = all(&self.config.paraphrases)?;
         let taught = all(&self.config.taught_paraphrases)?.into_iter().map(|(task, _)| task).collect();
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
@@ -154,6 +156,7 @@ impl Experiment {
             config: &self.config,
             method,
             parts,
+            candidates,
             variants,
             task,
             task_id: id(&self.config.task),
@@ -310,6 +313,8 @@ fn id(task: &TaskConfig) -> String {
 pub(crate) struct Run<'a> {
     pub config: &'a ExperimentConfig,
     pub method: &'a Method,
+    /// The same with each selector that a seed chooses from; none where nothing is chosen.
+    candidates: Vec<Method>,
     /// The methods of arms of their own.
     variants: BTreeMap<String, Method>,
     parts: Parts<'a>,
@@ -349,13 +354,24 @@ impl Run<'_> {
         };
         files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
         let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
-        let (recipe, tuned) = match &self.config.tune {
+        let tune = self.config.tune.as_ref();
+        let (recipe, tuned) = match tune.filter(|tune| tune.tries_recipes()) {
             None => (run.recipe.clone(), Vec::new()),
             Some(tune) => run.tune(tune, &sets.labelled, &mut on_stage).map_err(RunError::stage(seed))?,
         };
         run.recipe = &recipe;
-        let arms = Arms { run: self, seed: &run, sets };
-        let done = arms.run_all(&mut on_stage).map_err(RunError::stage(seed))?;
+        let (method, selectors) = match tune.filter(|_| !self.candidates.is_empty()) {
+            None => (self.method, None),
+            Some(tune) => {
+                let unlabelled = self.method.config.of_pool(sets.labelled.len(), &sets.unlabelled);
+                let tried =
+                    run.choose(&self.candidates, tune.folds, &sets.labelled, unlabelled, &mut on_stage);
+                let (tried, chosen) = tried.map_err(RunError::stage(seed))?;
+                (&self.candidates[chosen], Some(tried))
+            }
+        };
+        let all = Arms { run: self, method, seed: &run, sets };
+        let done = all.run_all(&mut on_stage).map_err(RunError::stage(seed))?;
         finished::write_adapters(&run.folder, &done.arms)?;
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
         let mut paraphrased = Vec::new();
@@ -371,7 +387,7 @@ impl Run<'_> {
             (arm.cost, arm.paraphrased) = (done.cost, paraphrased);
         }
         let pseudo = done.evolved.into_iter().map(|(arm, evolved)| {
-            let method = self.method_of(&arm).unwrap_or(self.method);
+            let method = all.method_of(&arm).unwrap_or(method);
             PseudoResults::new(arm, Seed(seed), method, self.task.as_ref(), sets, evolved)
         });
         let pseudo = pseudo.collect::<Result<Vec<_>, _>>()?;
@@ -383,7 +399,18 @@ impl Run<'_> {
         let test_ids = sets.test.iter().map(|sample| sample.id.clone()).collect();
         let groups = Groups::of(&sets.test);
         let test_groups = if groups.are_single() { Vec::new() } else { groups.numbers().to_vec() };
-        Ok(SeedResults { seed, sizes, overlap, tuned, arms, pseudo, test_ids, test_groups, folder })
+        Ok(SeedResults {
+            seed,
+            sizes,
+            overlap,
+            tuned,
+            selectors,
+            arms,
+            pseudo,
+            test_ids,
+            test_groups,
+            folder,
+        })
     }
 
     /// Unlabelled rows that are asked about at once. Files of requests are answered overnight: they hold all of them.
@@ -422,8 +449,7 @@ impl Run<'_> {
 
     /// Adds what a collaborator is asked about the rows of one seed. Any neighbours are as long as the first.
     fn count(&self, method: &Method, shots: usize, sets: &Sets, work: &mut Work) {
-        let all = &sets.unlabelled;
-        let unlabelled = &all[..method.config.n_unlabelled(sets.labelled.len(), all.len())];
+        let unlabelled = method.config.of_pool(sets.labelled.len(), &sets.unlabelled);
         // Of folds the labels are asked about, too.
         let labelled =
             sets.labelled.iter().map(|labeled| &labeled.sample).filter(|_| method.config.folds > 0);
@@ -440,7 +466,9 @@ impl Run<'_> {
     fn check(&self, sets: &Sets) -> Result<(), RunError> {
         let check = Check {
             config: self.config,
-            methods: self.config.arms.iter().filter_map(|arm| self.method_of(arm)).collect(),
+            methods: (self.config.arms.iter().filter_map(|arm| self.method_of(arm)))
+                .chain(&self.candidates)
+                .collect(),
             task: self.task.as_ref(),
             parts: &self.parts,
             base: self.base.as_ref(),

@@ -118,7 +118,7 @@ max_steps = 16
 fn unknown_keys_and_bad_types_are_named_with_their_line() {
     check_refused(
         &format!("modle = 'y'\n{GOOD}"),
-        "x.toml: TOML parse error at line 1, column 1\n  |\n1 | modle = 'y'\n  | ^^^^^\nunknown field `modle`, expected one of `name`, `description`, `model`, `embedder`, `seeds`, `arms`, `max_answer_tokens`, `engine`, `servers`, `batches`, `embedding_server`, `data`, `task`, `paraphrases`, `taught_paraphrases`, `train`, `elsewhere`, `tune`, `method`, `methods`, `quick`",
+        "x.toml: TOML parse error at line 1, column 1\n  |\n1 | modle = 'y'\n  | ^^^^^\nunknown field `modle`, expected one of `name`, `description`, `model`, `embedder`, `seeds`, `arms`, `max_answer_tokens`, `engine`, `servers`, `batches`, `embedding_server`, `data`, `task`, `paraphrases`, `taught_paraphrases`, `train`, `elsewhere`, `method`, `methods`, `tune`, `quick`",
     );
     check_refused(
         &format!("{GOOD}[train]\nlr = 'high'"),

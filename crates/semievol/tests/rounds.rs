@@ -70,7 +70,7 @@ impl Selector for KeepOddIds {
 fn a_round_that_keeps_nothing_more_is_the_last_and_trains_nothing() {
     let experiment = with_method("rounds = { n = 4 }");
     let mut method = experiment.method().unwrap();
-    method.selector = Box::new(KeepOddIds);
+    method.selector = Arc::new(KeepOddIds);
     let (out, engine) = (tempfile::tempdir().unwrap(), engine());
     let results = experiment.run_with(&method, &hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
     let said = results.said();

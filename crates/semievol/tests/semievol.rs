@@ -501,7 +501,7 @@ fn a_selector_of_ones_own_takes_the_place_of_the_files() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine();
     let mut method = experiment.method().unwrap();
-    method.selector = Box::new(KeepOdd);
+    method.selector = Arc::new(KeepOdd);
     let results = experiment.run_with(&method, &hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
     assert_eq!(results.seeds[0].pseudo[0].n_kept, 15);
     let usual = experiment.run(&hub(), engine.parts(), &mut |_| (), out.path()).unwrap();

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{engine, hub, minitask, without_answers};
+use semievol::pipeline::{Stage, Unit};
 use semievol::{Arm, Event, Experiment, ExperimentConfig, StageEvent};
 use std::path::Path;
 
@@ -175,7 +176,7 @@ fn trained_arms_are_asked_in_other_words_too() {
 fn a_recipe_is_chosen_on_the_labels_alone() {
     let methods = "[methods.crowd]\npreset = 'best'\nfolds = 3\n";
     let mut config = experiment("'sft', 'crowd'", methods).unwrap().config().clone();
-    let tune = semievol::pipeline::TuneConfig { folds: 3, epochs: vec![1, 2], lr: Vec::new() };
+    let tune = semievol::pipeline::TuneConfig { folds: 3, epochs: vec![1, 2], ..Default::default() };
     config.tune = Some(tune);
     let error = config.clone().check(Path::new("tune.toml")).unwrap_err().to_string();
     assert!(error.contains("tune.epochs changes nothing, for train.max_steps = 3"), "{error}");
@@ -193,10 +194,10 @@ fn a_recipe_is_chosen_on_the_labels_alone() {
     };
     let results = run(&mut begun);
     let tuned = &results.seeds[0].tuned;
-    assert_eq!(tuned.iter().map(|one| (one.epochs, one.of)).collect::<Vec<_>>(), [(1, 9), (2, 9)]);
+    assert_eq!(tuned.iter().map(|one| (one.epochs, one.held_out.of)).collect::<Vec<_>>(), [(1, 9), (2, 9)]);
     assert_eq!(tuned.iter().filter(|one| one.chosen).count(), 1);
     let chosen = tuned.iter().find(|one| one.chosen).unwrap();
-    assert!(tuned.iter().all(|one| one.right <= chosen.right));
+    assert!(tuned.iter().all(|one| one.held_out.right <= chosen.held_out.right));
     // The method's folds are those that the choice was made with.
     assert!(begun.iter().any(|name| name == "tune-epochs-2-lr-0.0005/fold-0"), "{begun:?}");
     assert!(!begun.iter().any(|name| name == "crowd/fold-0"), "{begun:?}");
@@ -204,6 +205,70 @@ fn a_recipe_is_chosen_on_the_labels_alone() {
         std::fs::read_to_string(results.folder.join("seed-1/sft/steps.jsonl")).unwrap().lines().count();
     assert_eq!(steps, 3 * chosen.epochs);
     assert!(results.to_markdown().contains("held-out labels right"));
+    begun.clear();
+    run(&mut begun);
+    assert!(begun.is_empty(), "{begun:?}");
+}
+
+#[test]
+fn a_selector_is_chosen_on_the_labels_alone() {
+    use semievol::select::{Over, SelectorConfig};
+    let mut config = experiment("'sft', 'semievol'", "").unwrap().config().clone();
+    config.method = semievol::preset("paper").unwrap();
+    let few = SelectorConfig::Percentile { theta: 20.0, over: Over::Unlabelled };
+    let select = vec![few, SelectorConfig::All {}];
+    let tune = semievol::pipeline::TuneConfig { folds: 3, select, ..Default::default() };
+    config.tune = Some(tune.clone());
+    let refused =
+        |config: &ExperimentConfig| config.clone().check(Path::new("tune.toml")).unwrap_err().to_string();
+    let mut wrong = config.clone();
+    wrong.arms = vec![Arm::Sft];
+    assert!(refused(&wrong).contains("`tune.select` is set"), "{}", refused(&wrong));
+    wrong = config.clone();
+    wrong.tune.as_mut().unwrap().select[1] = SelectorConfig::NoiseAware {};
+    let unfit = wrong.clone().check(Path::new("tune.toml")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let folds = unfit.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap_err().to_string();
+    assert!(folds.contains("noise_aware") && folds.contains("method.folds is 0"), "{folds}");
+
+    let experiment = config.check(Path::new("tune.toml")).unwrap();
+    let mut begun: Vec<Stage> = Vec::new();
+    let run = |begun: &mut Vec<Stage>| {
+        let mut on = |event: &Event| {
+            if let Event::Stage { event: StageEvent::Begin(stage), .. } = event {
+                begun.push(stage.clone());
+            }
+        };
+        experiment.run(&hub(), engine().parts(), &mut on, out.path()).unwrap()
+    };
+    let results = run(&mut begun);
+    let seed = &results.seeds[0];
+    let tried = seed.selectors.as_ref().unwrap();
+    let ids: Vec<&str> = tried.tried.iter().map(|one| one.selector.as_str()).collect();
+    assert_eq!(ids, ["percentile(theta=20%, over=unlabelled)", "all"]);
+    assert!(tried.tried.iter().all(|one| one.held_out.of == 9) && tried.labels_alone.of == 9);
+    let chosen: Vec<_> = tried.tried.iter().filter(|one| one.chosen).collect();
+    let [chosen] = chosen[..] else { panic!("{tried:?}") };
+    assert!(tried.tried.iter().all(|one| one.held_out.right <= chosen.held_out.right));
+    // The arm keeps what the chosen one keeps.
+    let [pseudo] = &seed.pseudo[..] else { panic!("{}", seed.pseudo.len()) };
+    let all = pseudo.n - pseudo.n_unanswered;
+    assert!(if chosen.selector == "all" { pseudo.n_kept == all } else { pseudo.n_kept < all });
+    // What the labels' models say is the same for both.
+    let begins = |name: &str| begun.iter().any(|begun| begun.name == name);
+    assert!(begins("tune-select-1-fold-2/warm") && begins("tune-select-2-fold-2/evolved"), "{begun:?}");
+    assert!(!begins("tune-select-2-fold-2/warm"), "{begun:?}");
+    let table = results.to_markdown();
+    assert!(table.contains("tried the labels alone") && table.contains("; chosen"), "{table}");
+    // The plan is an upper limit, and no loose one.
+    let total = |unit: Unit| {
+        let of_tuning = begun.iter().filter(|stage| stage.unit == unit && stage.name.starts_with("tune-"));
+        of_tuning.map(|stage| stage.total).sum::<usize>()
+    };
+    let (steps, prompts) = experiment.tuning(&seed.sizes);
+    let (taken, asked) = (total(Unit::Steps), total(Unit::Prompts));
+    assert!(taken <= steps && steps <= 2 * taken, "{taken} of {steps} steps");
+    assert!(asked <= prompts && prompts <= 2 * asked, "{asked} of {prompts} prompts");
     begun.clear();
     run(&mut begun);
     assert!(begun.is_empty(), "{begun:?}");

@@ -86,8 +86,10 @@ impl Promise<'_> {
             .filter(|run| run.kept.of > 0)
             .map(|run| (run.kept.of as f64 / run.oracle.max(1) as f64).min(1.0))
             .collect();
-        let ends =
-            |ends: Interval| format!("[{}, {}]", percent(ends.low.max(0.0)), percent(ends.high.min(1.0)));
+        let ends = |ends: Interval| {
+            let Interval { low, high, .. } = ends.of_share();
+            format!("[{}, {}]", percent(low), percent(high))
+        };
         [
             format!("{:.0}", 100.0 * self.alpha),
             match self.rule {

@@ -86,10 +86,6 @@ pub struct ExperimentConfig {
     /// Trains the adapters by another program, on this machine or another; absent, this process trains them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<ElsewhereConfig>,
-    /// Chooses epochs and learning rate for each seed by cross-validation on its labels alone, for whatever learns the
-    /// labels alone (an evolved model has `method.evolve.epochs`, if that is set); absent, the recipe is taken as it stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tune: Option<TuneConfig>,
     /// What is done with the unlabelled rows: a preset by its name, and what is changed of it.
     #[serde(default = "method::default_method", deserialize_with = "method::deserialize")]
     pub method: MethodConfig,
@@ -100,6 +96,11 @@ pub struct ExperimentConfig {
         deserialize_with = "method::deserialize_all"
     )]
     pub methods: BTreeMap<String, MethodConfig>,
+    /// Chooses for each seed by cross-validation on its labels alone: epochs and learning rate for whatever learns the labels
+    /// alone (an evolved model has `method.evolve.epochs`, if that is set), and `method.select`; absent, both are taken as
+    /// they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<TuneConfig>,
     /// The smaller sizes of a quick run.
     #[serde(default)]
     pub quick: Quick,
@@ -341,7 +342,10 @@ impl ExperimentConfig {
             let expected = format!("different instructions, but {twice:?} occurs twice");
             return refuse("paraphrases", format!("{:?}", self.paraphrases), &expected);
         }
-        let methods = || [&self.method].into_iter().chain(self.methods.values());
+        let selectors = self.tune.iter().flat_map(|tune| &tune.select);
+        let chosen_from: Vec<MethodConfig> =
+            selectors.map(|select| MethodConfig { select: *select, ..self.method.clone() }).collect();
+        let methods = || [&self.method].into_iter().chain(self.methods.values()).chain(&chosen_from);
         let consistent = methods().any(|one| one.evolve.paraphrase);
         if consistent && self.taught_paraphrases.is_empty() {
             let expected = "some other instructions where method.evolve.paraphrase is true";
@@ -363,6 +367,14 @@ impl ExperimentConfig {
         if let Some(tune) = &self.tune {
             let wrong = |reason| wrong(Box::new(PipelineError::Assembly(reason)));
             tune.check(&self.train).map_err(wrong)?;
+            if !(tune.select.is_empty() || self.arms.contains(&Arm::Semievol)) {
+                let expected =
+                    "left out where the arm \"semievol\" is none of `arms`: it chooses that arm's selector";
+                return refuse("tune.select", "set".into(), expected);
+            }
+            for method in &chosen_from {
+                method.build().map_err(|error| wrong(format!("tune.select: {error}")))?;
+            }
         }
         for method in methods() {
             method.build().map_err(|error| wrong(Box::new(error)))?;

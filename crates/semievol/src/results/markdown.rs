@@ -6,7 +6,7 @@ use crate::pseudo::{PseudoResults, RightOf};
 use crate::sets::ClassCount;
 use crate::worth::WorthResults;
 use semievol_eval::{Align, Interval, SeedSummary, Table};
-use semievol_pipeline::Tried;
+use semievol_pipeline::{HeldOut, Tried, TriedSelector};
 use semievol_select::Rule;
 
 /// What is to be known of [`Results::methods_table`].
@@ -19,6 +19,13 @@ rows. With one seed the interval is about other test rows alone, and not about o
 /// What is to be known of a breakdown.
 const PARTS: &str =
     "Of these test rows, over all seeds, the share that each arm answers right, in percent.\n\n";
+
+/// What a cross-validation says of something that was tried.
+fn tried(HeldOut { right, of, nll }: &HeldOut, chosen: bool) -> String {
+    let nll = nll.map(|nll| format!(", -ln P {nll:.3}")).unwrap_or_default();
+    let chosen = if chosen { "; chosen" } else { "" };
+    format!("{right} of {of} held-out labels right{nll}{chosen}")
+}
 
 impl Results {
     /// One row per arm and seed, and with several seeds one per arm over them. Shares are in percent.
@@ -177,11 +184,15 @@ impl Results {
                 of_groups(sizes.test_groups, sizes.test),
                 mix(&sizes.test_classes)
             ));
-            lines.extend(seed.tuned.iter().map(|Tried { epochs, lr, right, of: labels, nll, chosen }| {
-                let nll = nll.map(|nll| format!(", -ln P {nll:.3}")).unwrap_or_default();
-                let chosen = if *chosen { "; chosen" } else { "" };
-                format!("{of}tried {epochs} epochs at {lr}: {right} of {labels} held-out labels right{nll}{chosen}")
+            lines.extend(seed.tuned.iter().map(|Tried { epochs, lr, held_out, chosen }| {
+                format!("{of}tried {epochs} epochs at {lr}: {}", tried(held_out, *chosen))
             }));
+            if let Some(selectors) = &seed.selectors {
+                lines.push(format!("{of}tried the labels alone: {}", tried(&selectors.labels_alone, false)));
+                lines.extend(selectors.tried.iter().map(|TriedSelector { selector, held_out, chosen }| {
+                    format!("{of}tried {selector}: {}", tried(held_out, *chosen))
+                }));
+            }
             lines.extend(format!("overlap: {}", seed.overlap).lines().map(|line| format!("{of}{line}")));
         }
         lines

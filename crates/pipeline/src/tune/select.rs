@@ -1,0 +1,96 @@
+use super::score::{HeldOut, Tally};
+use crate::labels::{check_folds, deal};
+use crate::method::Method;
+use crate::{OnEvent, PipelineError, SeedRun, StageEvent};
+use semievol_core::{Labeled, Sample};
+use serde::{Deserialize, Serialize};
+
+/// A selector that was tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TriedSelector {
+    /// [Names it](semievol_select::Selector::id) with its settings.
+    pub selector: String,
+    /// How the models answered that learnt what it kept.
+    #[serde(flatten)]
+    pub held_out: HeldOut,
+    /// Whether it was chosen.
+    pub chosen: bool,
+}
+
+/// The selectors that were tried, beside the labels alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TriedSelectors {
+    /// How the models of the labels alone answered.
+    pub labels_alone: HeldOut,
+    /// In the configuration's order.
+    pub tried: Vec<TriedSelector>,
+}
+
+impl SeedRun<'_> {
+    /// Runs each method, of which each has a selector of its own, on the labels without each fold and asks its last model
+    /// about that fold. Chosen is the one that answers most right; of equals the one that is surer of the right answers,
+    /// then the first. What methods have in common, as the models of the labels, is computed once. The second value says
+    /// which was chosen.
+    ///
+    /// # Errors
+    /// As [`SeedRun::evolve`]; if there is no method, or there are fewer labels than folds.
+    pub fn choose(
+        &self,
+        methods: &[Method],
+        folds: usize,
+        labelled: &[Labeled],
+        unlabelled: &[Sample],
+        events: OnEvent<'_>,
+    ) -> Result<(TriedSelectors, usize), PipelineError> {
+        if methods.is_empty() {
+            return Err(PipelineError::Assembly("there is no method to choose from".into()));
+        }
+        check_folds("tune.folds", folds, labelled.len(), labelled)?;
+        let fold_of = deal(&labelled.iter().collect::<Vec<_>>(), folds, self.seed.child("folds", 0));
+        let dealt = fold_of.iter().max().map_or(0, |last| last + 1);
+        let mut alone = Tally::default();
+        let mut tallies: Vec<Tally> = methods.iter().map(|_| Tally::default()).collect();
+        for fold in 0..dealt {
+            let (out, learnt): (Vec<_>, Vec<_>) =
+                labelled.iter().zip(&fold_of).partition(|(_, of)| **of == fold);
+            let learnt: Vec<Labeled> = learnt.into_iter().map(|(labeled, _)| labeled.clone()).collect();
+            let out: Vec<&Labeled> = out.into_iter().map(|(labeled, _)| labeled).collect();
+            let asked: Vec<Sample> = out.iter().map(|labeled| labeled.sample.clone()).collect();
+            for (number, (method, tally)) in methods.iter().zip(&mut tallies).enumerate() {
+                let name = format!("tune-select-{}-fold-{fold}", number + 1);
+                let run = SeedRun { folder: self.folder.join(&name), ..self.clone() };
+                let mut within = |event: &StageEvent| events(&event.within(&name));
+                let done = run.evolve(method, &learnt, unlabelled, &[], &mut within)?;
+                let last = run.load("evolved", &done.evolved.adapter)?;
+                tally.add(
+                    self,
+                    out.iter().copied(),
+                    &run.answer("evolved", last.as_ref(), &asked, &[], &mut within)?,
+                );
+                if number == 0 {
+                    let warm = run.load("warm", &done.warm.adapter)?;
+                    alone.add(
+                        self,
+                        out.iter().copied(),
+                        &run.answer("warm", warm.as_ref(), &asked, &[], &mut within)?,
+                    );
+                }
+            }
+        }
+        let tried = methods.iter().zip(tallies).map(|(method, tally)| TriedSelector {
+            selector: method.selector.id(),
+            held_out: tally.mean(),
+            chosen: false,
+        });
+        let mut chosen = TriedSelectors { labels_alone: alone.mean(), tried: tried.collect() };
+        let best = HeldOut::best(chosen.tried.iter().map(|one| &one.held_out));
+        chosen.tried[best].chosen = true;
+        let TriedSelector { selector, held_out: HeldOut { right, of, .. }, .. } = &chosen.tried[best];
+        events(&StageEvent::Note(format!(
+            "of {} selectors, {selector} makes models that answer most of the labels that they have not learnt: {right} of {of}, and those of the labels alone {}",
+            methods.len(),
+            chosen.labels_alone.right
+        )));
+        Ok((chosen, best))
+    }
+}
