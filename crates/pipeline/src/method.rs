@@ -324,7 +324,7 @@ impl Method {
     /// # Errors
     /// As [`MethodConfig::build`].
     pub fn selecting(&self, select: SelectorConfig) -> Result<Method, PipelineError> {
-        let config = MethodConfig { select, ..self.config.clone() };
+        let config = self.config.selecting(select);
         let selector = config.build()?.selector;
         Ok(Method { config, selector, ..self.clone() })
     }
@@ -508,11 +508,24 @@ impl MethodConfig {
         if (sum - 1.0).abs() > 0.011 {
             return Err(format!("method.shares: they make {sum:.3} together, but must make 1"));
         }
-        let aligned = self.combine.is_some_and(|CombineConfig::LogPool { align }| align > 0.0);
-        if !aligned && !matches!(self.select, SelectorConfig::Balanced { .. }) {
+        if !self.goes_by_shares() {
             return Err("method.shares are given, but nothing goes by them: set method.combine.align, or method.select.kind = \"balanced\"".into());
         }
         Ok(())
+    }
+
+    fn goes_by_shares(&self) -> bool {
+        let aligned = self.combine.is_some_and(|CombineConfig::LogPool { align }| align > 0.0);
+        aligned || matches!(self.select, SelectorConfig::Balanced { .. })
+    }
+
+    /// The same with another selector; without [`shares`](MethodConfig::shares) where nothing goes by them then.
+    pub fn selecting(&self, select: SelectorConfig) -> MethodConfig {
+        let mut config = MethodConfig { select, ..self.clone() };
+        if !config.goes_by_shares() {
+            config.shares.clear();
+        }
+        config
     }
 
     /// The classes' shares in the options' order: those that are given, or those of the labels.

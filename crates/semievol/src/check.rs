@@ -1,7 +1,7 @@
 //! What would fail in the middle of a run is refused before it.
 
 use crate::{Arm, ExperimentConfig, RunError};
-use semievol_core::{Labeled, Sample};
+use semievol_core::{Labeled, Sample, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_model::LanguageModel;
 use semievol_pipeline::{Method, Parts};
@@ -11,6 +11,8 @@ pub(crate) struct Check<'a> {
     pub config: &'a ExperimentConfig,
     /// Of the arms that have one.
     pub methods: Vec<&'a Method>,
+    /// Methods that each seed chooses from on folds of its labels.
+    pub candidates: &'a [Method],
     pub task: &'a dyn Task,
     pub parts: &'a Parts<'a>,
     pub base: &'a dyn LanguageModel,
@@ -18,6 +20,7 @@ pub(crate) struct Check<'a> {
 
 /// The rows of a seed.
 pub(crate) struct Rows<'a> {
+    pub seed: u64,
     pub labelled: &'a [Labeled],
     pub unlabelled: &'a [Sample],
     pub test: &'a [Sample],
@@ -30,7 +33,14 @@ impl Check<'_> {
     pub fn rows(&self, rows: &Rows<'_>) -> Result<(), RunError> {
         for method in &self.methods {
             let checked = method.check(self.parts, self.task, rows.labelled, rows.unlabelled);
-            checked.map_err(RunError::stage(0))?;
+            checked.map_err(RunError::stage(rows.seed))?;
+        }
+        let folds = self.config.tune.as_ref().map_or(0, |tune| tune.folds);
+        for method in self.candidates {
+            let (seed, parts, task) = (Seed(rows.seed), self.parts, self.task);
+            let checked =
+                method.check_without_folds(folds, seed, parts, task, rows.labelled, rows.unlabelled);
+            checked.map_err(RunError::stage(rows.seed))?;
         }
         if let (true, Some(id)) = (self.config.arms.contains(&Arm::Oracle), rows.unanswered) {
             return Err(RunError::Assembly(format!(

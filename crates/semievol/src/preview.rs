@@ -22,6 +22,7 @@ pub struct Drawn {
     pub sizes: SetSizes,
     /// Rows that stand twice.
     pub overlap: OverlapReport,
+    seed: u64,
     unanswered: Option<String>,
 }
 
@@ -48,7 +49,7 @@ impl Experiment {
         let unanswered = sets.unanswered().map(str::to_owned);
         let (labelled, unlabelled, test, sizes) =
             (sets.labelled, sets.unlabelled.to_vec(), sets.test, sets.sizes);
-        Ok(Drawn { labelled, unlabelled, test, sizes, overlap, unanswered })
+        Ok(Drawn { labelled, unlabelled, test, sizes, overlap, seed, unanswered })
     }
 
     /// What the run refuses before it computes anything: rows, task, methods and models that do not go together.
@@ -58,16 +59,19 @@ impl Experiment {
     pub fn check_rows(&self, drawn: &Drawn, parts: Parts<'_>) -> Result<(), RunError> {
         let task = self.config().task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
         let methods = self.methods().map(|method| method.build()).collect::<Result<Vec<_>, _>>()?;
+        let candidates = self.config().candidates();
+        let candidates = candidates.iter().map(|method| method.build()).collect::<Result<Vec<_>, _>>()?;
         let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
         let check = Check {
             config: self.config(),
             methods: methods.iter().collect(),
+            candidates: &candidates,
             task: task.as_ref(),
             parts: &parts,
             base: base.as_ref(),
         };
-        let Drawn { labelled, unlabelled, test, .. } = drawn;
-        check.rows(&Rows { labelled, unlabelled, test, unanswered: drawn.unanswered.as_deref() })
+        let Drawn { labelled, unlabelled, test, seed, .. } = drawn;
+        check.rows(&Rows { seed: *seed, labelled, unlabelled, test, unanswered: drawn.unanswered.as_deref() })
     }
 
     /// The work of one seed, arm by arm: an upper limit. What two arms share, such as the model trained on the labels, is
@@ -123,8 +127,8 @@ impl Experiment {
         }
         let learnt = sizes.labelled - sizes.labelled / tune.folds.max(1);
         let recipe = self.longest_recipe();
-        let work = self.config().method.work(&recipe, learnt, sizes.unlabelled);
-        let rounds = self.config().method.rounds.n.max(1);
+        let method = &self.config().method;
+        let (work, rounds) = (method.work(&recipe, learnt, sizes.unlabelled), method.rounds.n.max(1));
         let of_fold = work.steps + (selectors - 1) * rounds * work.evolve_steps;
         // Later rounds ask what their own models say; the first one's answers are the same for all.
         let asked = work.prompts + (selectors - 1) * (work.prompts - work.prompts / rounds);

@@ -141,8 +141,7 @@ impl Experiment {
             Ok((task, id(&config)))
         };
         let all = |words: &[String]| words.iter().map(paraphrase).collect::<Result<Vec<_>, RunError>>();
-        let select = self.config.tune.iter().flat_map(|tune| &tune.select);
-        let candidates = select.map(|select| method.selecting(*select)).collect::<Result<Vec<_>, _>>()?;
+        let candidates = self.candidates(method)?;
         let paraphrases = all(&self.config.paraphrases)?;
         let taught = all(&self.config.taught_paraphrases)?.into_iter().map(|(task, _)| task).collect();
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
@@ -171,7 +170,7 @@ impl Experiment {
         for seed in &self.config.seeds {
             let sets = pool.draw(*seed)?;
             events(&Event::Drawn { seed: *seed, sizes: sets.sizes.clone() });
-            run.check(&sets)?;
+            run.check(*seed, &sets)?;
             drawn.push(sets);
         }
         run.announce(&drawn, events);
@@ -196,6 +195,20 @@ impl Experiment {
         files::write(&run.folder.join("report.html"), page.as_bytes())?;
         files::write_json(&run.folder.join("manifest.json"), &self.manifest(method, &run, &identity, &pool))?;
         Ok(results)
+    }
+
+    /// The method with each selector that a seed chooses from.
+    fn candidates(&self, method: &Method) -> Result<Vec<Method>, RunError> {
+        let select = self.config.tune.iter().flat_map(|tune| &tune.select);
+        let candidates = select.map(|select| method.selecting(*select)).collect::<Result<Vec<_>, _>>()?;
+        let configured = self.config.method.build()?.selector.id();
+        if !candidates.is_empty() && method.selector.id() != configured {
+            return Err(RunError::Assembly(format!(
+                "tune.select puts another selector in the place of {}, which is none of this file's: leave one of the two out",
+                method.selector.id()
+            )));
+        }
+        Ok(candidates)
     }
 
     /// SHA-256 of what the experiment asks for, whatever its seeds, and without the folder that its relative paths start in:
@@ -258,7 +271,13 @@ impl Experiment {
             "trainer": run.parts.trainer.id(),
             "adjudicator": method.adjudicator.id(),
             "confidence": method.estimator.id(),
-            "selector": method.selector.id(),
+            "selector": match &run.candidates[..] {
+                [] => method.selector.id(),
+                candidates => {
+                    let ids: Vec<String> = candidates.iter().map(|method| method.selector.id()).collect();
+                    format!("chosen by each seed: {}", ids.join(", "))
+                }
+            },
             "data": pool.digests,
             "config": self.config,
         })
@@ -363,9 +382,8 @@ impl Run<'_> {
         let (method, selectors) = match tune.filter(|_| !self.candidates.is_empty()) {
             None => (self.method, None),
             Some(tune) => {
-                let unlabelled = self.method.config.of_pool(sets.labelled.len(), &sets.unlabelled);
-                let tried =
-                    run.choose(&self.candidates, tune.folds, &sets.labelled, unlabelled, &mut on_stage);
+                let Sets { labelled, unlabelled, .. } = sets;
+                let tried = run.choose(&self.candidates, tune.folds, labelled, unlabelled, &mut on_stage);
                 let (tried, chosen) = tried.map_err(RunError::stage(seed))?;
                 (&self.candidates[chosen], Some(tried))
             }
@@ -433,7 +451,11 @@ impl Run<'_> {
     fn announce(&self, drawn: &[Sets], events: &mut dyn FnMut(&Event)) {
         for (name, model) in self.parts.models {
             let mut work = Work::default();
-            for method in self.config.arms.iter().filter_map(|arm| self.method_of(arm)) {
+            let arms = self.config.arms.iter().filter_map(|arm| self.method_of(arm));
+            // To choose a selector, the prompts are asked about anew without each fold of the labels.
+            let folds = self.config.tune.as_ref().filter(|tune| !tune.select.is_empty());
+            let folds = std::iter::repeat_n(self.method, folds.map_or(0, |tune| tune.folds));
+            for method in arms.chain(folds) {
                 let collaborators = method.config.collaborators.iter();
                 for collaborator in collaborators.filter(|one| one.model() == Some(name)) {
                     drawn.iter().for_each(|sets| self.count(method, collaborator.shots(), sets, &mut work));
@@ -463,18 +485,17 @@ impl Run<'_> {
     }
 
     /// Refuses what would fail in the middle of a run.
-    fn check(&self, sets: &Sets) -> Result<(), RunError> {
+    fn check(&self, seed: u64, sets: &Sets) -> Result<(), RunError> {
         let check = Check {
             config: self.config,
-            methods: (self.config.arms.iter().filter_map(|arm| self.method_of(arm)))
-                .chain(&self.candidates)
-                .collect(),
+            methods: self.config.arms.iter().filter_map(|arm| self.method_of(arm)).collect(),
+            candidates: &self.candidates,
             task: self.task.as_ref(),
             parts: &self.parts,
             base: self.base.as_ref(),
         };
         let Sets { labelled, unlabelled, test, .. } = sets;
-        check.rows(&Rows { labelled, unlabelled, test, unanswered: sets.unanswered() })
+        check.rows(&Rows { seed, labelled, unlabelled, test, unanswered: sets.unanswered() })
     }
 
     fn grade(

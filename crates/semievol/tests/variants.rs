@@ -225,11 +225,41 @@ fn a_selector_is_chosen_on_the_labels_alone() {
     wrong.arms = vec![Arm::Sft];
     assert!(refused(&wrong).contains("`tune.select` is set"), "{}", refused(&wrong));
     wrong = config.clone();
-    wrong.tune.as_mut().unwrap().select[1] = SelectorConfig::NoiseAware {};
-    let unfit = wrong.clone().check(Path::new("tune.toml")).unwrap();
+    wrong.method.evolve.on = semievol::pipeline::EvolveOn::Selected;
+    assert!(refused(&wrong).contains("`tune.select` is set"), "{}", refused(&wrong));
     let out = tempfile::tempdir().unwrap();
-    let folds = unfit.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap_err().to_string();
+    // What the run refuses the plan refuses too, and before anything is computed.
+    let stopped = |config: &ExperimentConfig| {
+        let unfit = config.clone().check(Path::new("tune.toml")).unwrap();
+        let drawn = unfit.draw(1, &hub(), &mut |_| ()).unwrap();
+        let planned = unfit.check_rows(&drawn, engine().parts()).unwrap_err().to_string();
+        let mut begun = 0;
+        let mut on = |event: &Event| begun += usize::from(matches!(event, Event::Stage { .. }));
+        let run = unfit.run(&hub(), engine().parts(), &mut on, out.path()).unwrap_err().to_string();
+        assert_eq!((planned, begun), (run.clone(), 0));
+        run
+    };
+    wrong = config.clone();
+    wrong.tune.as_mut().unwrap().select[1] = SelectorConfig::NoiseAware {};
+    let folds = stopped(&wrong);
     assert!(folds.contains("noise_aware") && folds.contains("method.folds is 0"), "{folds}");
+    wrong = config.clone();
+    wrong.method.folds = 7;
+    let few = stopped(&wrong);
+    assert!(
+        few.contains("tune.folds = 3, for 6 of the labels alone") && few.contains("method.folds is 7"),
+        "{few}"
+    );
+    // Shares are for those that go by them.
+    let mut shares = config.clone();
+    shares.method.shares = [("negative", 0.4), ("neutral", 0.2), ("positive", 0.4)]
+        .map(|(name, share)| (name.to_owned(), share))
+        .into();
+    shares.method.select = SelectorConfig::Balanced { theta: 50.0 };
+    shares.tune.as_mut().unwrap().select.push(SelectorConfig::Balanced { theta: 50.0 });
+    shares.check(Path::new("tune.toml")).unwrap();
+    let quick = config.clone().quick();
+    assert_eq!(quick.tune.as_ref(), config.tune.as_ref());
 
     let experiment = config.check(Path::new("tune.toml")).unwrap();
     let mut begun: Vec<Stage> = Vec::new();

@@ -262,8 +262,7 @@ impl SeedRun<'_> {
         n_labels: usize,
     ) -> Result<Vec<Vec<&'l Labeled>>, PipelineError> {
         let config = &method.config;
-        let asked = config.probe || config.combine.is_some() || config.do_no_harm;
-        let shown = match asked || method.selector.wants_calibration() {
+        let shown = match config.folds > 0 || config.combine.is_some() {
             true => config.most_shots(),
             false => config.warm.shots.max(config.confidence_shots),
         };

@@ -25,6 +25,7 @@ pub struct TuneConfig {
     pub lr: Vec<f64>,
     /// Selectors, each as `method.select` has one, for the arm `semievol`. Of each the whole method is run on the labels
     /// without each fold, and asked about that fold: as many trainings of the last model as selectors times folds.
+    /// `method.shares` are for those that go by them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub select: Vec<SelectorConfig>,
 }

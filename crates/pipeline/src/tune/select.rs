@@ -1,8 +1,9 @@
 use super::score::{HeldOut, Tally};
 use crate::labels::{check_folds, deal};
 use crate::method::Method;
-use crate::{OnEvent, PipelineError, SeedRun, StageEvent};
-use semievol_core::{Labeled, Sample};
+use crate::{OnEvent, Parts, PipelineError, SeedRun, StageEvent};
+use semievol_core::{Labeled, Sample, Seed};
+use semievol_data::Task;
 use serde::{Deserialize, Serialize};
 
 /// A selector that was tried.
@@ -26,6 +27,44 @@ pub struct TriedSelectors {
     pub tried: Vec<TriedSelector>,
 }
 
+/// The labels without each fold, and the fold.
+fn without_each(folds: usize, seed: Seed, labelled: &[Labeled]) -> Vec<(Vec<Labeled>, Vec<&Labeled>)> {
+    let fold_of = deal(&labelled.iter().collect::<Vec<_>>(), folds, seed.child("folds", 0));
+    let dealt = fold_of.iter().max().map_or(0, |last| last + 1);
+    let parted = (0..dealt).map(|fold| {
+        let rows = || labelled.iter().zip(&fold_of);
+        let learnt = rows().filter(|(_, of)| **of != fold).map(|(labeled, _)| labeled.clone());
+        let out = rows().filter(|(_, of)| **of == fold).map(|(labeled, _)| labeled);
+        (learnt.collect(), out.collect())
+    });
+    parted.collect()
+}
+
+impl Method {
+    /// Checks the method as [`Method::check`] does, on the labels without each fold, which [`SeedRun::choose`] runs it on.
+    ///
+    /// # Errors
+    /// As [`Method::check`]; if there are fewer labels than folds.
+    pub fn check_without_folds(
+        &self,
+        folds: usize,
+        seed: Seed,
+        parts: &Parts<'_>,
+        task: &dyn Task,
+        labelled: &[Labeled],
+        unlabelled: &[Sample],
+    ) -> Result<(), PipelineError> {
+        check_folds("tune.folds", folds, labelled.len(), labelled)?;
+        without_each(folds, seed, labelled).iter().try_for_each(|(learnt, _)| {
+            let checked = self.check(parts, task, learnt, unlabelled);
+            checked.map_err(|error| {
+                let without = format!("tune.folds = {folds}, for {} of the labels alone", learnt.len());
+                PipelineError::Assembly(format!("{without}: {error}"))
+            })
+        })
+    }
+}
+
 impl SeedRun<'_> {
     /// Runs each method, of which each has a selector of its own, on the labels without each fold and asks its last model
     /// about that fold. Chosen is the one that answers most right; of equals the one that is surer of the right answers,
@@ -46,20 +85,15 @@ impl SeedRun<'_> {
             return Err(PipelineError::Assembly("there is no method to choose from".into()));
         }
         check_folds("tune.folds", folds, labelled.len(), labelled)?;
-        let fold_of = deal(&labelled.iter().collect::<Vec<_>>(), folds, self.seed.child("folds", 0));
-        let dealt = fold_of.iter().max().map_or(0, |last| last + 1);
         let mut alone = Tally::default();
         let mut tallies: Vec<Tally> = methods.iter().map(|_| Tally::default()).collect();
-        for fold in 0..dealt {
-            let (out, learnt): (Vec<_>, Vec<_>) =
-                labelled.iter().zip(&fold_of).partition(|(_, of)| **of == fold);
-            let learnt: Vec<Labeled> = learnt.into_iter().map(|(labeled, _)| labeled.clone()).collect();
-            let out: Vec<&Labeled> = out.into_iter().map(|(labeled, _)| labeled).collect();
+        for (fold, (learnt, out)) in without_each(folds, self.seed, labelled).into_iter().enumerate() {
             let asked: Vec<Sample> = out.iter().map(|labeled| labeled.sample.clone()).collect();
             for (number, (method, tally)) in methods.iter().zip(&mut tallies).enumerate() {
                 let name = format!("tune-select-{}-fold-{fold}", number + 1);
                 let run = SeedRun { folder: self.folder.join(&name), ..self.clone() };
                 let mut within = |event: &StageEvent| events(&event.within(&name));
+                let unlabelled = method.config.of_pool(learnt.len(), unlabelled);
                 let done = run.evolve(method, &learnt, unlabelled, &[], &mut within)?;
                 let last = run.load("evolved", &done.evolved.adapter)?;
                 tally.add(

@@ -18,7 +18,7 @@ use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
 use semievol_handoff::ElsewhereConfig;
 use semievol_hub::Source;
 use semievol_openai::{BatchConfig, ServerConfig};
-use semievol_pipeline::{MethodConfig, PipelineError, Targets, TuneConfig};
+use semievol_pipeline::{EvolveOn, MethodConfig, PipelineError, Targets, TuneConfig};
 use semievol_select::SelectorConfig;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
@@ -211,8 +211,17 @@ impl ExperimentConfig {
         let own = if self.train.max_steps > 0 { self.train.max_steps } else { usize::MAX };
         self.train.max_steps = max_steps.min(own);
         // Steps are given, and few.
-        self.tune = None;
+        self.tune = self.tune.filter(|tune| !tune.select.is_empty());
+        if let Some(tune) = &mut self.tune {
+            (tune.epochs, tune.lr) = (Vec::new(), Vec::new());
+        }
         self
+    }
+
+    /// The file's method with each selector that a seed chooses from; none where nothing is chosen.
+    pub(crate) fn candidates(&self) -> Vec<MethodConfig> {
+        let selectors = self.tune.iter().flat_map(|tune| &tune.select);
+        selectors.map(|select| self.method.selecting(*select)).collect()
     }
 
     /// The same experiment on at most so many unlabelled and so many test rows.
@@ -342,10 +351,8 @@ impl ExperimentConfig {
             let expected = format!("different instructions, but {twice:?} occurs twice");
             return refuse("paraphrases", format!("{:?}", self.paraphrases), &expected);
         }
-        let selectors = self.tune.iter().flat_map(|tune| &tune.select);
-        let chosen_from: Vec<MethodConfig> =
-            selectors.map(|select| MethodConfig { select: *select, ..self.method.clone() }).collect();
-        let methods = || [&self.method].into_iter().chain(self.methods.values()).chain(&chosen_from);
+        let candidates = self.candidates();
+        let methods = || [&self.method].into_iter().chain(self.methods.values()).chain(&candidates);
         let consistent = methods().any(|one| one.evolve.paraphrase);
         if consistent && self.taught_paraphrases.is_empty() {
             let expected = "some other instructions where method.evolve.paraphrase is true";
@@ -367,12 +374,16 @@ impl ExperimentConfig {
         if let Some(tune) = &self.tune {
             let wrong = |reason| wrong(Box::new(PipelineError::Assembly(reason)));
             tune.check(&self.train).map_err(wrong)?;
+            if !tune.select.is_empty() && self.method.evolve.on == EvolveOn::Selected {
+                let expected = "left out where method.evolve.on is \"selected\": a selector that keeps nothing of some fold's prompts leaves nothing to learn";
+                return refuse("tune.select", "set".into(), expected);
+            }
             if !(tune.select.is_empty() || self.arms.contains(&Arm::Semievol)) {
                 let expected =
                     "left out where the arm \"semievol\" is none of `arms`: it chooses that arm's selector";
                 return refuse("tune.select", "set".into(), expected);
             }
-            for method in &chosen_from {
+            for method in &candidates {
                 method.build().map_err(|error| wrong(format!("tune.select: {error}")))?;
             }
         }
