@@ -519,7 +519,7 @@ impl MethodConfig {
         aligned || matches!(self.select, SelectorConfig::Balanced { .. })
     }
 
-    /// The same with another selector; without [`shares`](MethodConfig::shares) where nothing goes by them then.
+    /// The same with another selector; without [`shares`](field@MethodConfig::shares) where nothing goes by them then.
     pub fn selecting(&self, select: SelectorConfig) -> MethodConfig {
         let mut config = MethodConfig { select, ..self.clone() };
         if !config.goes_by_shares() {
