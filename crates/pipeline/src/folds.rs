@@ -1,6 +1,6 @@
 //! Cross-fitting: models that have not learnt a fold of the labels, and so can be asked about it.
 
-use crate::labels::deal;
+use crate::labels::folds_of;
 use crate::method::Method;
 use crate::probe::{HeldOutAnswer, features};
 use crate::round::Round;
@@ -129,8 +129,7 @@ impl SeedRun<'_> {
         from: Option<&Adapter>,
         events: OnEvent<'_>,
     ) -> Result<Folds, PipelineError> {
-        let fold_of = deal(&labelled.iter().collect::<Vec<_>>(), n, self.seed.child("folds", 0));
-        let dealt = fold_of.iter().max().map_or(0, |last| last + 1);
+        let (fold_of, dealt) = folds_of(labelled, n, self.seed);
         if dealt < n {
             events(&StageEvent::Note(format!(
                 "the {} labels come from {dealt} groups, which stay whole: {dealt} folds in the place of {n}",

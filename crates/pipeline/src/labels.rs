@@ -112,6 +112,13 @@ pub(crate) fn deal(labels: &[&Labeled], folds: usize, seed: Seed) -> Vec<usize> 
     }
 }
 
+/// The fold of each label in a seed's cross-validation, as [`deal`] has them, and how many folds there are.
+pub(crate) fn folds_of(labels: &[Labeled], folds: usize, seed: Seed) -> (Vec<usize>, usize) {
+    let fold_of = deal(&labels.iter().collect::<Vec<_>>(), folds, seed.child("folds", 0));
+    let dealt = fold_of.iter().max().map_or(0, |last| last + 1);
+    (fold_of, dealt)
+}
+
 /// How many labels are kept out of training; some are always learnt.
 pub(crate) fn held_out(share: f64, labels: usize) -> usize {
     ((share * labels as f64).round() as usize).min(labels.saturating_sub(1))

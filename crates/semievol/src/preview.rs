@@ -6,7 +6,7 @@ use crate::{Arm, Event, Experiment, RunError, SetSizes};
 use semievol_core::{Labeled, Sample};
 use semievol_data::OverlapReport;
 use semievol_hub::Hub;
-use semievol_pipeline::{Parts, TuneConfig};
+use semievol_pipeline::Parts;
 use semievol_train::Recipe;
 
 /// The rows of a seed. What the test and unlabelled rows' answers are is not among it.
@@ -120,12 +120,17 @@ impl Experiment {
     /// is chosen.
     pub fn tuning(&self, sizes: &SetSizes) -> (usize, usize) {
         let Some(tune) = &self.config().tune else { return (0, 0) };
-        let (steps, prompts) = self.tuning_recipe(tune, sizes);
+        let learnt = sizes.labelled - sizes.labelled / tune.folds.max(1);
+        let (mut steps, mut prompts) = (0, 0);
+        if tune.tries_recipes() {
+            let recipes = tune.recipes(&self.config().train);
+            steps = tune.folds * recipes.iter().map(|recipe| recipe.total_steps(learnt)).sum::<usize>();
+            prompts = recipes.len() * sizes.labelled;
+        }
         let selectors = tune.select.len();
         if selectors == 0 {
             return (steps, prompts);
         }
-        let learnt = sizes.labelled - sizes.labelled / tune.folds.max(1);
         let recipe = self.longest_recipe();
         let method = &self.config().method;
         let (work, rounds) = (method.work(&recipe, learnt, sizes.unlabelled), method.rounds.n.max(1));
@@ -141,18 +146,5 @@ impl Experiment {
         let tried = config.tune.iter().flat_map(|tune| &tune.epochs).copied();
         let longest = tried.max().unwrap_or(config.train.epochs).max(config.train.epochs);
         Recipe { epochs: longest, ..config.train.clone() }
-    }
-
-    fn tuning_recipe(&self, tune: &TuneConfig, sizes: &SetSizes) -> (usize, usize) {
-        if !tune.tries_recipes() {
-            return (0, 0);
-        }
-        let recipe = &self.config().train;
-        let learnt = sizes.labelled - sizes.labelled / tune.folds.max(1);
-        let epochs = if tune.epochs.is_empty() { std::slice::from_ref(&recipe.epochs) } else { &tune.epochs };
-        let rates = tune.lr.len().max(1);
-        let steps =
-            epochs.iter().map(|epochs| Recipe { epochs: *epochs, ..recipe.clone() }.total_steps(learnt));
-        (steps.sum::<usize>() * rates * tune.folds, epochs.len() * rates * sizes.labelled)
     }
 }

@@ -201,8 +201,7 @@ impl Experiment {
     fn candidates(&self, method: &Method) -> Result<Vec<Method>, RunError> {
         let select = self.config.tune.iter().flat_map(|tune| &tune.select);
         let candidates = select.map(|select| method.selecting(*select)).collect::<Result<Vec<_>, _>>()?;
-        let configured = self.config.method.build()?.selector.id();
-        if !candidates.is_empty() && method.selector.id() != configured {
+        if !candidates.is_empty() && method.selector.id() != self.method()?.selector.id() {
             return Err(RunError::Assembly(format!(
                 "tune.select puts another selector in the place of {}, which is none of this file's: leave one of the two out",
                 method.selector.id()

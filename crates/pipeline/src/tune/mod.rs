@@ -66,7 +66,8 @@ impl TuneConfig {
         !(self.epochs.is_empty() && self.lr.is_empty())
     }
 
-    fn recipes(&self, recipe: &Recipe) -> Vec<Recipe> {
+    /// The recipes that are tried: where none is named, the one that is given.
+    pub fn recipes(&self, recipe: &Recipe) -> Vec<Recipe> {
         let epochs = if self.epochs.is_empty() { vec![recipe.epochs] } else { self.epochs.clone() };
         let rates = if self.lr.is_empty() { vec![recipe.lr] } else { self.lr.clone() };
         let with = |epochs: usize| rates.iter().map(move |lr| Recipe { epochs, lr: *lr, ..recipe.clone() });

@@ -1,7 +1,7 @@
 use super::score::{HeldOut, Tally};
-use crate::labels::{check_folds, deal};
+use crate::labels::{check_folds, folds_of};
 use crate::method::Method;
-use crate::{OnEvent, Parts, PipelineError, SeedRun, StageEvent};
+use crate::{OnEvent, Parts, PipelineError, SeedRun, StageEvent, Trained};
 use semievol_core::{Labeled, Sample, Seed};
 use semievol_data::Task;
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,7 @@ pub struct TriedSelectors {
 
 /// The labels without each fold, and the fold.
 fn without_each(folds: usize, seed: Seed, labelled: &[Labeled]) -> Vec<(Vec<Labeled>, Vec<&Labeled>)> {
-    let fold_of = deal(&labelled.iter().collect::<Vec<_>>(), folds, seed.child("folds", 0));
-    let dealt = fold_of.iter().max().map_or(0, |last| last + 1);
+    let (fold_of, dealt) = folds_of(labelled, folds, seed);
     let parted = (0..dealt).map(|fold| {
         let rows = || labelled.iter().zip(&fold_of);
         let learnt = rows().filter(|(_, of)| **of != fold).map(|(labeled, _)| labeled.clone());
@@ -95,19 +94,15 @@ impl SeedRun<'_> {
                 let mut within = |event: &StageEvent| events(&event.within(&name));
                 let unlabelled = method.config.of_pool(learnt.len(), unlabelled);
                 let done = run.evolve(method, &learnt, unlabelled, &[], &mut within)?;
-                let last = run.load("evolved", &done.evolved.adapter)?;
-                tally.add(
-                    self,
-                    out.iter().copied(),
-                    &run.answer("evolved", last.as_ref(), &asked, &[], &mut within)?,
-                );
+                let mut ask = |name: &str, trained: &Trained, tally: &mut Tally| {
+                    let model = run.load(name, &trained.adapter)?;
+                    let answered = run.answer(name, model.as_ref(), &asked, &[], &mut within)?;
+                    tally.add(self, out.iter().copied(), &answered);
+                    Ok::<_, PipelineError>(())
+                };
+                ask("evolved", &done.evolved, tally)?;
                 if number == 0 {
-                    let warm = run.load("warm", &done.warm.adapter)?;
-                    alone.add(
-                        self,
-                        out.iter().copied(),
-                        &run.answer("warm", warm.as_ref(), &asked, &[], &mut within)?,
-                    );
+                    ask("warm", &done.warm, &mut alone)?;
                 }
             }
         }
