@@ -267,6 +267,10 @@ const EXPERIMENT: &[Case] = &[
             "[method]\ncollaborators = [{ kind = \"language_model\", name = \"a\", model = \"big\" }]\n",
         )
     }),
+    ("a classifier that only a program has", |place| {
+        place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
+        with(place, "[method]\ncollaborators = [{ kind = \"own\", name = \"rules\" }]\n")
+    }),
     ("a promise without folds", |place| {
         place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
         with(place, "[method]\nselect = { kind = \"error_controlled\", alpha = 0.1 }\n")

@@ -2,17 +2,16 @@
 
 use crate::ask::{Question, Reply, Said, Want, ask};
 use crate::folder::Inputs;
-use crate::labels::class;
 use crate::library::Library;
-use crate::method::{BASE, CollaboratorConfig, ENSEMBLE, FOLDS, MethodConfig, WARM};
+use crate::method::{BASE, CollaboratorConfig, ENSEMBLE, FOLDS, Method, MethodConfig, WARM};
 use crate::round::Round;
 use crate::seed_run::broken;
-use crate::{Answered, OnEvent, PipelineError, SeedRun, files};
+use crate::{OnEvent, PipelineError, SeedRun};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
 use semievol_data::Wording;
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
-use semievol_select::classify::{fit_by_cross_validation, stratified_folds, vote_of_neighbours};
-use semievol_select::options::{OptionScore, draw, mean, most_probable, option_scores};
+use semievol_select::classify::Classifier;
+use semievol_select::options::{OptionScore, draw, mean, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -49,29 +48,33 @@ impl SeedRun<'_> {
     /// prompts they share are computed once.
     pub(crate) fn collaborate(
         &self,
-        method: &MethodConfig,
+        method: &Method,
         round: &Round<'_>,
         library: &Library<'_>,
         events: OnEvent<'_>,
     ) -> Result<Vec<Answers>, PipelineError> {
-        let samples = round.samples;
-        let plan = self.plan(method, round)?;
+        let (samples, config) = (round.samples, &method.config);
+        let plan = self.plan(config, round)?;
         let ids: Vec<&ModelId> = plan.models.iter().map(|model| model.id()).collect();
         let mut inputs = Inputs::of("collaborate")
             .with("models", ids)
             .with("task", self.task_id)
-            .with("collaborators", &method.collaborators)
-            .with("confidence_shots", method.confidence_shots)
+            .with("collaborators", &config.collaborators)
+            .with("confidence_shots", config.confidence_shots)
             .with("seed", self.seed)
             .with("embedder", library.embedder_id())
             .with_digest("labelled", &round.taught)
             .with_digest("samples", &samples)
             .with_digest("questions", &plan.questions);
-        if method.combine.is_some() {
+        let own: Vec<String> = method.own_classifiers().map(Classifier::id).collect();
+        if !own.is_empty() {
+            inputs = inputs.with("classifiers", own);
+        }
+        if config.combine.is_some() {
             // The answers then lack the warm model's scores, though the questions may be the same.
             inputs = inputs.with("combine", true);
         }
-        if method.co_trains() {
+        if config.co_trains() {
             inputs = inputs.with_digest("kept", &round.kept);
         }
         let name = round.stage(CANDIDATES);
@@ -148,15 +151,16 @@ impl SeedRun<'_> {
 
     fn answers(
         &self,
-        method: &MethodConfig,
+        method: &Method,
         round: &Round<'_>,
         library: &Library<'_>,
         plan: &Plan<'_>,
         replies: &[Reply],
     ) -> Result<Vec<Answers>, PipelineError> {
         let samples = round.samples;
-        let mut columns = Vec::with_capacity(method.collaborators.len());
-        for (collaborator, asked) in method.collaborators.iter().zip(&plan.asked) {
+        let collaborators = &method.config.collaborators;
+        let mut columns = Vec::with_capacity(collaborators.len());
+        for (collaborator, asked) in collaborators.iter().zip(&plan.asked) {
             columns.push(match collaborator {
                 CollaboratorConfig::LanguageModel { name, temperature, .. } => {
                     let seed = self.seed.child("draw", 0).child(name, 0);
@@ -172,15 +176,11 @@ impl SeedRun<'_> {
                     }
                     column
                 }
-                CollaboratorConfig::Classifier { name, folds, co_trained } => {
-                    let seed = self.seed.child("classifier", 0).child(name, 0);
-                    let by = By::Regression { folds: *folds, seed };
-                    let kept = round.kept.iter().filter(|_| *co_trained);
+                other => {
+                    let kept = round.kept.iter().filter(|_| other.co_trained());
                     let taught: Vec<&Labeled> = round.taught.iter().copied().chain(kept).collect();
-                    classify(name, by, library, &taught, samples)?
-                }
-                CollaboratorConfig::Neighbours { name, k } => {
-                    classify(name, By::Neighbours { k: *k }, library, &round.taught, samples)?
+                    let (name, embeds) = (other.name(), other.needs_embeddings());
+                    self.classify(name, method.classifier(name)?, embeds, library, &taught, samples)?
                 }
             });
         }
@@ -248,73 +248,6 @@ impl<'a> Plan<'a> {
         self.questions.push(question);
         self.questions.len() - 1
     }
-}
-
-impl SeedRun<'_> {
-    /// The answers of a logistic regression over the labelled samples' embeddings, written to
-    /// `predictions-NAME.jsonl`.
-    ///
-    /// # Errors
-    /// If the library has no embeddings, or the samples do not share their options.
-    pub fn answer_by_classifier(
-        &self,
-        name: &str,
-        folds: usize,
-        library: &Library<'_>,
-        samples: &[Sample],
-    ) -> Result<Vec<Answered>, PipelineError> {
-        let labelled = library.labelled();
-        crate::plan::check_classifier(name, folds, labelled, samples)?;
-        let seed = self.seed.child("classifier", 0).child(name, 0);
-        let taught: Vec<&Labeled> = labelled.iter().collect();
-        let by = By::Regression { folds, seed };
-        let candidates = classify(name, by, library, &taught, samples)?;
-        let answered: Vec<Answered> = samples
-            .iter()
-            .zip(candidates)
-            .map(|(sample, candidate)| Answered::of(sample, candidate))
-            .collect();
-        files::write_jsonl(&self.rows_file(&format!("predictions-{name}")), &answered)?;
-        Ok(answered)
-    }
-}
-
-/// What classifies embeddings.
-enum By {
-    Regression { folds: usize, seed: Seed },
-    Neighbours { k: usize },
-}
-
-/// The answers of a classifier over the embeddings.
-fn classify(
-    name: &str,
-    by: By,
-    library: &Library<'_>,
-    taught: &[&Labeled],
-    samples: &[Sample],
-) -> Result<Vec<Candidate>, PipelineError> {
-    let n_classes = library.labelled().iter().map(|labeled| labeled.sample.options.len()).max().unwrap_or(0);
-    // The plan was checked: all samples share their options.
-    let classes: Vec<usize> = taught.iter().map(|labeled| class(labeled)).collect();
-    let labelled: Vec<&Sample> = taught.iter().map(|labeled| &labeled.sample).collect();
-    let features = library.features(CANDIDATES, &labelled)?;
-    let select = |source| PipelineError::Select { stage: CANDIDATES.to_owned(), source };
-    let unlabelled = library.features(CANDIDATES, &samples.iter().collect::<Vec<_>>())?;
-    let candidate = |distribution: Vec<f64>| {
-        let answer = most_probable(&distribution).map(Answer::Choice);
-        Candidate::new(name, answer).with_distribution(distribution)
-    };
-    let distributions = match by {
-        By::Neighbours { k } => vote_of_neighbours(&features, &classes, n_classes, k, &unlabelled),
-        By::Regression { folds, seed } => {
-            // By rows, whatever their groups: over draws of grouped sentences, penalties chosen by whole groups were
-            // stronger and answered no better.
-            let fold_of = stratified_folds(&classes, None, folds, seed);
-            let fitted = fit_by_cross_validation(&features, &classes, n_classes, &fold_of);
-            fitted.and_then(|fitted| fitted.model.probabilities(&unlabelled))
-        }
-    };
-    Ok(distributions.map_err(select)?.into_iter().map(candidate).collect())
 }
 
 /// Replaces probabilities by the mean of what all models say. One whose prompt did not fit says nothing.

@@ -7,7 +7,7 @@ use crate::evolve::Judged;
 use crate::folds::{Folds, HeldOutScore};
 use crate::justify::{Justified, Verdict};
 use crate::labels::{class, worth_of_shares};
-use crate::method::MethodConfig;
+use crate::method::{Method, MethodConfig};
 use crate::round::Round;
 use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample};
@@ -82,14 +82,15 @@ impl SeedRun<'_> {
     /// where they are not combined.
     pub(crate) fn combiner(
         &self,
-        method: &MethodConfig,
+        method: &Method,
         folds: Option<&Folds>,
         own: &[Vec<&Labeled>],
         samples: &[Sample],
         library: &Library<'_>,
         events: OnEvent<'_>,
     ) -> Result<Option<Combiner>, PipelineError> {
-        let Some(CombineConfig::LogPool { align }) = method.combine else { return Ok(None) };
+        let config = &method.config;
+        let Some(CombineConfig::LogPool { align }) = config.combine else { return Ok(None) };
         let labels = &library.labelled()[..own.len()];
         let mut held_out = Vec::new();
         for fold in folds.map(Folds::held_out).unwrap_or_default() {
@@ -102,9 +103,9 @@ impl SeedRun<'_> {
         }
         // Nobody has a distribution where no prompt fitted.
         held_out.retain(|one| one.said.iter().any(|distribution| one.right < distribution.len()));
-        let pool = fit(&held_out, |_| true, method.collaborators.len())?;
+        let pool = fit(&held_out, |_| true, config.collaborators.len())?;
         // Shares that are given are known.
-        let worth = if method.shares.is_empty() { worth_of_shares(labels, samples) } else { 1.0 };
+        let worth = if config.shares.is_empty() { worth_of_shares(labels, samples) } else { 1.0 };
         if align > 0.0 && worth < 1.0 {
             events(&StageEvent::Note(format!(
                 "the {} labels come in groups and tell as much of the classes' shares as {:.0} single rows: alignment by {:.2} in the place of {align}",
@@ -113,7 +114,7 @@ impl SeedRun<'_> {
                 align * worth
             )));
         }
-        Ok(Some(Combiner { align: align * worth, held_out, pool, prior: method.shares(labels) }))
+        Ok(Some(Combiner { align: align * worth, held_out, pool, prior: config.shares(labels) }))
     }
 
     /// Moves what was pooled towards the classes' shares; the final answers with how probable they are, and the same of

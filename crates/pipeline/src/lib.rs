@@ -70,6 +70,7 @@
 
 mod answers;
 mod ask;
+mod classify;
 mod collaborate;
 mod combine;
 mod curves;

@@ -27,6 +27,13 @@ impl Method {
         self.check_combine(labelled, unlabelled)?;
         self.check_shares(labelled, unlabelled)?;
         for collaborator in &self.config.collaborators {
+            if collaborator.co_trained() && self.config.rounds.n < 2 {
+                return refuse(format!(
+                    "`{}` learns from what earlier rounds kept (co_trained), but method.rounds.n is {}: set it to 2 or more",
+                    collaborator.name(),
+                    self.config.rounds.n
+                ));
+            }
             match collaborator {
                 CollaboratorConfig::LanguageModel { name, model, wording, .. } => {
                     check_model(parts, name, model)?;
@@ -42,13 +49,7 @@ impl Method {
                         ));
                     }
                 }
-                CollaboratorConfig::Classifier { name, folds, co_trained } => {
-                    if *co_trained && self.config.rounds.n < 2 {
-                        return refuse(format!(
-                            "`{name}` learns from what earlier rounds kept (co_trained), but method.rounds.n is {}: set it to 2 or more",
-                            self.config.rounds.n
-                        ));
-                    }
+                CollaboratorConfig::Classifier { name, folds, .. } => {
                     let left = self.least_learnt(labelled.len());
                     if *folds > left && left < labelled.len() {
                         return refuse(format!(
@@ -59,6 +60,16 @@ impl Method {
                     check_classifier(name, *folds, labelled, unlabelled)?;
                 }
                 CollaboratorConfig::Neighbours { name, .. } => {
+                    check_classifier(name, 1, labelled, unlabelled)?;
+                }
+                CollaboratorConfig::Own { name, embeddings, .. } => {
+                    let own = self.classifier(name)?;
+                    if own.needs_embeddings() && !embeddings {
+                        return refuse(format!(
+                            "method.collaborators: `{name}` ({}) goes by embeddings: give it embeddings = true",
+                            own.id()
+                        ));
+                    }
                     check_classifier(name, 1, labelled, unlabelled)?;
                 }
             }

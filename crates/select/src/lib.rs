@@ -6,7 +6,8 @@
 //! - What is kept: [`Percentile`] the surest, [`PerClass`] the surest of each class, [`Balanced`] the same in the
 //!   classes' shares among the labels, [`ErrorControlled`] as many as a promise on their errors allows, [`NoiseAware`] as
 //!   many as are worth their errors, [`All`], [`Weighted`] by how sure they are, or as the control as many at [`Random`].
-//! - [`classify`] makes a cheap collaborator out of embeddings.
+//! - [`classify`] has collaborators that are no language models, such as a regression over embeddings, and their trait,
+//!   [`Classifier`](classify::Classifier).
 //!
 //! The decision that shaped it: a selector sees the whole pool at once and returns a [`Decision`] for everything
 //! in it, with a reason in words. A percentile is a fact about the population, so a rule that looks at one

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
+use semievol_select::classify::{CrossValidatedRegression, NearestNeighbours};
 use semievol_select::{
     All, Balanced, Majority, Mixture, NoiseAware, Over, PerClass, Percentile, Random, SelfJustify, Weighted,
 };
@@ -20,6 +21,20 @@ fn majority() {
 #[test]
 fn mixture() {
     contracts::adjudicator(&Mixture);
+}
+
+#[test]
+fn regression() {
+    for folds in [2, 3, 5] {
+        contracts::classifier(&CrossValidatedRegression { folds });
+    }
+}
+
+#[test]
+fn neighbours() {
+    for k in [1, 5, 50] {
+        contracts::classifier(&NearestNeighbours { k });
+    }
 }
 
 #[test]

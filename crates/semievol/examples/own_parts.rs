@@ -1,19 +1,15 @@
-//! A selector and a language model of one's own in the place of semievol's: the model, a list of words, is one
-//! more collaborator; the selector keeps what all collaborators agree on.
+//! A selector and a classifier of one's own: the classifier, a list of words, is one more collaborator; the selector
+//! stands in the place of semievol's and keeps what all collaborators agree on.
 //!
 //!     cargo run --example own_parts
 //!
 //! It runs in seconds, on a tiny random model and the sixty remarks of `fixtures/minitask`, so the numbers it
 //! prints mean nothing.
 
-use semievol::core::TokenLogprob;
+use semievol::core::{Sample, Seed};
 use semievol::engine::Engine;
 use semievol::hub::{Hub, HubConfig};
-use semievol::model::{
-    Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, OnDone, ScoreRequest,
-    Scores,
-};
-use semievol::pipeline::CollaboratorConfig;
+use semievol::select::classify::{Classifier, Rows, Taught};
 use semievol::select::{Decision, Pool, SelectError, Selection, Selector};
 use semievol::{Event, Experiment, ExperimentConfig, StageEvent};
 use std::path::Path;
@@ -35,35 +31,23 @@ impl Selector for KeepAgreed {
     }
 }
 
-/// Knows a few words of praise and of blame.
-struct Lexicon(ModelId);
+/// Knows a few words of praise and of blame; the options are negative, neutral and positive.
+struct Lexicon;
 
-impl LanguageModel for Lexicon {
-    fn id(&self) -> &ModelId {
-        &self.0
+impl Classifier for Lexicon {
+    fn id(&self) -> String {
+        "lexicon 1".into()
     }
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { scores: true, ..Capabilities::default() }
-    }
-    fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError> {
-        for (index, request) in requests.iter().enumerate() {
-            let text = request.prompt.messages.last().map_or("", |message| &message.content);
-            let count = |words: &[&str]| words.iter().filter(|word| text.contains(**word)).count();
-            let said = match (count(&["best", "lovely", "great"]), count(&["broken", "never", "burnt"])) {
-                (praise, blame) if praise > blame => "positive",
-                (praise, blame) if praise < blame => "negative",
-                _ => "neutral",
-            };
-            let probability = |option: &String| if option.trim() == said { 0.8 } else { 0.1 };
-            let score = |option| vec![TokenLogprob { token: 0, logprob: f32::ln(probability(option)) }];
-            if on_done(index, Ok(request.continuations.iter().map(score).collect())).is_break() {
-                break;
+    fn classify(&self, _: &Taught<'_>, asked: &Rows<'_>, _: Seed) -> Result<Vec<Vec<f64>>, SelectError> {
+        let say = |sample: &&Sample| {
+            let count = |words: &[&str]| words.iter().filter(|word| sample.question.contains(**word)).count();
+            match (count(&["best", "lovely", "great"]), count(&["broken", "never", "burnt"])) {
+                (praise, blame) if praise > blame => vec![0.1, 0.1, 0.8],
+                (praise, blame) if praise < blame => vec![0.8, 0.1, 0.1],
+                _ => vec![0.1, 0.8, 0.1],
             }
-        }
-        Ok(())
-    }
-    fn generate_each(&self, _: &[GenerateRequest], _: OnDone<'_, Generation>) -> Result<(), ModelError> {
-        Err(ModelError::Unsupported { model: self.0.clone(), what: "generation" })
+        };
+        Ok(asked.samples.iter().map(say).collect())
     }
 }
 
@@ -71,19 +55,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
     let experiment = experiment(&fixtures)?;
 
-    let lexicon = Lexicon(ModelId::new("lexicon 1"));
-    let engine = Engine::load(&fixtures.join("tiny-llama"))?
-        .with_embedder(&fixtures.join("tiny-bert"))?
-        .with_model("lexicon", Arc::new(lexicon));
-    let mut method = experiment.method()?;
+    let engine = Engine::load(&fixtures.join("tiny-llama"))?.with_embedder(&fixtures.join("tiny-bert"))?;
+    let mut method = experiment.method()?.with_classifier("list of words", Arc::new(Lexicon))?;
     method.selector = Arc::new(KeepAgreed);
-    method.config.collaborators.push(CollaboratorConfig::LanguageModel {
-        name: "list of words".into(),
-        model: "lexicon".into(),
-        shots: 0,
-        temperature: 0.0,
-        wording: None,
-    });
 
     let out = std::env::temp_dir().join("semievol-own-parts");
     let hub = Hub::new(HubConfig::new(out.join("cache")));

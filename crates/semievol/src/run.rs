@@ -132,7 +132,10 @@ impl Experiment {
         events: &mut dyn FnMut(&Event),
         out: &Path,
     ) -> Result<Results, RunError> {
-        let variants = self.config.methods.iter().map(|(name, method)| Ok((name.clone(), method.build()?)));
+        let variant = |(name, config): (&String, &MethodConfig)| {
+            Ok((name.clone(), config.build()?.with_classifiers_of(method)?))
+        };
+        let variants = self.config.methods.iter().map(variant);
         let variants = variants.collect::<Result<BTreeMap<_, _>, RunError>>()?;
         let task = self.config.task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
         let paraphrase = |words: &String| {
@@ -319,7 +322,9 @@ fn names(parts: Parts<'_>) -> Vec<String> {
 
 /// Names the parts of a method.
 fn parts_of(method: &Method) -> String {
-    format!("{}\n{}\n{}\n", method.adjudicator.id(), method.estimator.id(), method.selector.id())
+    let parts = [method.adjudicator.id(), method.estimator.id(), method.selector.id()];
+    let own = method.own_classifiers().map(|classifier| classifier.id());
+    parts.into_iter().chain(own).map(|id| id + "\n").collect()
 }
 
 /// Names a task with every setting of it.

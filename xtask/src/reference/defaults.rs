@@ -59,7 +59,7 @@ pub fn of_optional_tables() -> anyhow::Result<BTreeMap<String, toml::Table>> {
     add("engine", read_back::<EngineConfig>(""))?;
     add("method.pretrain", read_back::<PretrainConfig>(""))?;
     add("method.rounds", read_back::<RoundsConfig>(""))?;
-    for kind in ["language_model", "classifier", "neighbours"] {
+    for kind in ["language_model", "classifier", "neighbours", "own"] {
         let text = format!("kind = '{kind}'\nname = 'n'");
         add(&format!("method.collaborators#{kind}"), read_back::<CollaboratorConfig>(&text))?;
     }

@@ -113,7 +113,7 @@ impl SeedRun<'_> {
             taught: labels.iter().collect(),
             kept: &library.labelled()[own.len()..],
         };
-        let combiner = self.combiner(config, folds, own, asked.unlabelled, library, events)?;
+        let combiner = self.combiner(method, folds, own, asked.unlabelled, library, events)?;
         let gathered = self.gather(method, library, &round, asked, combiner.as_ref(), events)?;
         let Gathered { answers, hits, mut judged, mut soft, pooled, features } = gathered;
         let (mut calibration, mut held_out, mut notes) = (Vec::new(), None, Vec::new());
@@ -181,7 +181,7 @@ impl SeedRun<'_> {
             let round = Round { tag: part.tag, samples, neighbours, ..round.clone() };
             gathered.answers.push(self.rows_file(&round.stage(CANDIDATES)));
             if let Some(combiner) = combiner {
-                let answers = self.collaborate(config, &round, library, events)?;
+                let answers = self.collaborate(method, &round, library, events)?;
                 gathered.pooled.extend(answers.iter().map(|answers| combiner.pool(answers)));
             } else {
                 let (answers, Judged { mut finals, estimates }) =
@@ -217,7 +217,7 @@ impl SeedRun<'_> {
         library: &Library<'_>,
         events: OnEvent<'_>,
     ) -> Result<(Vec<Answers>, Judged), PipelineError> {
-        let answers = self.collaborate(&method.config, round, library, events)?;
+        let answers = self.collaborate(method, round, library, events)?;
         let finals = self.justify(method.adjudicator.as_ref(), round, &answers, events)?;
         let shown = round.showing(method.config.confidence_shots);
         let estimates = self.estimate(method.estimator.as_ref(), &shown, &answers, &finals, events)?;

@@ -1,7 +1,8 @@
 use super::logistic::{LogisticRegression, check, matrix};
-use super::unfit;
+use super::{Classifier, REGRESSION, Rows, Taught, stratified_folds, unfit};
 use crate::SelectError;
 use ndarray::{Array2, Axis};
+use semievol_core::Seed;
 use semievol_model::Embeddings;
 use std::collections::BTreeSet;
 
@@ -63,6 +64,37 @@ pub fn fit_by_cross_validation(
     let (l2, _, held_out) = best.ok_or_else(|| unfit("no penalty was tried".to_owned()))?;
     let model = LogisticRegression::solve(features.view(), classes, n_classes, l2)?;
     Ok(CrossValidated { model, l2, losses, held_out })
+}
+
+/// [`LogisticRegression`] over embeddings, its penalty chosen by [`fit_by_cross_validation`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrossValidatedRegression {
+    /// Folds of the cross-validation.
+    pub folds: usize,
+}
+
+impl Classifier for CrossValidatedRegression {
+    fn id(&self) -> String {
+        format!("{REGRESSION}, {} folds", self.folds)
+    }
+
+    fn needs_embeddings(&self) -> bool {
+        true
+    }
+
+    fn classify(
+        &self,
+        taught: &Taught<'_>,
+        asked: &Rows<'_>,
+        seed: Seed,
+    ) -> Result<Vec<Vec<f64>>, SelectError> {
+        // By rows, whatever their groups: over draws of grouped sentences, penalties chosen by whole groups were
+        // stronger and answered no better.
+        let fold_of = stratified_folds(taught.classes, None, self.folds, seed);
+        let features = taught.rows.embedded(REGRESSION)?;
+        let fitted = fit_by_cross_validation(features, taught.classes, taught.n_classes, &fold_of)?;
+        fitted.model.probabilities(asked.embedded(REGRESSION)?)
+    }
 }
 
 fn held_out(

@@ -1,5 +1,7 @@
-//! A classifier over embeddings: cheap, and wrong in other places than the language model.
+//! Collaborators that are no language models: cheap, and wrong in other places. [`Classifier`] is what they have in common;
+//! [`CrossValidatedRegression`] and [`NearestNeighbours`] go by embeddings.
 
+mod contract;
 mod cross_validation;
 mod folds;
 mod learning_curve;
@@ -8,15 +10,18 @@ mod neighbours;
 mod pool;
 mod solver;
 
-pub use cross_validation::{CrossValidated, L2_GRID, fit_by_cross_validation};
+pub use contract::{Classifier, Rows, Taught};
+pub use cross_validation::{CrossValidated, CrossValidatedRegression, L2_GRID, fit_by_cross_validation};
 pub use folds::{stratified_folds, stratified_order};
 pub use learning_curve::LearningCurve;
 pub use logistic::LogisticRegression;
-pub use neighbours::vote_of_neighbours;
+pub use neighbours::NearestNeighbours;
 pub use pool::{Alignment, LogPool};
 
 use crate::SelectError;
 
+const REGRESSION: &str = "logistic regression";
+
 fn unfit(reason: String) -> SelectError {
-    SelectError::Unfit { part: "logistic regression", reason }
+    SelectError::Unfit { part: REGRESSION, reason }
 }

@@ -3,6 +3,7 @@
 //! A suite tries every rule, then panics once with all that were broken, each with the values that show it.
 
 mod adjudicator;
+mod classifier;
 mod confidence;
 mod embedder;
 mod language_model;
@@ -12,6 +13,7 @@ mod trainer;
 mod vector_index;
 
 pub use adjudicator::adjudicator;
+pub use classifier::classifier;
 pub use confidence::confidence;
 pub use embedder::embedder;
 pub use language_model::language_model;

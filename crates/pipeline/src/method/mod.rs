@@ -1,11 +1,17 @@
 //! What is done with the unlabelled prompts: a configuration, and the parts that it becomes.
 
+mod check;
+mod collaborator;
+
+pub use collaborator::CollaboratorConfig;
+pub(crate) use collaborator::{BASE, ENSEMBLE, FOLDS, OWN_MODELS, WARM};
+
 use crate::labels::shares;
 use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
 use semievol_core::{Labeled, Sample};
-use semievol_data::Wording;
 use semievol_retrieval::RetrievalConfig;
+use semievol_select::classify::Classifier;
 use semievol_select::{Adjudicator, AdjudicatorConfig, SelectError, Selector, SelectorConfig};
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
@@ -106,50 +112,6 @@ pub struct WarmConfig {
     pub shots: usize,
 }
 
-/// One collaborator. They have to differ: by model, by shots, or by kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum CollaboratorConfig {
-    /// A language model that is shown some of the neighbours.
-    LanguageModel {
-        /// Names it in files and tables.
-        name: String,
-        /// `warm`, `base`, `folds` and `ensemble` (the mean of their models), or the name of a further model.
-        #[serde(default = "warm")]
-        model: String,
-        /// Neighbours in its prompt, the nearest ones.
-        #[serde(default)]
-        shots: usize,
-        /// 1 samples from the model's distribution, 0 takes the most probable answer.
-        #[serde(default = "one")]
-        temperature: f64,
-        /// Asks it otherwise than the task does: in letters or in words, under another instruction.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        wording: Option<Wording>,
-    },
-    /// A logistic regression over the embeddings of the labelled prompts, its penalty chosen by
-    /// cross-validation.
-    Classifier {
-        /// Names it in files and tables.
-        name: String,
-        /// Folds of the cross-validation.
-        #[serde(default = "five")]
-        folds: usize,
-        /// Learns from the pseudo-labels that earlier rounds kept, too: the two views of a prompt, words and embedding,
-        /// teach each other (co-training, Blum and Mitchell, COLT 1998). Shows from the second round on.
-        #[serde(default, skip_serializing_if = "is_false")]
-        co_trained: bool,
-    },
-    /// A vote of the nearest labelled prompts, by their embeddings.
-    Neighbours {
-        /// Names it in files and tables.
-        name: String,
-        /// How many vote.
-        #[serde(default = "five")]
-        k: usize,
-    },
-}
-
 /// The evolved model, trained from the base.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -240,70 +202,6 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-fn warm() -> String {
-    WARM.to_owned()
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn five() -> usize {
-    5
-}
-
-/// The model trained on the labels, as collaborators name it.
-pub(crate) const WARM: &str = "warm";
-/// The base model, as collaborators name it.
-pub(crate) const BASE: &str = "base";
-/// The models trained on the labels without a fold, as collaborators name them.
-pub(crate) const FOLDS: &str = "folds";
-/// The models trained on all labels, as collaborators name them.
-pub(crate) const ENSEMBLE: &str = "ensemble";
-/// What collaborators may name besides further models.
-pub(crate) const OWN_MODELS: [&str; 4] = [WARM, BASE, FOLDS, ENSEMBLE];
-
-impl CollaboratorConfig {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        match self {
-            CollaboratorConfig::LanguageModel { name, .. }
-            | CollaboratorConfig::Classifier { name, .. }
-            | CollaboratorConfig::Neighbours { name, .. } => name,
-        }
-    }
-
-    /// The model that it asks, if it is one.
-    pub fn model(&self) -> Option<&str> {
-        match self {
-            CollaboratorConfig::LanguageModel { model, .. } => Some(model),
-            CollaboratorConfig::Classifier { .. } | CollaboratorConfig::Neighbours { .. } => None,
-        }
-    }
-
-    /// Whether the other differs from it by its name alone.
-    fn answers_like(&self, other: &Self) -> bool {
-        let unnamed = |one: &Self| {
-            let mut one = one.clone();
-            match &mut one {
-                CollaboratorConfig::LanguageModel { name, .. }
-                | CollaboratorConfig::Classifier { name, .. }
-                | CollaboratorConfig::Neighbours { name, .. } => name.clear(),
-            }
-            one
-        };
-        unnamed(self) == unnamed(other)
-    }
-
-    /// Neighbours in its prompt.
-    pub fn shots(&self) -> usize {
-        match self {
-            CollaboratorConfig::LanguageModel { shots, .. } => *shots,
-            CollaboratorConfig::Classifier { .. } | CollaboratorConfig::Neighbours { .. } => 0,
-        }
-    }
-}
-
 /// The parts of a method, ready to run. Made by [`MethodConfig::build`]; put a part of your own in its place
 /// before the run.
 #[derive(Clone)]
@@ -316,6 +214,8 @@ pub struct Method {
     pub estimator: Arc<dyn ConfidenceEstimator>,
     /// Keeps or drops pseudo-labels.
     pub selector: Arc<dyn Selector>,
+    /// The collaborators that are classifiers, by name.
+    classifiers: BTreeMap<String, Arc<dyn Classifier>>,
 }
 
 impl Method {
@@ -327,6 +227,63 @@ impl Method {
         let config = self.config.selecting(select);
         let selector = config.build()?.selector;
         Ok(Method { config, selector, ..self.clone() })
+    }
+
+    /// The same with a classifier of your own: the one of `kind = "own"` that the configuration calls so, or else one more
+    /// collaborator.
+    ///
+    /// # Errors
+    /// If another collaborator is called so.
+    pub fn with_classifier(
+        mut self,
+        name: &str,
+        classifier: Arc<dyn Classifier>,
+    ) -> Result<Method, PipelineError> {
+        let embeddings = classifier.needs_embeddings();
+        match self.config.collaborators.iter_mut().find(|one| one.name() == name) {
+            Some(CollaboratorConfig::Own { embeddings: gets, .. }) => *gets |= embeddings,
+            Some(_) => {
+                return Err(PipelineError::Assembly(format!(
+                    "method.collaborators: there is a `{name}` already, and it is not of kind own: call yours otherwise"
+                )));
+            }
+            None => {
+                let own = CollaboratorConfig::Own { name: name.to_owned(), embeddings, co_trained: false };
+                self.config.collaborators.push(own);
+            }
+        }
+        self.classifiers.insert(name.to_owned(), classifier);
+        Ok(self)
+    }
+
+    /// The same with the other's own classifiers, where its configuration calls one so and none was brought.
+    ///
+    /// # Errors
+    /// As [`Method::with_classifier`].
+    pub fn with_classifiers_of(self, other: &Method) -> Result<Method, PipelineError> {
+        let missing = self.config.collaborators.iter().map(CollaboratorConfig::name);
+        let missing = missing.filter(|name| !self.classifiers.contains_key(*name));
+        let found = missing.filter_map(|name| Some((name.to_owned(), other.classifiers.get(name)?.clone())));
+        let found: Vec<_> = found.collect();
+        found.into_iter().try_fold(self, |method, (name, one)| method.with_classifier(&name, one))
+    }
+
+    /// The classifiers of a program's own, in the order of their names.
+    pub fn own_classifiers(&self) -> impl Iterator<Item = &dyn Classifier> {
+        let own = |name: &str| {
+            let mut collaborators = self.config.collaborators.iter();
+            collaborators.any(|one| matches!(one, CollaboratorConfig::Own { .. }) && one.name() == name)
+        };
+        self.classifiers.iter().filter(move |(name, _)| own(name)).map(|(_, one)| one.as_ref())
+    }
+
+    /// The classifier that a collaborator of this name is.
+    pub(crate) fn classifier(&self, name: &str) -> Result<&dyn Classifier, PipelineError> {
+        self.classifiers.get(name).map(AsRef::as_ref).ok_or_else(|| {
+            PipelineError::Assembly(format!(
+                "method.collaborators: `{name}` is of kind own, a classifier that a program brings (Method::with_classifier), and none was brought: take kind = \"classifier\", which learns from embeddings"
+            ))
+        })
     }
 }
 
@@ -351,172 +308,12 @@ impl MethodConfig {
             adjudicator: self.justify.build().map_err(of("justify"))?.into(),
             estimator: self.confidence.build().into(),
             selector: self.select.build().map_err(of("select"))?.into(),
+            classifiers: self
+                .collaborators
+                .iter()
+                .filter_map(|one| Some((one.name().to_owned(), one.classifier()?)))
+                .collect(),
         })
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if let Some(ratio) = self.unlabelled_per_label.filter(|ratio| !(ratio.is_finite() && *ratio > 0.0)) {
-            return Err(format!(
-                "method.unlabelled_per_label is {ratio}, but must be above 0; leave it out for all"
-            ));
-        }
-        if self.collaborators.is_empty() {
-            return Err("method.collaborators is empty, but somebody has to answer: give at least one".into());
-        }
-        for (index, collaborator) in self.collaborators.iter().enumerate() {
-            let name = collaborator.name();
-            if name.is_empty() {
-                return Err(format!("method.collaborators: number {} has no name", index + 1));
-            }
-            if self.collaborators[..index].iter().any(|other| other.name() == name) {
-                return Err(format!("method.collaborators: two are called `{name}`; names have to differ"));
-            }
-            let twin = self.collaborators[..index].iter().find(|other| other.answers_like(collaborator));
-            if let Some(twin) = twin {
-                return Err(format!(
-                    "method.collaborators: `{name}` answers like `{}`; they have to differ by model, shots, temperature, wording or kind",
-                    twin.name()
-                ));
-            }
-            if collaborator.shots() > self.neighbours {
-                return Err(format!(
-                    "method.collaborators: `{name}` has shots = {}, but method.neighbours is {}",
-                    collaborator.shots(),
-                    self.neighbours
-                ));
-            }
-            match collaborator {
-                CollaboratorConfig::LanguageModel { temperature, .. } => {
-                    if !(temperature.is_finite() && *temperature >= 0.0) {
-                        return Err(format!(
-                            "method.collaborators: `{name}` has temperature {temperature}, but it must be 0 or more"
-                        ));
-                    }
-                }
-                CollaboratorConfig::Classifier { folds, .. } => {
-                    if *folds < 2 {
-                        return Err(format!(
-                            "method.collaborators: `{name}` has {folds} folds, but it needs at least 2"
-                        ));
-                    }
-                }
-                CollaboratorConfig::Neighbours { k, .. } => {
-                    if *k == 0 {
-                        return Err(format!(
-                            "method.collaborators: `{name}` has k = 0, but somebody has to vote"
-                        ));
-                    }
-                }
-            }
-        }
-        let shown = [
-            ("warm.shots", self.warm.shots),
-            ("confidence_shots", self.confidence_shots),
-            ("evolve.shots", self.evolve.shots),
-        ];
-        for (setting, shots) in shown {
-            if shots > self.neighbours {
-                return Err(format!(
-                    "method.{setting} is {shots}, but method.neighbours is {}",
-                    self.neighbours
-                ));
-            }
-        }
-        if self.folds == 1 {
-            return Err(
-                "method.folds is 1, but must be 0 or at least 2: one fold leaves nothing to learn from"
-                    .into(),
-            );
-        }
-        if self.ensemble > 1 && !self.collaborators.iter().any(|one| one.model() == Some(ENSEMBLE)) {
-            return Err(format!(
-                "method.ensemble is {}, but no collaborator asks model = \"ensemble\": let one do so, or leave it out",
-                self.ensemble
-            ));
-        }
-        if self.ensemble > 0 && self.rounds.n > 1 {
-            return Err(format!(
-                "method.rounds.n is {}, but the models of method.ensemble are the first round's: take one round, or no ensemble",
-                self.rounds.n
-            ));
-        }
-        if self.ensemble == 1 {
-            return Err(
-                "method.ensemble is 1, which is the warm model: set it to 2 or more, or leave it out".into(),
-            );
-        }
-        for (key, n) in [(FOLDS, self.folds), (ENSEMBLE, self.ensemble)] {
-            let asked = self.collaborators.iter().find(|one| one.model() == Some(key));
-            if let Some(one) = asked.filter(|_| n == 0) {
-                return Err(format!(
-                    "method.collaborators: `{}` asks the models of method.{key}, but that is 0: set it to 2 or more",
-                    one.name()
-                ));
-            }
-        }
-        if self.probe && self.folds == 0 {
-            return Err("method.probe learns from labels that models have not, but method.folds is 0: set it to 2 or more, 5 is usual".into());
-        }
-        if self.do_no_harm && (self.folds == 0 || self.own_voice().is_none()) {
-            return Err("method.do_no_harm compares final answers with the models' own on labels that these have not learnt: set method.folds to 2 or more, and let a collaborator ask model = \"warm\", \"folds\" or \"ensemble\"".into());
-        }
-        if self.probe && self.combine.is_some() {
-            return Err(
-                "method.probe and method.combine both say how sure an answer is: take one of them".into()
-            );
-        }
-        if let Some(pretrain) = &self.pretrain {
-            pretrain.check()?;
-        }
-        if let Some(combine) = self.combine {
-            combine.check()?;
-        }
-        self.check_shares()?;
-        let RoundsConfig { n, validation } = self.rounds;
-        if n == 0 {
-            return Err("method.rounds.n is 0, but must be at least 1".into());
-        }
-        if n > 1 && (self.probe || self.do_no_harm || (self.combine.is_some() && self.folds > 0)) {
-            return Err(format!(
-                "method.rounds.n is {n}, but method.folds measures models of the first round alone: take one round, or none of method.probe, method.do_no_harm and method.combine with folds"
-            ));
-        }
-        if !(0.0..=0.5).contains(&validation) {
-            return Err(format!("method.rounds.validation is {validation}, but must be in [0, 0.5]"));
-        }
-        let share = self.evolve.label_share;
-        if !(0.0..1.0).contains(&share) {
-            return Err(format!("method.evolve.label_share is {share}, but must be in [0, 1)"));
-        }
-        if self.evolve.epochs == Some(0) {
-            return Err("method.evolve.epochs is 0, but must be at least 1".into());
-        }
-        Ok(())
-    }
-
-    fn check_shares(&self) -> Result<(), String> {
-        if self.shares.is_empty() {
-            return Ok(());
-        }
-        if let Some((option, share)) = self.shares.iter().find(|(_, share)| !(**share > 0.0 && **share < 1.0))
-        {
-            return Err(format!(
-                "method.shares: that of `{option}` is {share}, but must be above 0 and below 1"
-            ));
-        }
-        let sum: f64 = self.shares.values().sum();
-        if (sum - 1.0).abs() > 0.011 {
-            return Err(format!("method.shares: they make {sum:.3} together, but must make 1"));
-        }
-        if !self.goes_by_shares() {
-            return Err("method.shares are given, but nothing goes by them: set method.combine.align, or method.select.kind = \"balanced\"".into());
-        }
-        Ok(())
-    }
-
-    fn goes_by_shares(&self) -> bool {
-        let aligned = self.combine.is_some_and(|CombineConfig::LogPool { align }| align > 0.0);
-        aligned || matches!(self.select, SelectorConfig::Balanced { .. })
     }
 
     /// The same with another selector; without [`shares`](field@MethodConfig::shares) where nothing goes by them then.
@@ -548,9 +345,7 @@ impl MethodConfig {
 
     /// Whether a collaborator learns from what earlier rounds kept.
     pub(crate) fn co_trains(&self) -> bool {
-        let co_trained =
-            |one: &CollaboratorConfig| matches!(one, CollaboratorConfig::Classifier { co_trained: true, .. });
-        self.collaborators.iter().any(co_trained)
+        self.collaborators.iter().any(CollaboratorConfig::co_trained)
     }
 
     /// The first collaborator that says what models trained on the labels say.
@@ -572,7 +367,7 @@ impl MethodConfig {
 
     /// Whether embeddings are needed: by retrieval or by a classifier.
     pub fn needs_embedder(&self) -> bool {
-        self.collaborators.iter().any(|one| one.model().is_none())
+        self.collaborators.iter().any(CollaboratorConfig::needs_embeddings)
             || (self.retrieval.needs_embedder() && self.most_shots() > 0)
     }
 
