@@ -74,9 +74,8 @@ pub struct Cell {
     data: Option<String>,
     study: Option<String>,
     seeds: Option<Vec<u64>>,
-    /// Not in means over the suite.
-    #[serde(default)]
-    pub apart: bool,
+    /// Why means over the suite leave it out; absent where they count it.
+    pub apart: Option<String>,
     /// As `--set`.
     #[serde(default)]
     set: Vec<String>,

@@ -9,7 +9,7 @@ use semievol_select::SelectError;
 use semievol_select::classify::{Classifier, CrossValidatedRegression, Rows, Taught};
 use semievol_select::options::most_probable;
 
-/// How far from 1 a distribution may sum.
+/// How far from 1 a distribution may sum, and a probability lie out of bounds.
 const ROUNDING: f64 = 1e-6;
 
 impl SeedRun<'_> {
@@ -29,7 +29,7 @@ impl SeedRun<'_> {
         crate::plan::check_classifier(name, folds, labelled, samples)?;
         let taught: Vec<&Labeled> = labelled.iter().collect();
         let candidates =
-            self.classify(name, &CrossValidatedRegression { folds }, true, library, &taught, samples)?;
+            self.classify(name, &CrossValidatedRegression { folds }, library, &taught, samples)?;
         let answered: Vec<Answered> = samples
             .iter()
             .zip(candidates)
@@ -44,7 +44,6 @@ impl SeedRun<'_> {
         &self,
         name: &str,
         classifier: &dyn Classifier,
-        embeds: bool,
         library: &Library<'_>,
         taught: &[&Labeled],
         samples: &[Sample],
@@ -55,16 +54,18 @@ impl SeedRun<'_> {
         let classes: Vec<usize> = taught.iter().map(|labeled| class(labeled)).collect();
         let known: Vec<&Sample> = taught.iter().map(|labeled| &labeled.sample).collect();
         let asked: Vec<&Sample> = samples.iter().collect();
-        let embeddings =
-            |samples: &[&Sample]| embeds.then(|| library.features(CANDIDATES, samples)).transpose();
+        let embeddings = |samples: &[&Sample]| {
+            classifier.needs_embeddings().then(|| library.features(CANDIDATES, samples)).transpose()
+        };
         let (of_known, of_asked) = (embeddings(&known)?, embeddings(&asked)?);
         let rows = Rows { samples: &known, embeddings: of_known.as_ref() };
         let taught = Taught { rows, classes: &classes, n_classes };
         let asked = Rows { samples: &asked, embeddings: of_asked.as_ref() };
         let seed = self.seed.child("classifier", 0).child(name, 0);
         let failed = |source| PipelineError::Select { stage: CANDIDATES.to_owned(), source };
-        let said = classifier.classify(&taught, &asked, seed).map_err(failed)?;
+        let mut said = classifier.classify(&taught, &asked, seed).map_err(failed)?;
         check(name, &said, samples, n_classes)?;
+        said.iter_mut().flatten().for_each(|p| *p = p.clamp(0.0, 1.0));
         let candidate = |distribution: Vec<f64>| {
             let answer = most_probable(&distribution).map(Answer::Choice);
             Candidate::new(name, answer).with_distribution(distribution)
@@ -84,7 +85,7 @@ fn check(name: &str, said: &[Vec<f64>], samples: &[Sample], n_classes: usize) ->
     }
     let whole = |said: &[f64]| {
         said.len() == n_classes
-            && said.iter().all(|p| (0.0..=1.0 + ROUNDING).contains(p))
+            && said.iter().all(|p| (-ROUNDING..=1.0 + ROUNDING).contains(p))
             && (said.iter().sum::<f64>() - 1.0).abs() <= ROUNDING
     };
     match said.iter().zip(samples).find(|(said, _)| !said.is_empty() && !whole(said)) {

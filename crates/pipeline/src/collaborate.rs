@@ -10,7 +10,6 @@ use crate::{OnEvent, PipelineError, SeedRun};
 use semievol_core::{Answer, Candidate, Labeled, Sample, Seed};
 use semievol_data::Wording;
 use semievol_model::{Finish, LanguageModel, ModelId, Scores};
-use semievol_select::classify::Classifier;
 use semievol_select::options::{OptionScore, draw, mean, option_scores};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -66,7 +65,7 @@ impl SeedRun<'_> {
             .with_digest("labelled", &round.taught)
             .with_digest("samples", &samples)
             .with_digest("questions", &plan.questions);
-        let own: Vec<String> = method.own_classifiers().map(Classifier::id).collect();
+        let own = method.own_ids();
         if !own.is_empty() {
             inputs = inputs.with("classifiers", own);
         }
@@ -80,8 +79,10 @@ impl SeedRun<'_> {
         let name = round.stage(CANDIDATES);
         let (place, stage) = self.prompts_stage(&name, inputs, plan.questions.len());
         self.rows(&place, stage, events, |events| {
+            // What fails in them costs no prompts.
+            let classified = self.classified(method, round, library)?;
             let replies = ask(&name, &place, &plan.models, &plan.questions, events)?;
-            self.answers(method, round, library, &plan, &replies)
+            self.answers(config, round, classified, &plan, &replies)
         })
     }
 
@@ -149,40 +150,51 @@ impl SeedRun<'_> {
         })
     }
 
-    fn answers(
+    /// What the classifiers say, by collaborator.
+    fn classified(
         &self,
         method: &Method,
         round: &Round<'_>,
         library: &Library<'_>,
+    ) -> Result<HashMap<usize, Vec<Candidate>>, PipelineError> {
+        let collaborators = method.config.collaborators.iter().enumerate();
+        let classifiers = collaborators.filter(|(_, one)| one.model().is_none());
+        let answer = |(index, one): (usize, &CollaboratorConfig)| {
+            let kept = round.kept.iter().filter(|_| one.co_trained());
+            let taught: Vec<&Labeled> = round.taught.iter().copied().chain(kept).collect();
+            let classifier = method.classifier(one)?;
+            Ok((index, self.classify(one.name(), classifier.as_ref(), library, &taught, round.samples)?))
+        };
+        classifiers.map(answer).collect()
+    }
+
+    fn answers(
+        &self,
+        method: &MethodConfig,
+        round: &Round<'_>,
+        mut classified: HashMap<usize, Vec<Candidate>>,
         plan: &Plan<'_>,
         replies: &[Reply],
     ) -> Result<Vec<Answers>, PipelineError> {
         let samples = round.samples;
-        let collaborators = &method.config.collaborators;
-        let mut columns = Vec::with_capacity(collaborators.len());
-        for (collaborator, asked) in collaborators.iter().zip(&plan.asked) {
-            columns.push(match collaborator {
-                CollaboratorConfig::LanguageModel { name, temperature, .. } => {
-                    let seed = self.seed.child("draw", 0).child(name, 0);
-                    let mut column = Vec::with_capacity(samples.len());
-                    for (sample, asked) in samples.iter().zip(asked) {
-                        let seed = seed.child(&sample.id, 0);
-                        let said: Vec<(&Question, &Reply)> =
-                            asked.iter().map(|at| (&plan.questions[*at], &replies[*at])).collect();
-                        let candidate = self.candidate(name, sample, &said, *temperature, seed);
-                        let model = said.first().map_or(0, |(question, _)| question.model);
-                        let failed = |reason| broken(CANDIDATES, plan.models[model].id(), reason);
-                        column.push(candidate.map_err(failed)?);
-                    }
-                    column
-                }
-                other => {
-                    let kept = round.kept.iter().filter(|_| other.co_trained());
-                    let taught: Vec<&Labeled> = round.taught.iter().copied().chain(kept).collect();
-                    let (name, embeds) = (other.name(), other.needs_embeddings());
-                    self.classify(name, method.classifier(name)?, embeds, library, &taught, samples)?
-                }
-            });
+        let mut columns = Vec::with_capacity(method.collaborators.len());
+        for (index, (collaborator, asked)) in method.collaborators.iter().zip(&plan.asked).enumerate() {
+            let CollaboratorConfig::LanguageModel { name, temperature, .. } = collaborator else {
+                columns.push(classified.remove(&index).unwrap_or_default());
+                continue;
+            };
+            let seed = self.seed.child("draw", 0).child(name, 0);
+            let mut column = Vec::with_capacity(samples.len());
+            for (sample, asked) in samples.iter().zip(asked) {
+                let seed = seed.child(&sample.id, 0);
+                let said: Vec<(&Question, &Reply)> =
+                    asked.iter().map(|at| (&plan.questions[*at], &replies[*at])).collect();
+                let candidate = self.candidate(name, sample, &said, *temperature, seed);
+                let model = said.first().map_or(0, |(question, _)| question.model);
+                let failed = |reason| broken(CANDIDATES, plan.models[model].id(), reason);
+                column.push(candidate.map_err(failed)?);
+            }
+            columns.push(column);
         }
         let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
         let row = |(sample, warm): (&Sample, &Option<usize>)| Answers {

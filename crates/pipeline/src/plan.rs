@@ -63,11 +63,16 @@ impl Method {
                     check_classifier(name, 1, labelled, unlabelled)?;
                 }
                 CollaboratorConfig::Own { name, embeddings, .. } => {
-                    let own = self.classifier(name)?;
-                    if own.needs_embeddings() && !embeddings {
+                    let own = self.classifier(collaborator)?;
+                    if own.needs_embeddings() && (!embeddings || parts.embedder.is_none()) {
                         return refuse(format!(
-                            "method.collaborators: `{name}` ({}) goes by embeddings: give it embeddings = true",
-                            own.id()
+                            "method.collaborators: `{name}` ({}) goes by embeddings, and {}",
+                            own.id(),
+                            if *embeddings {
+                                "no embedder was loaded"
+                            } else {
+                                "none are made: give it embeddings = true"
+                            }
                         ));
                     }
                     check_classifier(name, 1, labelled, unlabelled)?;

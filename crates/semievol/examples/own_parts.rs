@@ -9,6 +9,7 @@
 use semievol::core::{Sample, Seed};
 use semievol::engine::Engine;
 use semievol::hub::{Hub, HubConfig};
+use semievol::pipeline::CollaboratorConfig;
 use semievol::select::classify::{Classifier, Rows, Taught};
 use semievol::select::{Decision, Pool, SelectError, Selection, Selector};
 use semievol::{Event, Experiment, ExperimentConfig, StageEvent};
@@ -56,7 +57,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let experiment = experiment(&fixtures)?;
 
     let engine = Engine::load(&fixtures.join("tiny-llama"))?.with_embedder(&fixtures.join("tiny-bert"))?;
-    let mut method = experiment.method()?.with_classifier("list of words", Arc::new(Lexicon))?;
+    let mut method = experiment.method()?.with_classifier("list of words", Arc::new(Lexicon));
+    method.config.collaborators.push(CollaboratorConfig::own("list of words"));
     method.selector = Arc::new(KeepAgreed);
 
     let out = std::env::temp_dir().join("semievol-own-parts");

@@ -21,7 +21,7 @@ pub struct CollaboratorResults {
     pub name: String,
     /// Rows that it had an answer for.
     pub n_answered: usize,
-    /// Right answers; none counts as wrong.
+    /// The right ones among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub right: Option<RightOf>,
 }
@@ -94,8 +94,9 @@ impl Heard {
                 )));
             }
             for (at, said) in answers.candidates.iter().enumerate().take(names.len()) {
-                answered[at] += usize::from(said.answer.is_some());
-                if let Some(right) = is_right(task, sets, sample, said.answer.as_ref()) {
+                let Some(answer) = &said.answer else { continue };
+                answered[at] += 1;
+                if let Some(right) = is_right(task, sets, sample, Some(answer)) {
                     graded[at].right += usize::from(right);
                     graded[at].of += 1;
                 }

@@ -1,12 +1,13 @@
 //! What an experiment would do: its rows, and how much work they are.
 
 use crate::check::{Check, Rows};
+use crate::run::method_of;
 use crate::sets::Pool;
 use crate::{Arm, Event, Experiment, RunError, SetSizes};
 use semievol_core::{Labeled, Sample};
 use semievol_data::OverlapReport;
 use semievol_hub::Hub;
-use semievol_pipeline::Parts;
+use semievol_pipeline::{Method, Parts};
 use semievol_train::Recipe;
 
 /// The rows of a seed. What the test and unlabelled rows' answers are is not among it.
@@ -57,14 +58,21 @@ impl Experiment {
     /// # Errors
     /// Names the setting, what does not fit it, and what to do.
     pub fn check_rows(&self, drawn: &Drawn, parts: Parts<'_>) -> Result<(), RunError> {
+        self.check_rows_with(&self.method()?, drawn, parts)
+    }
+
+    /// The same of [`Experiment::run_with`].
+    ///
+    /// # Errors
+    /// As [`Experiment::check_rows`].
+    pub fn check_rows_with(&self, method: &Method, drawn: &Drawn, parts: Parts<'_>) -> Result<(), RunError> {
         let task = self.config().task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
-        let methods = self.methods().map(|method| method.build()).collect::<Result<Vec<_>, _>>()?;
-        let candidates = self.config().candidates();
-        let candidates = candidates.iter().map(|method| method.build()).collect::<Result<Vec<_>, _>>()?;
+        let (variants, candidates) = (self.variants(method)?, self.candidates(method)?);
+        let methods = self.config().arms.iter().filter_map(|arm| method_of(arm, method, &variants));
         let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
         let check = Check {
             config: self.config(),
-            methods: methods.iter().collect(),
+            methods: methods.collect(),
             candidates: &candidates,
             task: task.as_ref(),
             parts: &parts,

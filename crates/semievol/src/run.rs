@@ -132,11 +132,7 @@ impl Experiment {
         events: &mut dyn FnMut(&Event),
         out: &Path,
     ) -> Result<Results, RunError> {
-        let variant = |(name, config): (&String, &MethodConfig)| {
-            Ok((name.clone(), config.build()?.with_classifiers_of(method)?))
-        };
-        let variants = self.config.methods.iter().map(variant);
-        let variants = variants.collect::<Result<BTreeMap<_, _>, RunError>>()?;
+        let variants = self.variants(method)?;
         let task = self.config.task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
         let paraphrase = |words: &String| {
             let config = self.config.task.clone().with_instruction(words);
@@ -184,7 +180,7 @@ impl Experiment {
         let results = Results {
             name: self.config.name.clone(),
             model: run.base.id().clone(),
-            parts: names(parts),
+            parts: names(parts).into_iter().chain(own_parts(method)).collect(),
             settings: self.settings_with(method),
             data: pool.digests.clone(),
             folder: run.folder.clone(),
@@ -200,8 +196,16 @@ impl Experiment {
         Ok(results)
     }
 
+    /// The methods of arms of their own, with the classifiers that the first one was given.
+    pub(crate) fn variants(&self, method: &Method) -> Result<BTreeMap<String, Method>, RunError> {
+        let variant = |(name, config): (&String, &MethodConfig)| {
+            Ok((name.clone(), config.build()?.with_classifiers_of(method)))
+        };
+        self.config.methods.iter().map(variant).collect()
+    }
+
     /// The method with each selector that a seed chooses from.
-    fn candidates(&self, method: &Method) -> Result<Vec<Method>, RunError> {
+    pub(crate) fn candidates(&self, method: &Method) -> Result<Vec<Method>, RunError> {
         let select = self.config.tune.iter().flat_map(|tune| &tune.select);
         let candidates = select.map(|select| method.selecting(*select)).collect::<Result<Vec<_>, _>>()?;
         if !candidates.is_empty() && method.selector.id() != self.method()?.selector.id() {
@@ -280,6 +284,7 @@ impl Experiment {
                     format!("chosen by each seed: {}", ids.join(", "))
                 }
             },
+            "classifiers": own_parts(method).collect::<Vec<_>>(),
             "data": pool.digests,
             "config": self.config,
         })
@@ -320,11 +325,28 @@ fn names(parts: Parts<'_>) -> Vec<String> {
     embedder.chain([parts.trainer.id()]).chain(models).collect()
 }
 
+/// The method that an arm runs, if it is one.
+pub(crate) fn method_of<'m>(
+    arm: &Arm,
+    method: &'m Method,
+    variants: &'m BTreeMap<String, Method>,
+) -> Option<&'m Method> {
+    match arm {
+        Arm::Semievol => Some(method),
+        Arm::Variant(name) => variants.get(name),
+        _ => None,
+    }
+}
+
+/// Names the classifiers of a program's own.
+fn own_parts(method: &Method) -> impl Iterator<Item = String> {
+    method.own_classifiers().map(|(name, classifier)| format!("{name}={}", classifier.id()))
+}
+
 /// Names the parts of a method.
 fn parts_of(method: &Method) -> String {
     let parts = [method.adjudicator.id(), method.estimator.id(), method.selector.id()];
-    let own = method.own_classifiers().map(|classifier| classifier.id());
-    parts.into_iter().chain(own).map(|id| id + "\n").collect()
+    parts.into_iter().chain(own_parts(method)).map(|id| id + "\n").collect()
 }
 
 /// Names a task with every setting of it.
@@ -444,11 +466,7 @@ impl Run<'_> {
 
     /// The method that an arm runs, if it is one.
     pub fn method_of(&self, arm: &Arm) -> Option<&Method> {
-        match arm {
-            Arm::Semievol => Some(self.method),
-            Arm::Variant(name) => self.variants.get(name),
-            _ => None,
-        }
+        method_of(arm, self.method, &self.variants)
     }
 
     /// Says what models that are paid for will be asked in all, before anything is.

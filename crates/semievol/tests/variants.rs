@@ -4,9 +4,13 @@
 mod common;
 
 use common::{engine, hub, minitask, without_answers};
+use semievol::core::Seed;
 use semievol::pipeline::{Stage, Unit};
+use semievol::select::SelectError;
+use semievol::select::classify::{Classifier, Rows, Taught};
 use semievol::{Arm, Event, Experiment, ExperimentConfig, StageEvent};
 use std::path::Path;
+use std::sync::Arc;
 
 fn experiment(arms: &str, methods: &str) -> Result<Experiment, semievol::ConfigError> {
     let text = minitask("arms = ['vanilla']").config().to_toml();
@@ -313,4 +317,46 @@ fn an_oracle_needs_gold_answers() {
     let out = tempfile::tempdir().unwrap();
     let error = blind.run(&hub(), engine().parts(), &mut |_| (), out.path()).unwrap_err().to_string();
     assert!(error.contains("arm `oracle`"), "{error}");
+}
+
+/// Says the first option of whatever is of even length, and else nothing.
+struct Even(&'static str);
+
+impl Classifier for Even {
+    fn id(&self) -> String {
+        self.0.to_owned()
+    }
+    fn classify(&self, taught: &Taught<'_>, asked: &Rows<'_>, _: Seed) -> Result<Vec<Vec<f64>>, SelectError> {
+        let first: Vec<f64> = (0..taught.n_classes).map(|class| f64::from(class == 0)).collect();
+        let say = |text: &str| if text.len().is_multiple_of(2) { first.clone() } else { Vec::new() };
+        Ok(asked.samples.iter().map(|sample| say(&sample.question)).collect())
+    }
+}
+
+#[test]
+fn an_own_classifier_is_asked_by_name_and_named_by_the_run() {
+    let methods = "[methods.even]\npreset = 'paper'\ncollaborators = [{ kind = 'language_model', name = 'warm' }, { kind = 'own', name = 'even' }]\n";
+    let experiment = experiment("'sft', 'even'", methods).unwrap();
+    let (engine, out) = (engine(), tempfile::tempdir().unwrap());
+    let drawn = experiment.draw(1, &hub(), &mut |_| ()).unwrap();
+    let refused = experiment.check_rows(&drawn, engine.parts()).unwrap_err().to_string();
+    assert!(refused.contains("`even` is of kind own"), "{refused}");
+
+    let run = |id| {
+        let method = experiment.method().unwrap().with_classifier("even", Arc::new(Even(id)));
+        experiment.check_rows_with(&method, &drawn, engine.parts()).unwrap();
+        experiment.run_with(&method, &hub(), engine.parts(), &mut |_| (), out.path()).unwrap()
+    };
+    let results = run("even 1");
+    assert!(results.parts.contains(&"even=even 1".to_owned()), "{:?}", results.parts);
+    let manifest = std::fs::read_to_string(results.folder.join("manifest.json")).unwrap();
+    assert!(manifest.contains("even=even 1"));
+    let [_, even] = &results.seeds[0].pseudo[0].collaborators[..] else { panic!("two collaborators") };
+    let answered = drawn.unlabelled.iter().filter(|sample| sample.question.len().is_multiple_of(2)).count();
+    assert_eq!((even.name.as_str(), even.n_answered), ("even", answered));
+    let graded = even.right.as_ref().map_or(0, |right| right.of);
+    assert_eq!(graded, answered);
+    // Another classifier of that name makes other results.
+    let other = run("even 2");
+    assert!(other.folder != results.folder && other.settings != results.settings);
 }

@@ -50,10 +50,15 @@ fn of_suite(name: &str, suite: &Suite, all: &BTreeMap<String, Results>) -> Strin
     }
     let (done, of) = (results.len(), suite.cells.len());
     let some = if done < of { format!(" So far {done} of its {of} experiments.") } else { String::new() };
-    let counted = cells.iter().zip(&results).filter(|(cell, _)| !cell.apart);
-    let cuts: Vec<_> = counted.filter_map(|(_, results)| Line::new(results)?.cut).collect();
+    let (mut cuts, mut apart) = (Vec::new(), String::new());
+    for (cell, results) in cells.iter().zip(&results) {
+        match &cell.apart {
+            None => cuts.extend(Line::new(results).and_then(|line| line.cut)),
+            Some(why) => apart += &format!("\nNot counted: {}, for {why}.\n", link(&results.name)),
+        }
+    }
     format!(
-        "\n## {name}\n\n`cargo xtask suite {name}`: {}.{some}\n\n{}{}{}",
+        "\n## {name}\n\n`cargo xtask suite {name}`: {}.{some}\n\n{}{}{apart}{}",
         suite.description,
         list(&results),
         mean_cut(&cuts),

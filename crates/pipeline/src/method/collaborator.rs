@@ -52,7 +52,7 @@ pub enum CollaboratorConfig {
     Own {
         /// Names it in files and tables.
         name: String,
-        /// Hands it embeddings of the prompts.
+        /// Has embeddings made of the prompts, for a classifier that needs them.
         #[serde(default, skip_serializing_if = "is_false")]
         embeddings: bool,
         /// Learns from the pseudo-labels that earlier rounds kept, too.
@@ -73,6 +73,15 @@ pub(crate) const ENSEMBLE: &str = "ensemble";
 pub(crate) const OWN_MODELS: [&str; 4] = [WARM, BASE, FOLDS, ENSEMBLE];
 
 impl CollaboratorConfig {
+    /// A classifier of your own that goes by words alone and learns from no pseudo-labels.
+    pub fn own(name: impl Into<String>) -> Self {
+        CollaboratorConfig::Own { name: name.into(), embeddings: false, co_trained: false }
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, CollaboratorConfig::Own { .. })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match self {

@@ -214,8 +214,8 @@ pub struct Method {
     pub estimator: Arc<dyn ConfidenceEstimator>,
     /// Keeps or drops pseudo-labels.
     pub selector: Arc<dyn Selector>,
-    /// The collaborators that are classifiers, by name.
-    classifiers: BTreeMap<String, Arc<dyn Classifier>>,
+    /// Classifiers of a program's own, by the names of the collaborators that they are.
+    own: BTreeMap<String, Arc<dyn Classifier>>,
 }
 
 impl Method {
@@ -229,57 +229,37 @@ impl Method {
         Ok(Method { config, selector, ..self.clone() })
     }
 
-    /// The same with a classifier of your own: the one of `kind = "own"` that the configuration calls so, or else one more
-    /// collaborator.
-    ///
-    /// # Errors
-    /// If another collaborator is called so.
-    pub fn with_classifier(
-        mut self,
-        name: &str,
-        classifier: Arc<dyn Classifier>,
-    ) -> Result<Method, PipelineError> {
-        let embeddings = classifier.needs_embeddings();
-        match self.config.collaborators.iter_mut().find(|one| one.name() == name) {
-            Some(CollaboratorConfig::Own { embeddings: gets, .. }) => *gets |= embeddings,
-            Some(_) => {
-                return Err(PipelineError::Assembly(format!(
-                    "method.collaborators: there is a `{name}` already, and it is not of kind own: call yours otherwise"
-                )));
-            }
-            None => {
-                let own = CollaboratorConfig::Own { name: name.to_owned(), embeddings, co_trained: false };
-                self.config.collaborators.push(own);
-            }
-        }
-        self.classifiers.insert(name.to_owned(), classifier);
-        Ok(self)
+    /// The same with a classifier of your own, for the collaborator of `kind = "own"` that is called so:
+    /// [`CollaboratorConfig::own`] makes one.
+    pub fn with_classifier(mut self, name: impl Into<String>, classifier: Arc<dyn Classifier>) -> Method {
+        self.own.insert(name.into(), classifier);
+        self
     }
 
-    /// The same with the other's own classifiers, where its configuration calls one so and none was brought.
-    ///
-    /// # Errors
-    /// As [`Method::with_classifier`].
-    pub fn with_classifiers_of(self, other: &Method) -> Result<Method, PipelineError> {
-        let missing = self.config.collaborators.iter().map(CollaboratorConfig::name);
-        let missing = missing.filter(|name| !self.classifiers.contains_key(*name));
-        let found = missing.filter_map(|name| Some((name.to_owned(), other.classifiers.get(name)?.clone())));
-        let found: Vec<_> = found.collect();
-        found.into_iter().try_fold(self, |method, (name, one)| method.with_classifier(&name, one))
+    /// The same with the other's own classifiers.
+    pub fn with_classifiers_of(mut self, other: &Method) -> Method {
+        self.own.extend(other.own.iter().map(|(name, one)| (name.clone(), one.clone())));
+        self
     }
 
-    /// The classifiers of a program's own, in the order of their names.
-    pub fn own_classifiers(&self) -> impl Iterator<Item = &dyn Classifier> {
-        let own = |name: &str| {
-            let mut collaborators = self.config.collaborators.iter();
-            collaborators.any(|one| matches!(one, CollaboratorConfig::Own { .. }) && one.name() == name)
-        };
-        self.classifiers.iter().filter(move |(name, _)| own(name)).map(|(_, one)| one.as_ref())
+    /// The classifiers of a program's own, by name.
+    pub fn own_classifiers(&self) -> impl Iterator<Item = (&str, &dyn Classifier)> {
+        self.own.iter().map(|(name, one)| (name.as_str(), one.as_ref()))
     }
 
-    /// The classifier that a collaborator of this name is.
-    pub(crate) fn classifier(&self, name: &str) -> Result<&dyn Classifier, PipelineError> {
-        self.classifiers.get(name).map(AsRef::as_ref).ok_or_else(|| {
+    /// The ids of those among the collaborators, in the configuration's order.
+    pub(crate) fn own_ids(&self) -> Vec<String> {
+        let own = self.config.collaborators.iter().filter(|one| one.is_own());
+        own.filter_map(|one| Some(self.own.get(one.name())?.id())).collect()
+    }
+
+    /// The classifier that a collaborator is.
+    pub(crate) fn classifier(
+        &self,
+        collaborator: &CollaboratorConfig,
+    ) -> Result<Arc<dyn Classifier>, PipelineError> {
+        let name = collaborator.name();
+        collaborator.classifier().or_else(|| self.own.get(name).cloned()).ok_or_else(|| {
             PipelineError::Assembly(format!(
                 "method.collaborators: `{name}` is of kind own, a classifier that a program brings (Method::with_classifier), and none was brought: take kind = \"classifier\", which learns from embeddings"
             ))
@@ -308,11 +288,7 @@ impl MethodConfig {
             adjudicator: self.justify.build().map_err(of("justify"))?.into(),
             estimator: self.confidence.build().into(),
             selector: self.select.build().map_err(of("select"))?.into(),
-            classifiers: self
-                .collaborators
-                .iter()
-                .filter_map(|one| Some((one.name().to_owned(), one.classifier()?)))
-                .collect(),
+            own: BTreeMap::new(),
         })
     }
 

@@ -31,7 +31,7 @@ pub trait Classifier: Send + Sync {
     /// Names it with every setting that changes its answers: part of the key under which they are kept.
     fn id(&self) -> String;
 
-    /// Whether it reads embeddings; it gets them only then.
+    /// Whether it goes by embeddings. It gets them only then, and fails without ([`Rows::embedded`]).
     fn needs_embeddings(&self) -> bool {
         false
     }

@@ -42,7 +42,7 @@ pub fn fit_by_cross_validation(
     n_classes: usize,
     fold_of: &[usize],
 ) -> Result<CrossValidated, SelectError> {
-    check(features, classes, n_classes)?;
+    check(REGRESSION, features, classes, n_classes)?;
     if fold_of.len() != classes.len() {
         return Err(unfit(format!("{} rows stand in {} folds", classes.len(), fold_of.len())));
     }
@@ -88,6 +88,9 @@ impl Classifier for CrossValidatedRegression {
         asked: &Rows<'_>,
         seed: Seed,
     ) -> Result<Vec<Vec<f64>>, SelectError> {
+        if self.folds < 2 {
+            return Err(unfit(format!("folds is {}, but must be at least 2", self.folds)));
+        }
         // By rows, whatever their groups: over draws of grouped sentences, penalties chosen by whole groups were
         // stronger and answered no better.
         let fold_of = stratified_folds(taught.classes, None, self.folds, seed);

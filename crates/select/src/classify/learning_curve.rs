@@ -1,6 +1,7 @@
 //! How a classifier's errors fall with more labels and with more pseudo-labels: a cheap stand-in for models that take
 //! minutes to train.
 
+use super::REGRESSION;
 use super::folds::stratified_order;
 use super::logistic::{LogisticRegression, check, matrix};
 use crate::SelectError;
@@ -42,8 +43,8 @@ impl LearningCurve {
         deal: &dyn Fn(Seed) -> Vec<usize>,
         seed: Seed,
     ) -> Result<(Self, Self), SelectError> {
-        check(labels, classes, n_classes)?;
-        check(pool, pseudo, n_classes)?;
+        check(REGRESSION, labels, classes, n_classes)?;
+        check(REGRESSION, pool, pseudo, n_classes)?;
         let (labels, pool) = (matrix(labels), matrix(pool));
         let by_labels = Self::of_labels(&labels, classes, n_classes, l2, deal, seed)?;
         let by_pseudo = Self::of_pseudo_labels(&labels, classes, n_classes, (&pool, pseudo), l2, deal, seed)?;

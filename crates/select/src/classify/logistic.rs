@@ -1,5 +1,5 @@
 use super::solver::{GRADIENT_TOLERANCE, MAX_STEPS, minimise};
-use super::unfit;
+use super::{REGRESSION, unfit};
 use crate::SelectError;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use semievol_model::Embeddings;
@@ -41,7 +41,7 @@ impl LogisticRegression {
         n_classes: usize,
         l2: f64,
     ) -> Result<Self, SelectError> {
-        check(features, classes, n_classes)?;
+        check(REGRESSION, features, classes, n_classes)?;
         if !(l2.is_finite() && l2 > 0.0) {
             let value = l2.to_string();
             return Err(SelectError::Setting { setting: "l2", value, expected: "a finite number above 0" });
@@ -94,7 +94,13 @@ impl LogisticRegression {
 }
 
 /// An error unless there is one class below `n_classes` for each row, and a row.
-pub(super) fn check(features: &Embeddings, classes: &[usize], n_classes: usize) -> Result<(), SelectError> {
+pub(super) fn check(
+    part: &'static str,
+    features: &Embeddings,
+    classes: &[usize],
+    n_classes: usize,
+) -> Result<(), SelectError> {
+    let unfit = |reason| SelectError::Unfit { part, reason };
     if features.len() != classes.len() {
         let (rows, given) = (features.len(), classes.len());
         return Err(unfit(format!("{rows} rows stand against {given} classes; pass one for each")));

@@ -27,7 +27,7 @@ impl Classifier for NearestNeighbours {
     fn classify(&self, taught: &Taught<'_>, asked: &Rows<'_>, _: Seed) -> Result<Vec<Vec<f64>>, SelectError> {
         let Taught { classes, n_classes, .. } = *taught;
         let (rows, queries) = (taught.rows.embedded(NEIGHBOURS)?, asked.embedded(NEIGHBOURS)?);
-        check(rows, classes, n_classes)?;
+        check(NEIGHBOURS, rows, classes, n_classes)?;
         if self.k == 0 || queries.dim() != rows.dim() {
             let (k, width, asked) = (self.k, rows.dim(), queries.dim());
             let reason = format!("k is {k}, embeddings have width {width}, queries {asked}");

@@ -14,12 +14,14 @@ const LEAST_PROBABILITY: f64 = 1e-6;
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogPool {
     weights: Vec<f64>,
+    /// Whether those that speak share the weights of those that say nothing.
+    shared: bool,
 }
 
 impl LogPool {
-    /// Equal weights that add up to 1: the geometric mean.
+    /// Equal weights that add up to 1 over those that say something: their geometric mean.
     pub fn equal(collaborators: usize) -> Self {
-        LogPool { weights: vec![1.0 / collaborators.max(1) as f64; collaborators] }
+        LogPool { weights: vec![1.0 / collaborators.max(1) as f64; collaborators], shared: true }
     }
 
     /// The weights under which the right options of `rows` are most probable, held back towards equal ones: the
@@ -36,7 +38,7 @@ impl LogPool {
         let start = LogPool::equal(collaborators).weights.into_iter().map(f64::ln).collect::<Vec<_>>();
         let prior = start.clone();
         let loss = |theta: &[f64]| {
-            let pool = LogPool { weights: theta.iter().map(|t| t.exp()).collect() };
+            let pool = LogPool { weights: theta.iter().map(|t| t.exp()).collect(), shared: false };
             let mut slope: Vec<f64> = theta.iter().zip(&prior).map(|(t, p)| t - p).collect();
             let mut value = slope.iter().map(|d| d * d / 2.0).sum::<f64>();
             for (row, right) in rows.iter().zip(right) {
@@ -51,7 +53,7 @@ impl LogPool {
             (value, slope)
         };
         let found = minimise(start, loss);
-        Ok(LogPool { weights: found.at.into_iter().map(f64::exp).collect() })
+        Ok(LogPool { weights: found.at.into_iter().map(f64::exp).collect(), shared: false })
     }
 
     /// One weight for each collaborator.
@@ -59,13 +61,16 @@ impl LogPool {
         &self.weights
     }
 
-    /// The pooled distribution of one row; nobody's word makes all options equal. Empty if nobody has a distribution.
+    /// The pooled distribution of one row. One that says nothing moves no odds: equal weights go to the others, and weights
+    /// that were fitted, each to what its own word is worth, stay. Empty if nobody has a distribution.
     pub fn combine(&self, distributions: &[Vec<f64>]) -> Vec<f64> {
         let options = distributions.iter().map(Vec::len).max().unwrap_or(0);
+        let speakers = distributions.iter().filter(|one| !one.is_empty()).count();
+        let share = if self.shared { self.weights.len() as f64 / speakers.max(1) as f64 } else { 1.0 };
         let mut logs = vec![0.0; options];
         for (weight, distribution) in self.weights.iter().zip(distributions) {
             for (log, p) in logs.iter_mut().zip(distribution) {
-                *log += weight * p.max(LEAST_PROBABILITY).ln();
+                *log += share * weight * p.max(LEAST_PROBABILITY).ln();
             }
         }
         normalise(&mut logs);
@@ -202,9 +207,12 @@ mod tests {
 
     #[test]
     fn an_absent_collaborator_says_nothing() {
-        let pool = LogPool { weights: vec![1.0, 1.0] };
-        let alone = pool.combine(&[vec![0.7, 0.3], vec![]]);
-        assert!((alone[0] - 0.7).abs() < 1e-12);
+        let fitted = LogPool { weights: vec![1.0, 1.0], shared: false };
+        for pool in [&fitted, &LogPool::equal(2)] {
+            let alone = pool.combine(&[vec![0.7, 0.3], vec![]]);
+            assert!((alone[0] - 0.7).abs() < 1e-12, "{pool:?}: {alone:?}");
+        }
+        let pool = fitted;
         assert_eq!(pool.combine(&[vec![], vec![]]), Vec::<f64>::new());
         assert!(LogPool::fit(&[vec![vec![0.5, 0.5]]], &[2]).is_err());
         assert!(LogPool::fit(&[], &[]).is_err());

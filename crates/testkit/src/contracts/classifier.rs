@@ -65,7 +65,7 @@ fn rules(classifier: &dyn Classifier) -> Vec<Rule<'_>> {
             let (first, second) = (ask()?, ask()?);
             ensure(first == second, || format!("{first:?}, then {second:?}"))
         }),
-        rule("embeddings that are not asked for are not needed", move || {
+        rule("embeddings are needed if they are asked for, and only then", move || {
             let without = Remarks { embeds: false, ..Remarks::all() };
             let found = without.ask(classifier, 0..REMARKS.len(), N_CLASSES);
             ensure(found.is_err() == classifier.needs_embeddings(), || match found {
@@ -77,8 +77,10 @@ fn rules(classifier: &dyn Classifier) -> Vec<Rule<'_>> {
 }
 
 fn is_distribution(said: &[f64], n_classes: usize) -> bool {
-    let sums = || (said.iter().sum::<f64>() - 1.0).abs() < 1e-6;
-    said.is_empty() || (said.len() == n_classes && said.iter().all(|p| (0.0..=1.0).contains(p)) && sums())
+    const ROUNDING: f64 = 1e-6;
+    let sums = || (said.iter().sum::<f64>() - 1.0).abs() <= ROUNDING;
+    let bounds = -ROUNDING..=1.0 + ROUNDING;
+    said.is_empty() || (said.len() == n_classes && said.iter().all(|p| bounds.contains(p)) && sums())
 }
 
 /// What is asked about, of the remarks.
@@ -126,4 +128,78 @@ fn embeddings(rows: std::ops::Range<usize>) -> Result<Embeddings, String> {
         vector.map(|value| value / norm)
     };
     Embeddings::new(4, rows.flat_map(vector).collect()).ok_or_else(|| "rows are whole".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::broken;
+    use super::*;
+    use semievol_select::SelectError;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Says the same of all, or nothing, in a way that may be broken.
+    #[derive(Default)]
+    struct Double {
+        asked: AtomicUsize,
+        nameless: bool,
+        one_too_many: bool,
+        of_two: bool,
+        at_random: bool,
+        hides_a_need: bool,
+    }
+
+    impl Classifier for Double {
+        fn id(&self) -> String {
+            if self.nameless { String::new() } else { "double".to_owned() }
+        }
+        fn classify(
+            &self,
+            taught: &Taught<'_>,
+            asked: &Rows<'_>,
+            _: Seed,
+        ) -> Result<Vec<Vec<f64>>, SelectError> {
+            if self.hides_a_need {
+                asked.embedded("double")?;
+            }
+            let n_classes = if self.of_two { 2 } else { taught.n_classes };
+            let certain = self.asked.fetch_add(1, Ordering::Relaxed) % n_classes;
+            let certain = if self.at_random { certain } else { 0 };
+            let mut said: Vec<f64> = (0..n_classes).map(|class| f64::from(class == certain)).collect();
+            // Less than nothing by rounding alone.
+            said[(certain + 1) % n_classes] = -1e-12;
+            let mut all = vec![said; asked.samples.len() + usize::from(self.one_too_many)];
+            all.first_mut().into_iter().for_each(Vec::clear);
+            Ok(all)
+        }
+    }
+
+    fn found(double: &Double) -> Vec<&'static str> {
+        broken(&rules(double)).into_iter().map(|(promise, _)| promise).collect()
+    }
+
+    #[test]
+    fn a_double_that_keeps_the_rules_breaks_none() {
+        assert_eq!(found(&Double::default()), [""; 0]);
+    }
+
+    #[test]
+    fn each_broken_promise_is_found() {
+        let whole = "an answer is a distribution over all classes, or empty";
+        let cases = [
+            (Double { nameless: true, ..Double::default() }, "the id is there and stays"),
+            (Double { one_too_many: true, ..Double::default() }, "every sample has an answer"),
+            (Double { one_too_many: true, ..Double::default() }, "no sample gives no answer"),
+            (Double { of_two: true, ..Double::default() }, whole),
+            (Double { of_two: true, ..Double::default() }, "labels of one class are no failure"),
+            (Double { at_random: true, ..Double::default() }, "the same rows and seed give the same answers"),
+            (
+                Double { hides_a_need: true, ..Double::default() },
+                "embeddings are needed if they are asked for, and only then",
+            ),
+        ];
+        for (double, expected) in cases {
+            let found = found(&double);
+            assert!(found.contains(&expected), "{expected:?} is not among {found:?}");
+        }
+    }
 }
