@@ -39,6 +39,11 @@ impl Draws {
         Err(EvalError::Lengths { left: "rows", left_len, right: "rows with groups", right_len })
     }
 
+    /// Of all that is drawn.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
     /// How many are drawn.
     pub(crate) fn len(&self) -> usize {
         self.groups.as_ref().map_or(self.n_rows, Vec::len)

@@ -24,6 +24,11 @@ impl Interval {
         Interval { low: mean - half, high: mean + half, level }
     }
 
+    /// The least interval that has both within it.
+    pub(crate) fn hull(self, other: Interval) -> Interval {
+        Interval { low: self.low.min(other.low), high: self.high.max(other.high), ..self }
+    }
+
     /// That of a share: what of it lies within 0 and 1.
     pub fn of_share(self) -> Interval {
         Interval { low: self.low.clamp(0.0, 1.0), high: self.high.clamp(0.0, 1.0), ..self }

@@ -186,8 +186,68 @@ fn a_clear_difference_is_found_and_none_is_not() {
             "{clear:?}"
         );
         let none = compare_over_seeds(metric, &runs, &runs, Seed(1)).unwrap();
-        assert_eq!((none.difference, none.interval.low, none.interval.high, none.p), (0.0, 0.0, 0.0, 1.0));
+        assert_eq!((none.difference, none.p), (0.0, 1.0));
+        // That no row differed is no certainty that none does.
+        let ends = none.interval.low..=none.interval.high;
+        assert!(metric != Metric::Accuracy || (ends.contains(&-0.01) && ends.contains(&0.01)), "{none:?}");
     }
+}
+
+/// Two results of `n` samples, of which so many are right in one alone.
+fn split(n: usize, first_only: usize, second_only: usize) -> (Graded, Graded) {
+    let right = |from: usize, to: usize| {
+        let said: Vec<_> = (0..n).map(|row| Some(usize::from(!(from..to).contains(&row)))).collect();
+        grade(&vec![1; n], &said)
+    };
+    (right(first_only, first_only + second_only), right(0, first_only))
+}
+
+#[test]
+fn an_interval_holds_nothing_where_the_test_finds_nothing() {
+    for n in [40, 400] {
+        for (first_only, second_only) in (0..14).flat_map(|b| (0..=b).map(move |c| (b, c))) {
+            let (one, other) = split(n, first_only, second_only);
+            let found = compare(&one, &other, Seed(1)).unwrap();
+            assert_eq!((found.mcnemar.first_only, found.mcnemar.second_only), (first_only, second_only));
+            assert!(found.interval.holds(found.difference), "{found:?}");
+            assert!(found.interval.holds(0.0) || found.mcnemar.p < 0.05, "{found:?}");
+            // Nor does it hold 0 where the test is sure.
+            assert!(!found.interval.holds(0.0) || found.mcnemar.p > 0.04, "{found:?}");
+        }
+    }
+    // 9 against 2: Clopper and Pearson have 48.2 to 97.7% for the share of the first among 11.
+    let (one, other) = split(453, 9, 2);
+    let ends = compare(&one, &other, Seed(1)).unwrap().interval;
+    assert!((ends.low - 11.0 / 453.0 * (2.0 * 0.48224 - 1.0)).abs() < 1e-6, "{ends}");
+    let (one, other) = split(50, 0, 0);
+    assert_eq!(compare(&one, &other, Seed(1)).unwrap().interval.to_string(), "[-0.020, 0.020]");
+}
+
+#[test]
+fn samples_that_seeds_share_are_one_draw_in_all_of_them() {
+    // Every seed has 50 of the samples; how good the one method is hangs on the sample alone.
+    let run = |ids: &[usize], ours: bool| {
+        let ids: Vec<String> = ids.iter().map(|id| format!("row-{id}")).collect();
+        let right = |id: &String| !id.ends_with(if ours { '3' } else { '7' });
+        let right: Vec<bool> = ids.iter().map(right).collect();
+        Graded::of_rows(&ids, &Groups::single(ids.len()), &right).unwrap()
+    };
+    let width = |first: &dyn Fn(usize) -> usize| {
+        let of = |ours: bool| {
+            let seed = |seed: usize| {
+                // In an order of its own, so that no two have the same list.
+                let ids: Vec<usize> = (0..50).map(|row| 1000 + first(seed) + (row + seed) % 50).collect();
+                run(&ids, ours)
+            };
+            (0..5).map(seed).collect::<Vec<_>>()
+        };
+        let over = compare_over_seeds(Metric::Accuracy, &of(true), &of(false), Seed(1)).unwrap();
+        over.interval.high - over.interval.low
+    };
+    let (same, apart) = (width(&|_| 0), width(&|seed| 50 * seed));
+    assert!((same / apart - 5f64.sqrt()).abs() < 0.1, "{same} where they share samples, {apart} where not");
+    let half = width(&|seed| 25 * seed);
+    assert!(apart < half && half < same, "{apart} {half} {same}");
 }
 
 /// Two methods that are equally good, and a few seeds of which each moves a method by less or by more than test rows do:

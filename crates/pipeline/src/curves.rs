@@ -1,22 +1,26 @@
 //! What more labels and more prompts would bring, by a classifier over embeddings that stands in for the model.
 
 use crate::labels::{class, deal, groups};
-use crate::{Library, SeedRun, Selected};
-use semievol_core::{Answer, Groups, Labeled, Sample};
+use crate::{Library, SeedRun};
+use semievol_core::{Groups, Labeled, Sample};
 use semievol_select::classify::{LearningCurve, fit_by_cross_validation, stratified_folds};
 
-/// Pseudo-labels that are looked at; a curve needs no more.
+/// Prompts that are looked at; a curve needs no more.
 const MOST: usize = 2000;
 /// Folds of the labels.
 const FOLDS: usize = 5;
 
-/// A classifier's errors by the number of labels, and by that of pseudo-labels.
+/// A classifier's errors by the number of labels, and by that of prompts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curves {
     /// By labels alone.
     pub labels: LearningCurve,
-    /// By pseudo-labels beside the labels.
+    /// By prompts without labels, beside the labels.
     pub prompts: LearningCurve,
+    /// Labels that there are.
+    pub n_labels: usize,
+    /// Prompts that there are.
+    pub n_prompts: usize,
     /// Which labels come together.
     pub groups: Groups,
 }
@@ -28,7 +32,6 @@ impl SeedRun<'_> {
         library: &Library<'_>,
         labels: &[Labeled],
         unlabelled: &[Sample],
-        selected: &[Selected],
     ) -> Option<Curves> {
         library.embedder_id()?;
         let options = &labels.first()?.sample.options;
@@ -38,28 +41,22 @@ impl SeedRun<'_> {
             return None;
         }
         // A library knows the first part of the pool alone.
-        let known = unlabelled.iter().zip(selected).take(self.part);
-        let answered = known.filter_map(|(sample, last)| match last.answer {
-            Some(Answer::Choice(class)) => Some((sample, class)),
-            _ => None,
-        });
-        let (samples, pseudo): (Vec<&Sample>, Vec<usize>) = answered.take(MOST).unzip();
+        let samples: Vec<&Sample> = unlabelled.iter().take(self.part.min(MOST)).collect();
         let classes: Vec<usize> = labels.iter().map(class).collect();
         let labelled: Vec<&Sample> = labels.iter().map(|labeled| &labeled.sample).collect();
         let labelled = library.features("learning curves", &labelled).ok()?;
         let pool = library.features("learning curves", &samples).ok()?;
         let seed = self.seed.child("learning curves", 0);
         let n_classes = options.len();
-        let pool = (&pool, pseudo.as_slice());
         let by_rows = stratified_folds(&classes, None, FOLDS, seed);
         let l2 = fit_by_cross_validation(&labelled, &classes, n_classes, &by_rows).ok()?.l2;
         let groups = groups(labels);
         let labels: Vec<&Labeled> = labels.iter().collect();
         let folds = |seed| deal(&labels, FOLDS, seed);
-        let curves = LearningCurve::of_labels_and_pseudo_labels(
-            &labelled, &classes, n_classes, pool, l2, &folds, seed,
-        );
+        let curves =
+            LearningCurve::of_labels_and_prompts(&labelled, &classes, n_classes, &pool, l2, &folds, seed);
+        let (n_labels, n_prompts) = (labels.len(), unlabelled.len());
         let (labels, prompts) = curves.ok()?;
-        Some(Curves { labels, prompts, groups })
+        Some(Curves { labels, prompts, n_labels, n_prompts, groups })
     }
 }

@@ -92,11 +92,13 @@ impl Method {
     }
 
     fn check_labelled_confidence(&self) -> Result<(), PipelineError> {
-        if self.selector.id() == "weighted"
-            && self.estimator.id() == "margin"
-            && self.config.combine.is_none()
-        {
-            return refuse("method.select (weighted) takes confidence for a probability, and a margin is none: take another confidence".into());
+        let estimator = self.estimator.id();
+        let no_probability = ["margin", "agreement", "agreement_likelihood"].contains(&estimator.as_str());
+        let judged = self.config.combine.is_none() && !self.config.probe;
+        if self.selector.id() == "weighted" && no_probability && judged {
+            return refuse(format!(
+                "method.select (weighted) takes confidence for a probability, and {estimator} is none: take another confidence"
+            ));
         }
         if self.config.probe && self.selector.wants_labelled() {
             return refuse("method.select compares with the warm model's own confidence in the labels, and method.probe puts another number in its place: take over = \"unlabelled\"".into());

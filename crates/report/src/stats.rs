@@ -64,11 +64,12 @@ pub(crate) fn risk_coverage(scored: &[Scored]) -> Option<RiskCoverage> {
         for place in 1..=tied.len() {
             let place = place as f64;
             let risk = (wrong + errors * place / size) / (taken + place);
-            area += risk / n;
             curve.push(((taken + place) / n, risk));
         }
         taken += size;
         wrong += errors;
+        // No threshold parts what is equally sure: all of it has the risk at its end, as in the tables.
+        area += size / n * wrong / taken;
     }
     let right = n - wrong;
     let auroc = (right > 0.0 && wrong > 0.0).then(|| 1.0 - pairs / (right * wrong));

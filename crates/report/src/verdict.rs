@@ -86,7 +86,7 @@ fn about_semi_supervised(arm: &Arm<'_>, arms: &[Arm<'_>], n_seeds: usize) -> Str
     format!(
         "{own} against {} for {} ({}): {}",
         percent(other_accuracy),
-        labels_alone(n_controls),
+        known_as(other, n_controls),
         difference.against,
         judged(difference, n_seeds)
     )
@@ -122,15 +122,20 @@ fn about_variants(variants: &[&Arm<'_>], arms: &[Arm<'_>], n_seeds: usize) -> St
         "Of {} methods against {} for {} ({}), {} ({}, each tested by itself)",
         count(variants.len()),
         percent(other.accuracy),
-        labels_alone(n_controls),
+        known_as(Some(other), n_controls),
         other.name,
         words.join(", "),
         seeds(n_seeds)
     )
 }
 
-fn labels_alone(n_controls: usize) -> &'static str {
-    if n_controls > 1 { "the better fine-tuning on labels alone" } else { "fine-tuning on labels alone" }
+/// What a method was held against.
+fn known_as(other: Option<&Arm<'_>>, n_controls: usize) -> &'static str {
+    match other {
+        Some(other) if other.role == ArmRole::Base => "the model as it is",
+        _ if n_controls > 1 => "the better fine-tuning on labels alone",
+        _ => "fine-tuning on labels alone",
+    }
 }
 
 fn about_labels(arms: &[Arm<'_>], n_seeds: usize) -> String {
@@ -163,7 +168,8 @@ fn reversed(difference: &Difference) -> Difference {
 /// Whether the two are told apart; absent where nothing says so.
 fn certain(difference: &Difference, n_seeds: usize) -> Option<bool> {
     match (n_seeds, difference.p.and_then(finite), proper(difference.interval)) {
-        (0 | 1, Some(p), _) => Some(p < 0.05),
+        // Where rows come in groups the two may differ: then neither is sure.
+        (0 | 1, Some(p), ends) => Some(p < 0.05 && ends.is_none_or(|ends| ends.low > 0.0 || ends.high < 0.0)),
         (2.., _, Some(ends)) => Some(ends.low > 0.0 || ends.high < 0.0),
         _ => None,
     }
@@ -252,6 +258,37 @@ mod tests {
             &format!(
                 "SemiEvol 78.0 {start} worse (−5.0 points, 95% interval −7.0 to −3.0, p = 0.020, one seed only)."
             ),
+        );
+    }
+
+    #[test]
+    fn one_seed_is_sure_where_test_and_interval_are() {
+        let arms = |p: f64, low: f64| {
+            let interval = Some(Interval { low, high: 0.5 });
+            let difference = Difference { against: "sft".into(), mean: 0.05, interval, p: Some(p) };
+            vec![
+                row("sft", ArmRole::LabelsOnly, 0.8, None),
+                row("SemiEvol", ArmRole::SemiSupervised, 0.85, Some(difference)),
+            ]
+        };
+        for (p, low, word) in
+            [(0.01, 0.02, "better"), (0.01, -0.2, "not distinguishable"), (0.2, 0.01, "not distinguishable")]
+        {
+            let said = verdict(&one_seed(arms(p, low)));
+            assert!(said.contains(&format!(": {word} (")), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_base_model_is_no_fine_tuning() {
+        let arms = vec![
+            row("vanilla", ArmRole::Base, 0.71, None),
+            row("SemiEvol", ArmRole::SemiSupervised, 0.84, difference("vanilla", 0.13, Some(1e-9))),
+        ];
+        let said = verdict(&one_seed(arms));
+        assert!(
+            said.starts_with("SemiEvol 84.0 against 71.0 for the model as it is (vanilla): better"),
+            "{said}"
         );
     }
 

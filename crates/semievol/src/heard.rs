@@ -33,9 +33,9 @@ pub struct ConfidenceResults {
     pub name: String,
     /// Chance that a right answer is surer than a wrong one.
     pub auroc: f64,
-    /// The mean share of wrong answers among the surest, over all numbers of them.
+    /// The mean over answers of the share of wrong ones among those that are at least as sure.
     pub aurc: f64,
-    /// Right answers among the surer half.
+    /// Right answers among the surer half; of those that tie for its last places, as many as a draw would bring.
     pub surer_half: RightOf,
 }
 
@@ -162,17 +162,29 @@ impl ConfidenceResults {
         let judged = confidences.iter().zip(correct);
         let judged = judged.filter_map(|(sure, right)| Some((sure.as_ref()?.value(), *right)));
         let (sure, right): (Vec<f64>, Vec<bool>) = judged.unzip();
-        let mut order: Vec<usize> = (0..sure.len()).collect();
-        order.sort_by(|one, other| sure[*other].total_cmp(&sure[*one]).then(one.cmp(other)));
-        order.truncate(sure.len() / 2);
-        let n_right = order.iter().filter(|row| right[**row]).count();
         Some(ConfidenceResults {
             name: name.to_owned(),
             auroc: auroc(&sure, &right).ok().flatten()?,
             aurc: aurc(&risk_coverage(&sure, &right).ok()?),
-            surer_half: RightOf { right: n_right, of: order.len() },
+            surer_half: surer_half(&sure, &right),
         })
     }
+}
+
+fn surer_half(sure: &[f64], right: &[bool]) -> RightOf {
+    let half = sure.len() / 2;
+    let mut order: Vec<usize> = (0..sure.len()).collect();
+    order.sort_by(|one, other| sure[*other].total_cmp(&sure[*one]));
+    let Some(last) = half.checked_sub(1).map(|last| sure[order[last]]) else {
+        return RightOf { right: 0, of: 0 };
+    };
+    let right_of = |rows: &[usize]| rows.iter().filter(|row| right[**row]).count();
+    let (first, end) =
+        (order.partition_point(|row| sure[*row] > last), order.partition_point(|row| sure[*row] >= last));
+    let tied = &order[first..end];
+    let share = right_of(tied) as f64 / tied.len() as f64;
+    let drawn = (share * (half - first) as f64).round() as usize;
+    RightOf { right: right_of(&order[..first]) + drawn, of: half }
 }
 
 /// Some of the rows, drawn by the seed, in the order of the file.
@@ -181,4 +193,21 @@ fn shown(seed: Seed, rows: usize) -> Vec<usize> {
     let mut shown: Vec<usize> = order.into_iter().take(SHOWN).collect();
     shown.sort_unstable();
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RightOf, surer_half};
+
+    #[test]
+    fn ties_for_the_last_places_of_the_surer_half_are_no_matter_of_order() {
+        // Two are surest, of six that tie two more belong to the half: a third of them are right.
+        let sure = [0.9, 0.5, 0.5, 0.5, 0.9, 0.5, 0.5, 0.5];
+        let right = [true, false, false, false, true, true, true, false];
+        assert_eq!(surer_half(&sure, &right), RightOf { right: 3, of: 4 });
+        let turned: Vec<bool> = right.iter().rev().copied().collect();
+        let sure: Vec<f64> = sure.iter().rev().copied().collect();
+        assert_eq!(surer_half(&sure, &turned), RightOf { right: 3, of: 4 });
+        assert_eq!(surer_half(&[], &[]), RightOf { right: 0, of: 0 });
+    }
 }

@@ -126,6 +126,13 @@ pub struct Against {
     pub comparison: Comparison,
 }
 
+impl Against {
+    fn new(seed: u64, own: &Graded, arm: &Arm, other: &Graded) -> Result<Self, EvalError> {
+        let comparison = compare(own, other, Seed(seed).child("compare", 0))?;
+        Ok(Against { arm: arm.clone(), comparison })
+    }
+}
+
 /// An arm over all seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmSummary {
@@ -214,6 +221,22 @@ impl Results {
 }
 
 impl SeedResults {
+    /// Compares its arms anew: what was kept by another build has the intervals of that one.
+    pub(super) fn compared(mut self) -> Result<Self, EvalError> {
+        let of = |arm: &Arm, seed: &Self| {
+            let run = seed.arms.iter().find(|run| run.arm == *arm);
+            run.map(|run| Graded::of_rows(&seed.test_ids, &seed.groups(), &run.right)).transpose()
+        };
+        let again = |run: &ArmResults| {
+            let Some(Against { arm, .. }) = &run.against else { return Ok(None) };
+            let (own, other) = (of(&run.arm, &self)?, of(arm, &self)?);
+            own.zip(other).map(|(own, other)| Against::new(self.seed, &own, arm, &other)).transpose()
+        };
+        let again = self.arms.iter().map(again).collect::<Result<Vec<_>, EvalError>>()?;
+        self.arms.iter_mut().zip(again).for_each(|(run, against)| run.against = against);
+        Ok(self)
+    }
+
     /// Which test rows come together.
     pub(super) fn groups(&self) -> Groups {
         match self.test_groups.as_slice() {
@@ -232,10 +255,7 @@ impl ArmResults {
         let reference = graded.iter().find(|(arm, _)| Some(arm) == reference.as_ref());
         let new = |(arm, graded): &(Arm, Graded)| {
             let other = reference.filter(|(other, _)| other != arm);
-            let seed = Seed(seed).child("compare", 0);
-            let against = other.map(|(arm, other)| {
-                Ok::<_, EvalError>(Against { arm: arm.clone(), comparison: compare(graded, other, seed)? })
-            });
+            let against = other.map(|(arm, other)| Against::new(seed, graded, arm, other));
             let (n, n_correct) = (graded.len(), graded.n_correct());
             let macro_f1 = graded.macro_f1().ok();
             Ok(ArmResults {

@@ -14,10 +14,10 @@ const LEVEL: f64 = 0.95;
 /// learnt, followed to more rows than there are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorthResults {
-    /// Of further labels.
-    pub labels: WorthOfMore,
-    /// Of further prompts without labels.
-    pub prompts: WorthOfMore,
+    /// Of further labels; absent where there are too few to tell.
+    pub labels: Option<WorthOfMore>,
+    /// Of further prompts without labels; likewise.
+    pub prompts: Option<WorthOfMore>,
 }
 
 /// What share of the errors further rows would take away.
@@ -32,37 +32,36 @@ pub struct WorthOfMore {
 }
 
 impl WorthResults {
-    pub(crate) fn new(curves: &Curves, seed: Seed) -> Result<Self, EvalError> {
-        let of = |curve: &LearningCurve, rows: usize| {
-            let (share, interval) = worth_of_more(
-                &curve.rows,
-                &curve.errors,
-                &curves.groups,
-                rows,
-                LEVEL,
-                seed.child("worth", rows as u64),
-            )?;
-            Ok(WorthOfMore { rows, share, interval })
+    /// Nothing where the labels are too few to tell.
+    pub(crate) fn new(curves: &Curves, seed: Seed) -> Result<Option<Self>, EvalError> {
+        let of = |curve: &LearningCurve, now: usize, rows: usize| {
+            let seed = seed.child("worth", rows as u64);
+            let worth = worth_of_more(&curve.rows, &curve.errors, &curves.groups, (now, rows), LEVEL, seed)?;
+            Ok::<_, EvalError>(worth.map(|(share, interval)| WorthOfMore { rows, share, interval }))
         };
-        Ok(WorthResults { labels: of(&curves.labels, LABELS)?, prompts: of(&curves.prompts, PROMPTS)? })
+        let labels = of(&curves.labels, curves.n_labels, LABELS)?;
+        let prompts = of(&curves.prompts, curves.n_prompts, PROMPTS)?;
+        Ok((labels.is_some() || prompts.is_some()).then_some(WorthResults { labels, prompts }))
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let shown = |one: &WorthOfMore, what: &str| {
-            let WorthOfMore { rows, share, interval } = one;
+        let shown = |one: Option<WorthOfMore>, rows: usize, what: &str| {
+            let Some(WorthOfMore { share, interval, .. }) = one else {
+                return format!("{rows} more {what}: too few labels to tell");
+            };
             // A share of errors taken away, as a change of their number.
             let change = |share: f64| format!("{:+.0}%", (-100.0 * share).round() + 0.0);
             format!(
                 "{rows} more {what}: {} errors [{}, {}]",
-                change(*share),
+                change(share),
                 change(interval.high),
                 change(interval.low)
             )
         };
         format!(
             "{}; {} (estimated by a classifier over embeddings that stands in for the model)",
-            shown(&self.labels, "labels"),
-            shown(&self.prompts, "prompts")
+            shown(self.labels, LABELS, "labels"),
+            shown(self.prompts, PROMPTS, "prompts")
         )
     }
 }
@@ -73,15 +72,15 @@ mod tests {
 
     #[test]
     fn fewer_errors_have_a_minus() {
-        let of = |rows, share, low, high| WorthOfMore {
-            rows,
-            share,
-            interval: Interval { low, high, level: LEVEL },
+        let of = |rows, share, low, high| {
+            Some(WorthOfMore { rows, share, interval: Interval { low, high, level: LEVEL } })
         };
         let worth = WorthResults { labels: of(100, 0.25, 0.001, 0.4), prompts: of(1000, -0.05, -0.2, 0.1) };
         assert_eq!(
             worth.sentence(),
             "100 more labels: -25% errors [-40%, +0%]; 1000 more prompts: +5% errors [-10%, +20%] (estimated by a classifier over embeddings that stands in for the model)"
         );
+        let sentence = WorthResults { prompts: None, ..worth }.sentence();
+        assert!(sentence.contains("; 1000 more prompts: too few labels to tell ("), "{sentence}");
     }
 }

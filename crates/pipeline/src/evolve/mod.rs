@@ -158,7 +158,7 @@ impl SeedRun<'_> {
             let models = Models { stand: &warm, ensemble: &ensemble, folds: folds.as_ref() };
             let asked = Asked { unlabelled, rows: &progress.open, tag: "" };
             let outcome = self.round(method, &library, &own, models, asked, events)?;
-            let curves = self.curves(&library, progress.labels(), unlabelled, &outcome.selected);
+            let curves = self.curves(&library, progress.labels(), unlabelled);
             (warm, ensemble, folds, outcome, curves)
         };
         let mut rounds = Vec::new();

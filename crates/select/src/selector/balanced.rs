@@ -36,13 +36,40 @@ impl Selector for Balanced {
             Some(class) if !pool.prior.is_empty() => pool.prior.get(class).copied().unwrap_or(0.0),
             _ => equal,
         };
-        let threshold = |(class, mut confidences): (Option<usize>, Vec<Confidence>)| {
+        let quotas = whole_quotas(classes.keys().map(|class| wanted * share(*class)).collect());
+        let threshold = |((class, mut confidences), quota): ((Option<usize>, Vec<Confidence>), usize)| {
             confidences.sort_unstable_by(|one, other| other.cmp(one));
-            let quota = (wanted * share(class)).round() as usize;
             let last = quota.min(confidences.len()).checked_sub(1)?;
             Some((class, confidences[last]))
         };
-        let thresholds: ByClass<_> = classes.into_iter().filter_map(threshold).collect();
+        let thresholds: ByClass<_> = classes.into_iter().zip(quotas).filter_map(threshold).collect();
         Ok(by_class::decide(pool, &thresholds, ""))
+    }
+}
+
+/// Whole numbers in the place of these, which make what they make together: the largest remainders are rounded up
+/// (Hamilton's method), the first of equals.
+fn whole_quotas(exact: Vec<f64>) -> Vec<usize> {
+    let all = exact.iter().sum::<f64>().round() as usize;
+    let mut whole: Vec<usize> = exact.iter().map(|quota| quota.floor() as usize).collect();
+    let mut order: Vec<usize> = (0..exact.len()).collect();
+    order.sort_by(|one, other| exact[*other].fract().total_cmp(&exact[*one].fract()));
+    let left = all.saturating_sub(whole.iter().sum());
+    order.into_iter().take(left).for_each(|at| whole[at] += 1);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_quotas;
+
+    #[test]
+    fn quotas_make_what_was_wanted() {
+        assert_eq!(whole_quotas(vec![1.4; 10]).iter().sum::<usize>(), 14);
+        assert_eq!(whole_quotas(vec![1.6; 10]).iter().sum::<usize>(), 16);
+        assert_eq!(whole_quotas(vec![30.0 / 77.0; 77]).iter().sum::<usize>(), 30);
+        assert_eq!(whole_quotas(vec![2.5, 0.2, 1.3]), [3, 0, 1]);
+        assert_eq!(whole_quotas(vec![3.0, 2.0]), [3, 2]);
+        assert_eq!(whole_quotas(Vec::new()), [0; 0]);
     }
 }

@@ -4,7 +4,7 @@ use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
 
 /// Accepts as many pseudo-labels as a promise allows: on average over draws of the labelled samples, at most the
-/// share `alpha` of what is accepted is wrong.
+/// share `alpha` of what is accepted is wrong, where nothing accepted counts as nothing wrong.
 ///
 /// It compares pseudo-labels with labelled samples that were answered and judged in the same way by models that had
 /// not learnt them ([`Pool::calibration`]), and promises as much as the two sets are exchangeable. A threshold `t`

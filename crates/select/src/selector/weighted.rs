@@ -5,7 +5,7 @@ use crate::{Decision, Pool, SelectError, Selection, Selector};
 /// what is unsure teaches little.
 ///
 /// A confidence above 0 counts as a probability, at most 1; one of 0 or below is a log-probability (Eq. 6) or a negative
-/// entropy, so its exponential counts. Margins are neither.
+/// entropy, so its exponential counts. Margins and agreement are neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Weighted;
 

@@ -83,6 +83,8 @@ impl Results {
 
     fn of_seeds(&self, seeds: Vec<SeedResults>) -> Result<Results, RunError> {
         let first = seeds.first().map_or(0, |seed| seed.seed);
+        let seeds = seeds.into_iter().map(SeedResults::compared).collect::<Result<_, _>>();
+        let seeds = seeds.map_err(RunError::eval(first))?;
         let results = Results {
             name: self.name.clone(),
             model: self.model.clone(),
