@@ -271,6 +271,10 @@ const EXPERIMENT: &[Case] = &[
         place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
         with(place, "[method]\ncollaborators = [{ kind = \"own\", name = \"rules\" }]\n")
     }),
+    ("weights that are no probabilities", |place| {
+        place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
+        with(place, "[method]\nconfidence = { kind = \"agreement\" }\nselect = { kind = \"weighted\" }\n")
+    }),
     ("a promise without folds", |place| {
         place.write("exp.toml", experiment("arms = ['semievol']").as_bytes());
         with(place, "[method]\nselect = { kind = \"error_controlled\", alpha = 0.1 }\n")

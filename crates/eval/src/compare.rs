@@ -41,16 +41,19 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
         let interval = drawn.hull(exact_interval(first_only, second_only, gain.len()));
         return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
     };
-    let variance = first.draws.variance(|row| f64::from(gain[row])).drawn;
+    let variance = first.draws.variance(|row| f64::from(gain[row])).drawn.max(least_variance(gain.len()));
     let interval = Interval::around(difference, half_width(variance, first.draws.freedom(), LEVEL)?, LEVEL);
     let of_group = |rows: &Vec<usize>| rows.iter().map(|row| i64::from(gain[*row])).sum();
     let gains: Vec<i64> = groups.iter().map(of_group).collect();
     Ok(Comparison { difference, interval, mcnemar: mcnemar_of_groups(first_only, second_only, &gains) })
 }
 
-/// That of the difference given how many samples only one gets right; where there are none, as if there might be one.
+/// That of the difference given how many samples only one gets right; where there are none, as far as there might be some.
 fn exact_interval(first_only: usize, second_only: usize, n: usize) -> Interval {
     let tail = (1.0 - LEVEL) / 2.0;
+    if first_only + second_only == 0 {
+        return Interval::around(0.0, 1.0 - tail.powf(1.0 / n as f64), LEVEL);
+    }
     let (b, c) = (first_only as f64, second_only as f64);
     // The share of the first under which as many as seen, or more, have the chance `tail`; the same of the second.
     let least = |seen: f64, others: f64| match seen {
@@ -64,7 +67,7 @@ fn exact_interval(first_only: usize, second_only: usize, n: usize) -> Interval {
             low
         }
     };
-    let scale = (b + c).max(1.0) / n as f64;
+    let scale = (b + c) / n as f64;
     let difference = |share: f64| scale * (2.0 * share - 1.0);
     Interval { low: difference(least(b, c)), high: difference(1.0 - least(c, b)), level: LEVEL }
 }
@@ -91,9 +94,9 @@ pub struct OverSeeds {
 /// as often as promised (Banerjee, Sankhya A 23, 1961; with degrees of freedom in common, as Welch and
 /// Satterthwaite have them, it does not where seeds are few). Where each seed has samples of its own, the spread
 /// over seeds contains theirs: the wider of the two is taken. A sample that some of the seeds share is one draw in all of
-/// them, so that no number of seeds makes a small file a large one. With one seed the interval is about that pair of runs
-/// alone. However rarely two methods differ, the samples' part is at least that of one that only the first gets right and one
-/// that only the second does.
+/// them, and what that adds to the variance is added to the spread, so that no number of seeds makes a small file a large
+/// one. With one seed the interval is about that pair of runs alone. However rarely two methods differ in accuracy, the
+/// samples' part is at least that of one that only the first gets right and one that only the second does.
 pub fn compare_over_seeds(
     metric: Metric,
     first: &[Graded],
@@ -118,13 +121,25 @@ pub fn compare_over_seeds(
     };
     let seed = seed.child("compare_over_seeds", reference.len() as u64);
     let shared = first.iter().all(|run| run.check_paired(reference).is_ok());
-    let (rows, freedom) = match shared {
-        true => row_variance(metric, first, second, seed),
-        false => pooled_variance(metric, first, second, seed),
+    let (rows, freedom, in_common) = match shared {
+        true => {
+            let (variance, freedom) = row_variance(metric, first, second, seed);
+            (variance, freedom, variance)
+        }
+        false => {
+            let (variance, freedom) = pooled_variance(metric, first, second, seed);
+            let each = first.iter().zip(second).enumerate().map(|(run, (one, other))| {
+                let (one, other) = (std::slice::from_ref(one), std::slice::from_ref(other));
+                row_variance(metric, one, other, seed.child("run", run as u64)).0
+            });
+            // What the spread over seeds does not have: that of samples that seeds share.
+            (variance, freedom, (variance - each.sum::<f64>() / (n * n)).max(0.0))
+        }
     };
     let half = |level: f64| {
-        let (of_seeds, of_rows) = (half_width(spread, n - 1.0, level)?, half_width(rows, freedom, level)?);
-        Ok::<_, EvalError>(if shared { of_seeds.hypot(of_rows) } else { of_seeds.max(of_rows) })
+        let of_seeds = half_width(spread, n - 1.0, level)?;
+        let [of_rows, of_common] = [rows, in_common].map(|variance| half_width(variance, freedom, level));
+        Ok::<_, EvalError>(of_seeds.hypot(of_common?).max(of_rows?))
     };
     // The wider the level, the wider the interval; beyond these bounds no digit is shown.
     let (mut holds, mut misses) = (1.0 - 1e-9, 0.0);
@@ -146,7 +161,7 @@ fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed)
     let mean = |sum: f64| sum / first.len() as f64;
     if metric == Metric::Accuracy {
         let gain = |row| mean(runs().map(|(one, other)| one.right(row) - other.right(row)).sum());
-        return (draws.variance(gain).drawn.max(least_variance(draws)), draws.freedom());
+        return (draws.variance(gain).drawn.max(least_variance(draws.n_rows())), draws.freedom());
     }
     let variance = drawn_variance(draws, seed, |rows| {
         mean(runs().map(|(one, other)| one.metric_of(metric, rows) - other.metric_of(metric, rows)).sum())
@@ -176,7 +191,10 @@ fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Se
             let weight = n as f64 / (runs.len() * gains.len()) as f64;
             surplus.extend(gains.into_iter().map(|gain| weight * (gain - mean)));
         }
-        return (draws.variance(|row| surplus[row]).drawn.max(least_variance(&draws)), draws.freedom());
+        return (
+            draws.variance(|row| surplus[row]).drawn.max(least_variance(first[0].len())),
+            draws.freedom(),
+        );
     }
     let mut of_runs = vec![Vec::new(); runs.len()];
     let variance = drawn_variance(&draws, seed, |rows| {
@@ -193,7 +211,8 @@ fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Se
     (variance, draws.freedom())
 }
 
-/// The rows of all runs, one after another: those that are one sample, or of one group in some run, come together.
+/// The rows of all runs, one after another: those that are one sample, or of one group in some run, come together. What a
+/// group is called in one run says nothing of another: two runs with other rows of one group are told apart.
 fn clusters(runs: &[Graded], starts: &[usize]) -> Groups {
     let n = runs.iter().map(Graded::len).sum();
     let mut parent: Vec<usize> = (0..n).collect();
@@ -222,8 +241,8 @@ fn clusters(runs: &[Graded], starts: &[usize]) -> Groups {
 }
 
 /// That of one sample that only the first method gets right and one that only the second does.
-fn least_variance(draws: &Draws) -> f64 {
-    2.0 / (draws.n_rows() as f64).powi(2)
+fn least_variance(samples: usize) -> f64 {
+    2.0 / (samples as f64).powi(2)
 }
 
 /// The variance of a statistic over draws, by bootstrap.

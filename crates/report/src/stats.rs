@@ -27,7 +27,7 @@ pub(crate) fn scored(labels: &[PseudoLabel]) -> Vec<Scored> {
 pub(crate) struct RiskCoverage {
     /// Coverage and risk, from the surest answers to all of them.
     pub(crate) curve: Vec<(f64, f64)>,
-    /// The mean risk over all coverages.
+    /// The mean over answers of the risk of all that are at least as sure.
     pub(crate) aurc: f64,
     /// The chance that a right answer is surer than a wrong one; absent unless there are both.
     pub(crate) auroc: Option<f64>,
@@ -44,7 +44,7 @@ impl RiskCoverage {
 }
 
 /// Risk against coverage of the labels known to be right or wrong; absent if there are none. Answers that are
-/// equally sure count as if they came in every order: each place among them has their mean error.
+/// equally sure have one risk in the area; the curve is drawn as if they came in every order.
 pub(crate) fn risk_coverage(scored: &[Scored]) -> Option<RiskCoverage> {
     let mut known: Vec<(f64, bool, bool)> = scored
         .iter()
@@ -164,6 +164,8 @@ mod tests {
         let other = risk_coverage(&[label(0.1, true), label(0.7, false), label(0.7, true)]).unwrap();
         assert_eq!(one, other);
         assert_eq!(one.auroc, Some(0.25));
+        // Half of the two that tie are wrong, and a third of all three.
+        assert!((one.aurc - (0.5 + 0.5 + 1.0 / 3.0) / 3.0).abs() < 1e-12);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{ArmOverSeeds, ArmRole, ArmRow, Difference, Interval, Report};
 ///
 /// It speaks of the first semi-supervised arm, or without one of all that are held against each other, or of fine-tuning
 /// on labels against the base model.
-/// With one seed it says better or worse only if p < 0.05; with several, only if the interval of the mean
+/// With one seed it says better or worse only if p < 0.05 and the interval leaves out 0; with several, only if the interval of the mean
 /// difference over seeds leaves out 0.
 pub fn verdict(report: &Report) -> String {
     let n_seeds = report.seeds.len();

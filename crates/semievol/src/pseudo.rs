@@ -58,8 +58,8 @@ pub struct PseudoResults {
     /// several rounds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certified: Vec<CertifiedResults>,
-    /// What more labels and prompts would be worth; absent where no classifier could stand in for the model, or labels are
-    /// too few. Older files have it under another name, measured with pseudo-labels of models that had learnt the labels.
+    /// What more labels and prompts would be worth; absent where no classifier could stand in for the model, or the labels
+    /// do not tell. Older files have it under another name, measured with pseudo-labels of models that had learnt the labels.
     #[serde(default, rename = "worth_of_more", skip_serializing_if = "Option::is_none")]
     pub worth: Option<WorthResults>,
     /// Pseudo-labels of each class before selection, in the options' order; empty for open answers.
@@ -143,7 +143,7 @@ impl PseudoResults {
             agreed: of(Verdict::Agreement),
             adjudicated: of(Verdict::Adjudicated),
             auroc: auroc(&confidence, &right).ok().flatten(),
-            worth: evolved.curves.as_ref().and_then(|curves| WorthResults::new(curves, seed).ok().flatten()),
+            worth: evolved.curves.as_ref().and_then(|curves| WorthResults::new(curves, seed)),
             certified: CertifiedResults::all(&evolved, &correct),
             confidences: heard.confidences,
             classes_before: classes(rows().map(|(row, _)| row.answer.as_ref()).collect()),

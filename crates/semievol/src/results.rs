@@ -306,10 +306,16 @@ fn gain(arm: &Arm, against: &Arm, seeds: &[SeedResults]) -> Result<Gain, EvalErr
         runs.map(|(seed, run)| Graded::of_rows(&seed.test_ids, &seed.groups(), &run.right)).collect()
     };
     let (ours, others) = (of(arm)?, of(against)?);
+    if let ([own], [other]) = (&ours[..], &others[..]) {
+        let Comparison { difference: mean, interval, .. } =
+            Against::new(seeds[0].seed, own, against, other)?.comparison;
+        let method = GainMethod::RowsAndSeeds;
+        return Ok(Gain { against: against.clone(), mean, interval, p: None, method });
+    }
     let shared = ours.iter().all(|run| run.ids().eq(ours[0].ids()));
     let seed = Seed(seeds[0].seed).child("gain", 0);
     let over = compare_over_seeds(Metric::Accuracy, &ours, &others, seed)?;
     let method = if shared { GainMethod::RowsAndSeeds } else { GainMethod::Seeds };
-    let (mean, interval, p) = (over.difference, over.interval, (seeds.len() > 1).then_some(over.p));
+    let (mean, interval, p) = (over.difference, over.interval, Some(over.p));
     Ok(Gain { against: against.clone(), mean, interval, p, method })
 }

@@ -1,7 +1,7 @@
 //! What more labels and more prompts would be worth.
 
 use semievol_core::Seed;
-use semievol_eval::{EvalError, Interval, worth_of_more};
+use semievol_eval::{Interval, worth_of_more};
 use semievol_pipeline::Curves;
 use semievol_select::classify::LearningCurve;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ const LEVEL: f64 = 0.95;
 /// learnt, followed to more rows than there are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorthResults {
-    /// Of further labels; absent where there are too few to tell.
+    /// Of further labels; absent where the labels that there are do not tell.
     pub labels: Option<WorthOfMore>,
     /// Of further prompts without labels; likewise.
     pub prompts: Option<WorthOfMore>,
@@ -32,22 +32,23 @@ pub struct WorthOfMore {
 }
 
 impl WorthResults {
-    /// Nothing where the labels are too few to tell.
-    pub(crate) fn new(curves: &Curves, seed: Seed) -> Result<Option<Self>, EvalError> {
+    /// Nothing where the labels do not tell.
+    pub(crate) fn new(curves: &Curves, seed: Seed) -> Option<Self> {
         let of = |curve: &LearningCurve, now: usize, rows: usize| {
             let seed = seed.child("worth", rows as u64);
-            let worth = worth_of_more(&curve.rows, &curve.errors, &curves.groups, (now, rows), LEVEL, seed)?;
-            Ok::<_, EvalError>(worth.map(|(share, interval)| WorthOfMore { rows, share, interval }))
+            let worth = worth_of_more(&curve.rows, &curve.errors, &curves.groups, (now, rows), LEVEL, seed);
+            // A curve of one prompt is none.
+            worth.ok().flatten().map(|(share, interval)| WorthOfMore { rows, share, interval })
         };
-        let labels = of(&curves.labels, curves.n_labels, LABELS)?;
-        let prompts = of(&curves.prompts, curves.n_prompts, PROMPTS)?;
-        Ok((labels.is_some() || prompts.is_some()).then_some(WorthResults { labels, prompts }))
+        let labels = of(&curves.labels, curves.n_labels, LABELS);
+        let prompts = of(&curves.prompts, curves.n_prompts, PROMPTS);
+        (labels.is_some() || prompts.is_some()).then_some(WorthResults { labels, prompts })
     }
 
     pub(crate) fn sentence(&self) -> String {
         let shown = |one: Option<WorthOfMore>, rows: usize, what: &str| {
             let Some(WorthOfMore { share, interval, .. }) = one else {
-                return format!("{rows} more {what}: too few labels to tell");
+                return format!("{rows} more {what}: these labels do not tell");
             };
             // A share of errors taken away, as a change of their number.
             let change = |share: f64| format!("{:+.0}%", (-100.0 * share).round() + 0.0);
@@ -81,6 +82,6 @@ mod tests {
             "100 more labels: -25% errors [-40%, +0%]; 1000 more prompts: +5% errors [-10%, +20%] (estimated by a classifier over embeddings that stands in for the model)"
         );
         let sentence = WorthResults { prompts: None, ..worth }.sentence();
-        assert!(sentence.contains("; 1000 more prompts: too few labels to tell ("), "{sentence}");
+        assert!(sentence.contains("; 1000 more prompts: these labels do not tell ("), "{sentence}");
     }
 }

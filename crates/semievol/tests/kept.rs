@@ -36,6 +36,12 @@ fn seeds_of_several_runs_give_what_one_run_of_them_all_gives() {
     assert_eq!(json(&again), json(&whole));
     assert_eq!(json(&whole.by_seed().unwrap()[1]), json(&second));
 
+    // Of what an older build kept, comparisons are made anew.
+    let mut old = second.clone();
+    let against = old.seeds[0].arms.iter_mut().filter_map(|arm| arm.against.as_mut());
+    assert!(against.map(|against| against.comparison.interval.low = -9.0).count() > 0);
+    assert_eq!(json(&Results::together(vec![old]).unwrap()), json(&second));
+
     let twice = Results::together(vec![second.clone(), second.clone()]).unwrap_err();
     assert_eq!(twice.to_string(), "minitask: seed 2 stands there twice");
     let other = run_tiny(&of_seeds(&[5], "max_answer_tokens = 7"), out.path(), &mut |_| ());

@@ -82,7 +82,7 @@ impl Results {
             notes.push("Mean gain: half widths by Student's t for the variance of the seeds and for that of the test rows, which all seeds share, their squares added; p is one less the level at which the interval would end at 0. p-values of seeds are not pooled.".into());
         }
         if methods.contains(&GainMethod::Seeds) {
-            notes.push("Mean gain: Student's t over seeds, each with test rows of its own, or the interval for those rows where that is wider; p is one less the level at which the interval would end at 0. p-values of seeds are not pooled.".into());
+            notes.push("Mean gain: Student's t over seeds, each with test rows of its own (what rows that several share add is added), or the interval for those rows where that is wider; p is one less the level at which the interval would end at 0. p-values of seeds are not pooled.".into());
         }
         if self.seeds.iter().any(|seed| seed.arms.iter().any(|arm| arm.arm == Arm::SftMatched)) {
             notes.push("sft_matched: labels alone, for as many optimiser steps from the base model as the last training on pseudo-labels took, the longest of them.".into());
