@@ -6,11 +6,8 @@ use crate::library::Library;
 use crate::{Answered, PipelineError, SeedRun, files};
 use semievol_core::{Answer, Candidate, Labeled, Sample};
 use semievol_select::SelectError;
-use semievol_select::classify::{Classifier, CrossValidatedRegression, Rows, Taught};
+use semievol_select::classify::{Classifier, CrossValidatedRegression, Rows, Taught, is_distribution};
 use semievol_select::options::most_probable;
-
-/// How far from 1 a distribution may sum, and a probability lie out of bounds.
-const ROUNDING: f64 = 1e-6;
 
 impl SeedRun<'_> {
     /// The answers of a logistic regression over the labelled samples' embeddings, written to
@@ -83,12 +80,8 @@ fn check(name: &str, said: &[Vec<f64>], samples: &[Sample], n_classes: usize) ->
     if said.len() != samples.len() {
         return broken(format!("`{name}` gave {} answers to {} samples", said.len(), samples.len()));
     }
-    let whole = |said: &[f64]| {
-        said.len() == n_classes
-            && said.iter().all(|p| (-ROUNDING..=1.0 + ROUNDING).contains(p))
-            && (said.iter().sum::<f64>() - 1.0).abs() <= ROUNDING
-    };
-    match said.iter().zip(samples).find(|(said, _)| !said.is_empty() && !whole(said)) {
+    let wrong = |said: &[f64]| !said.is_empty() && !is_distribution(said, n_classes);
+    match said.iter().zip(samples).find(|(said, _)| wrong(said)) {
         None => Ok(()),
         Some((said, sample)) => broken(format!(
             "of `{}` `{name}` says {said:?}, which is no distribution over {n_classes} classes",

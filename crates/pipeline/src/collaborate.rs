@@ -150,37 +150,38 @@ impl SeedRun<'_> {
         })
     }
 
-    /// What the classifiers say, by collaborator.
+    /// What each collaborator says that is a classifier.
     fn classified(
         &self,
         method: &Method,
         round: &Round<'_>,
         library: &Library<'_>,
-    ) -> Result<HashMap<usize, Vec<Candidate>>, PipelineError> {
-        let collaborators = method.config.collaborators.iter().enumerate();
-        let classifiers = collaborators.filter(|(_, one)| one.model().is_none());
-        let answer = |(index, one): (usize, &CollaboratorConfig)| {
+    ) -> Result<Vec<Option<Vec<Candidate>>>, PipelineError> {
+        let answer = |one: &CollaboratorConfig| {
+            if one.model().is_some() {
+                return Ok(None);
+            }
             let kept = round.kept.iter().filter(|_| one.co_trained());
             let taught: Vec<&Labeled> = round.taught.iter().copied().chain(kept).collect();
             let classifier = method.classifier(one)?;
-            Ok((index, self.classify(one.name(), classifier.as_ref(), library, &taught, round.samples)?))
+            self.classify(one.name(), classifier.as_ref(), library, &taught, round.samples).map(Some)
         };
-        classifiers.map(answer).collect()
+        method.config.collaborators.iter().map(answer).collect()
     }
 
     fn answers(
         &self,
         method: &MethodConfig,
         round: &Round<'_>,
-        mut classified: HashMap<usize, Vec<Candidate>>,
+        classified: Vec<Option<Vec<Candidate>>>,
         plan: &Plan<'_>,
         replies: &[Reply],
     ) -> Result<Vec<Answers>, PipelineError> {
         let samples = round.samples;
         let mut columns = Vec::with_capacity(method.collaborators.len());
-        for (index, (collaborator, asked)) in method.collaborators.iter().zip(&plan.asked).enumerate() {
+        for ((collaborator, asked), said) in method.collaborators.iter().zip(&plan.asked).zip(classified) {
             let CollaboratorConfig::LanguageModel { name, temperature, .. } = collaborator else {
-                columns.push(classified.remove(&index).unwrap_or_default());
+                columns.extend(said);
                 continue;
             };
             let seed = self.seed.child("draw", 0).child(name, 0);

@@ -223,18 +223,20 @@ impl Results {
 impl SeedResults {
     /// Compares its arms anew: what was kept by another build has the intervals of that one.
     pub(super) fn compared(mut self) -> Result<Self, EvalError> {
-        let of = |arm: &Arm, seed: &Self| {
-            let run = seed.arms.iter().find(|run| run.arm == *arm);
-            run.map(|run| Graded::of_rows(&seed.test_ids, &seed.groups(), &run.right)).transpose()
-        };
         let again = |run: &ArmResults| {
             let Some(Against { arm, .. }) = &run.against else { return Ok(None) };
-            let (own, other) = (of(&run.arm, &self)?, of(arm, &self)?);
+            let (own, other) = (self.graded(&run.arm)?, self.graded(arm)?);
             own.zip(other).map(|(own, other)| Against::new(self.seed, &own, arm, &other)).transpose()
         };
         let again = self.arms.iter().map(again).collect::<Result<Vec<_>, EvalError>>()?;
         self.arms.iter_mut().zip(again).for_each(|(run, against)| run.against = against);
         Ok(self)
+    }
+
+    /// Which test rows an arm answers right, if it was run.
+    fn graded(&self, arm: &Arm) -> Result<Option<Graded>, EvalError> {
+        let run = self.arms.iter().find(|run| run.arm == *arm);
+        run.map(|run| Graded::of_rows(&self.test_ids, &self.groups(), &run.right)).transpose()
     }
 
     /// Which test rows come together.
@@ -301,9 +303,7 @@ impl ArmSummary {
 
 fn gain(arm: &Arm, against: &Arm, seeds: &[SeedResults]) -> Result<Gain, EvalError> {
     let of = |wanted: &Arm| -> Result<Vec<Graded>, EvalError> {
-        let runs = seeds.iter().flat_map(|seed| seed.arms.iter().map(move |run| (seed, run)));
-        let runs = runs.filter(|(_, run)| run.arm == *wanted);
-        runs.map(|(seed, run)| Graded::of_rows(&seed.test_ids, &seed.groups(), &run.right)).collect()
+        seeds.iter().filter_map(|seed| seed.graded(wanted).transpose()).collect()
     };
     let (ours, others) = (of(arm)?, of(against)?);
     if let ([own], [other]) = (&ours[..], &others[..]) {

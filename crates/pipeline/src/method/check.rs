@@ -51,7 +51,6 @@ impl MethodConfig {
                         ));
                     }
                 }
-                CollaboratorConfig::Own { .. } => {}
                 CollaboratorConfig::Neighbours { k, .. } => {
                     if *k == 0 {
                         return Err(format!(
@@ -59,6 +58,7 @@ impl MethodConfig {
                         ));
                     }
                 }
+                CollaboratorConfig::Own { .. } => {}
             }
         }
         let shown = [

@@ -51,6 +51,14 @@ pub trait Classifier: Send + Sync {
     ) -> Result<Vec<Vec<f64>>, SelectError>;
 }
 
+/// Whether what was said of a sample is a distribution over all classes, as far as rounding lets it be.
+pub fn is_distribution(said: &[f64], n_classes: usize) -> bool {
+    const ROUNDING: f64 = 1e-6;
+    said.len() == n_classes
+        && said.iter().all(|p| (-ROUNDING..=1.0 + ROUNDING).contains(p))
+        && (said.iter().sum::<f64>() - 1.0).abs() <= ROUNDING
+}
+
 /// Samples, with what is known of each.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {

@@ -18,6 +18,19 @@ fn round(seed: Seed, repeat: u64) -> Seed {
     seed.child("learning curve", repeat)
 }
 
+/// The classifier of some rows, where the penalty `l2` suits `n` of them: with the same pull towards 0 for each number of
+/// rows, for the loss is a mean, and the penalty is not.
+fn solve(
+    rows: &Array2<f64>,
+    classes: &[usize],
+    n_classes: usize,
+    l2: f64,
+    n: usize,
+) -> Result<LogisticRegression, SelectError> {
+    let l2 = l2 * n as f64 / classes.len() as f64;
+    LogisticRegression::solve(rows.view(), classes, n_classes, l2)
+}
+
 /// The errors of a classifier on labels that it has not learnt, by what it has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearningCurve {
@@ -72,14 +85,14 @@ impl LearningCurve {
         };
         let least = classes.len() - (0..REPEATS).map(largest).max().unwrap_or(0);
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (least / part).max(1)).collect();
+        let solve =
+            |rows: &Array2<f64>, of_rows: &[usize]| solve(rows, of_rows, n_classes, l2, classes.len());
         let fit = |kept: &[usize], order: Seed, size: usize| {
             let of_kept: Vec<usize> = kept.iter().map(|row| classes[*row]).collect();
             let order = stratified_order(&of_kept, order);
             let learnt: Vec<usize> = order.iter().take(size).map(|at| kept[*at]).collect();
             let of_learnt: Vec<usize> = learnt.iter().map(|row| classes[*row]).collect();
-            // The same pull towards 0 for each number of rows: the loss is a mean, the penalty is not.
-            let l2 = l2 * classes.len() as f64 / learnt.len() as f64;
-            LogisticRegression::solve(labels.select(Axis(0), &learnt).view(), &of_learnt, n_classes, l2)
+            solve(&labels.select(Axis(0), &learnt), &of_learnt)
         };
         Self::measure(labels, classes, deal, seed, rows, fit)
     }
@@ -95,14 +108,11 @@ impl LearningCurve {
     ) -> Result<Self, SelectError> {
         let n_prompts = pool.nrows();
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (n_prompts / part).max(1)).collect();
+        let solve =
+            |rows: &Array2<f64>, of_rows: &[usize]| solve(rows, of_rows, n_classes, l2, classes.len());
         let fit = |kept: &[usize], order: Seed, size: usize| {
             let of_kept: Vec<usize> = kept.iter().map(|row| classes[*row]).collect();
             let kept = labels.select(Axis(0), kept);
-            // The same pull towards 0 for each number of rows: the loss is a mean, the penalty is not.
-            let solve = |rows: &Array2<f64>, of_rows: &[usize]| {
-                let l2 = l2 * classes.len() as f64 / of_rows.len() as f64;
-                LogisticRegression::solve(rows.view(), of_rows, n_classes, l2)
-            };
             let taken: Vec<usize> = order.permutation(n_prompts).into_iter().take(size).collect();
             let taken = pool.select(Axis(0), &taken);
             let teacher = solve(&kept, &of_kept)?.predict(taken.view());

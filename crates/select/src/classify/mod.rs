@@ -10,7 +10,7 @@ mod neighbours;
 mod pool;
 mod solver;
 
-pub use contract::{Classifier, Rows, Taught};
+pub use contract::{Classifier, Rows, Taught, is_distribution};
 pub use cross_validation::{CrossValidated, CrossValidatedRegression, L2_GRID, fit_by_cross_validation};
 pub use folds::{stratified_folds, stratified_order};
 pub use learning_curve::LearningCurve;

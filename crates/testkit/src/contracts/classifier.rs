@@ -1,7 +1,7 @@
 use super::{Rule, ensure, hold_to, rule};
 use semievol_core::{Sample, Seed};
 use semievol_model::Embeddings;
-use semievol_select::classify::{Classifier, Rows, Taught};
+use semievol_select::classify::{Classifier, Rows, Taught, is_distribution};
 
 /// Twelve remarks of three classes; alike texts have alike embeddings.
 const REMARKS: [(&str, usize); 12] = [
@@ -46,13 +46,13 @@ fn rules(classifier: &dyn Classifier) -> Vec<Rule<'_>> {
             [N_CLASSES, N_CLASSES + 1].into_iter().try_for_each(|n_classes| {
                 let found = Remarks::all().ask(classifier, 0..REMARKS.len(), n_classes)?;
                 found.iter().zip(REMARKS).try_for_each(|(said, (text, _))| {
-                    ensure(is_distribution(said, n_classes), || format!("{text:?} of {n_classes}: {said:?}"))
+                    ensure(keeps(said, n_classes), || format!("{text:?} of {n_classes}: {said:?}"))
                 })
             })
         }),
         rule("labels of one class are no failure", move || {
             let found = Remarks::all().ask(classifier, 0..4, N_CLASSES)?;
-            let fit = found.iter().all(|said| is_distribution(said, N_CLASSES));
+            let fit = found.iter().all(|said| keeps(said, N_CLASSES));
             ensure(fit, || format!("{found:?}"))
         }),
         rule("no sample gives no answer", move || {
@@ -76,11 +76,8 @@ fn rules(classifier: &dyn Classifier) -> Vec<Rule<'_>> {
     ]
 }
 
-fn is_distribution(said: &[f64], n_classes: usize) -> bool {
-    const ROUNDING: f64 = 1e-6;
-    let sums = || (said.iter().sum::<f64>() - 1.0).abs() <= ROUNDING;
-    let bounds = -ROUNDING..=1.0 + ROUNDING;
-    said.is_empty() || (said.len() == n_classes && said.iter().all(|p| bounds.contains(p)) && sums())
+fn keeps(said: &[f64], n_classes: usize) -> bool {
+    said.is_empty() || is_distribution(said, n_classes)
 }
 
 /// What is asked about, of the remarks.
