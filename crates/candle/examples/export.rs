@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let loaded = load_model(Path::new(model))?;
     let weights = match adapter {
         Some(folder) => {
-            export::merge(&loaded.weights, &adapter::read(Path::new(folder), &loaded.weights.config)?)
+            export::merge(&loaded.weights, &adapter::read(Path::new(folder), &loaded.weights.config)?)?
         }
         None => loaded.weights,
     };

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ids.extend(base.tokenizer.encode_text("Answer:"));
         sequences.push(ids);
     }
-    let logits = base.with_lora(ModelId::new("adapted"), Some(lora)).next_token_logits(&sequences);
+    let logits = base.with_lora(ModelId::new("adapted"), Some(lora))?.next_token_logits(&sequences);
     for (i, (ids, logits)) in sequences.iter().zip(logits).enumerate() {
         let wide: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         tensors.insert(format!("ids_{i}"), Tensor::new(wide, &Device::Cpu)?);

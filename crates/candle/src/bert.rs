@@ -32,11 +32,15 @@ pub struct BertEmbedder {
 
 impl BertEmbedder {
     /// From `config.json`, `model.safetensors` and `tokenizer.json`, and, where they exist,
-    /// `sentence_bert_config.json` (`max_seq_length`) and `1_Pooling/config.json`.
+    /// `sentence_bert_config.json` (`max_seq_length`), `1_Pooling/config.json`, `modules.json` and
+    /// `config_sentence_transformers.json`.
     ///
     /// # Errors
-    /// If a file is missing or broken, if the model is no BERT, or if it pools otherwise than by the mean.
+    /// If a file is missing or broken, if the model is no BERT, or if it pools otherwise than by the mean, projects what it
+    /// pooled or puts a prompt in front of every text.
     pub fn load(folder: &Path) -> Result<Self, EngineError> {
+        check_modules(folder)?;
+        check_prompt(folder)?;
         check_pooling(folder)?;
         let config = read_config(&folder.join("config.json"))?;
         let weights = folder.join("model.safetensors");
@@ -183,6 +187,49 @@ fn max_seq_length(folder: &Path) -> Result<Option<usize>, EngineError> {
     }
     let path = folder.join("sentence_bert_config.json");
     if path.is_file() { Ok(read_json::<SentenceConfig>(&path)?.max_seq_length) } else { Ok(None) }
+}
+
+/// A module that is not computed here would change every vector.
+fn check_modules(folder: &Path) -> Result<(), EngineError> {
+    #[derive(Deserialize)]
+    struct Listed {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let path = folder.join("modules.json");
+    if !path.is_file() {
+        return Ok(());
+    }
+    let known = |module: &Listed| {
+        let name = module.kind.rsplit('.').next().unwrap_or_default();
+        ["Transformer", "Pooling", "Normalize"].contains(&name)
+    };
+    match read_json::<Vec<Listed>>(&path)?.into_iter().find(|module| !known(module)) {
+        None => Ok(()),
+        Some(Listed { kind }) => {
+            let reason = format!("lists {kind}; supported: Transformer, Pooling and Normalize");
+            Err(EngineError::file(path, reason))
+        }
+    }
+}
+
+fn check_prompt(folder: &Path) -> Result<(), EngineError> {
+    #[derive(Deserialize)]
+    struct Prompts {
+        #[serde(default)]
+        default_prompt_name: Option<String>,
+    }
+    let path = folder.join("config_sentence_transformers.json");
+    if !path.is_file() {
+        return Ok(());
+    }
+    match read_json::<Prompts>(&path)?.default_prompt_name {
+        None => Ok(()),
+        Some(name) => {
+            let reason = format!("puts the prompt `{name}` in front of every text, which is not supported");
+            Err(EngineError::file(path, reason))
+        }
+    }
 }
 
 fn check_pooling(folder: &Path) -> Result<(), EngineError> {

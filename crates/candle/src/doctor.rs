@@ -215,7 +215,7 @@ fn gradient(base: &BaseModel, lora: &Lora, sequences: &[Sequence]) -> Check {
 
 /// Base plus adapter answers as the merged model does.
 fn merged(base: &BaseModel, lora: &Lora, sequences: &[Sequence]) -> Result<Check, EngineError> {
-    let merged = Llama::new(merge(base.llama.weights(), lora))?;
+    let merged = Llama::new(merge(base.llama.weights(), lora)?)?;
     let prompts: Vec<&[u32]> = sequences.iter().map(|one| &one.tokens[..one.n_prompt]).collect();
     let apart = base.llama.next_token_logits(Some(lora), &prompts);
     let whole = merged.next_token_logits(None, &prompts);

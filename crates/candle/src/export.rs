@@ -12,7 +12,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The base with the adapter's change added: `W + scale B A` for each linear layer.
-pub fn merge(weights: &LlamaWeights, lora: &Lora) -> LlamaWeights {
+///
+/// # Errors
+/// [`EngineError::Adapter`] if the adapter is of a model of another shape.
+pub fn merge(weights: &LlamaWeights, lora: &Lora) -> Result<LlamaWeights, EngineError> {
+    lora.check(&weights.config)?;
     let mut merged = weights.clone();
     let tensors: Vec<LoraTensor> = lora.layout.tensors().collect();
     for pair in tensors.chunks_exact(2) {
@@ -30,7 +34,7 @@ pub fn merge(weights: &LlamaWeights, lora: &Lora) -> LlamaWeights {
         );
         *linear = Panels::pack(&matrix, output, input, Precision::F32);
     }
-    merged
+    Ok(merged)
 }
 
 /// Writes `config.json`, `model.safetensors` (f32) and the tokenizer's files, as Transformers reads them.

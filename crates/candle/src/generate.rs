@@ -238,9 +238,7 @@ impl Row<'_> {
         }
         let ids: Vec<u32> = self.tokens.iter().map(|t| t.token).collect();
         let said = base.tokenizer.decode(&ids[..ids.len() - usize::from(ended)]);
-        let request = &self.job.request;
-        let stop =
-            request.stop.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| said.find(stop)).min();
+        let stop = self.job.request.stop_in(&said);
         let done =
             |text: &str, finish| Some(Generation { text: text.into(), tokens: self.tokens.clone(), finish });
         match stop {

@@ -2,7 +2,7 @@
 //! BERT embedder.
 //!
 //! Depend on this crate alone to fine-tune or run a small model from Rust, without Python and without a
-//! server. [`CandleModel`] implements `semievol_model::LanguageModel`, [`CandleTrainer`] implements
+//! server; the crates whose types stand in its signatures are re-exported. [`CandleModel`] implements `semievol_model::LanguageModel`, [`CandleTrainer`] implements
 //! `semievol_train::Trainer`, [`bert::BertEmbedder`] implements `semievol_model::Embedder`.
 //!
 //! The decision that shaped it: the Llama core is written out, forward and backward, over packed `f32` rows
@@ -11,10 +11,10 @@
 //! core against, and runs the model on an [`Accelerator`]. The cost: a new kind of layer needs its backward pass written by hand.
 //!
 //! ```
+//! use semievol_candle::semievol_core::{Prompt, Seed};
+//! use semievol_candle::semievol_model::{GenerateRequest, LanguageModel, ModelLoader};
+//! use semievol_candle::semievol_train::{Example, Recipe, TrainJob, Trainer};
 //! use semievol_candle::{BaseModel, CandleTrainer, load_model};
-//! use semievol_core::{Prompt, Seed};
-//! use semievol_model::{GenerateRequest, LanguageModel, ModelLoader};
-//! use semievol_train::{Example, Recipe, TrainJob, Trainer};
 //! use std::ops::ControlFlow;
 //!
 //! // A tiny random model; a GGUF file or any Llama folder in its place.
@@ -64,6 +64,8 @@ mod tensor_file;
 mod tokenizer;
 mod trainer;
 mod weights;
+
+pub use {candle_core, semievol_core, semievol_model, semievol_train};
 
 pub use accelerator::Accelerator;
 pub use backward::{Pass, Sequence};

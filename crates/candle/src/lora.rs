@@ -3,7 +3,7 @@
 //! All parameters lie in one vector, so the optimiser, the gradient's norm and a checkpoint are each one loop.
 
 use crate::kernels::panels::Panels;
-use crate::{BlockWeights, LlamaConfig};
+use crate::{BlockWeights, EngineError, LlamaConfig};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use semievol_core::Seed;
@@ -245,6 +245,26 @@ impl Lora {
             }
         }
         Lora { layout, scale: (alpha / rank as f64) as f32, values }
+    }
+
+    /// Whether they are those of a model of this shape.
+    ///
+    /// # Errors
+    /// [`EngineError::Adapter`] if the layout is another model's, or there are more or fewer values than it has.
+    pub fn check(&self, config: &LlamaConfig) -> Result<(), EngineError> {
+        let (rank, n) = (self.layout.rank(), self.values.len());
+        let wanted = LoraLayout::new(config, rank);
+        if self.layout == wanted && n == wanted.len() {
+            return Ok(());
+        }
+        Err(EngineError::Adapter {
+            reason: format!(
+                "{n} values for {} layers do not fit a model of {} layers, which has {} at rank {rank}: was it trained from another base?",
+                self.layout.n_blocks,
+                config.num_layers,
+                wanted.len()
+            ),
+        })
     }
 }
 

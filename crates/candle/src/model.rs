@@ -80,8 +80,12 @@ impl BaseModel {
     }
 
     /// The model with an adapter's parameters, or without.
-    pub fn with_lora(&self, id: ModelId, lora: Option<Lora>) -> CandleModel {
-        CandleModel { base: self.clone(), id, lora: lora.map(Arc::new) }
+    ///
+    /// # Errors
+    /// [`EngineError::Adapter`] if they are of a model of another shape.
+    pub fn with_lora(&self, id: ModelId, lora: Option<Lora>) -> Result<CandleModel, EngineError> {
+        lora.as_ref().map_or(Ok(()), |lora| lora.check(self.llama.config()))?;
+        Ok(CandleModel { base: self.clone(), id, lora: lora.map(Arc::new) })
     }
 
     /// The parameters of an adapter of this base, if they are those that it was made with.
@@ -117,14 +121,15 @@ impl BaseModel {
 impl ModelLoader for BaseModel {
     fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
         let Some(adapter) = adapter else {
-            return Ok(Arc::new(self.with_lora(self.id.clone(), None)));
+            return Ok(Arc::new(CandleModel { base: self.clone(), id: self.id.clone(), lora: None }));
         };
         let lora = self.read_adapter(adapter).map_err(|unfit| match unfit {
             Unfit::Foreign(reason) => backend(&self.id, reason),
             Unfit::Broken(error) => backend_source(&self.id, error),
         })?;
         let short = &adapter.digest[..adapter.digest.len().min(12)];
-        Ok(Arc::new(self.with_lora(ModelId::new(format!("{}+{short}", self.id)), Some(lora))))
+        let id = ModelId::new(format!("{}+{short}", self.id));
+        Ok(Arc::new(self.with_lora(id, Some(lora)).map_err(|error| backend_source(&self.id, error))?))
     }
 }
 

@@ -102,3 +102,31 @@ fn a_folder_that_is_no_bert_is_told_so() {
     let error = BertEmbedder::load(&folder).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("config.json"), "{error}");
 }
+
+/// A module that is not computed would change every vector, in silence.
+#[test]
+fn what_a_folder_asks_for_and_is_not_computed_is_refused() {
+    let module = |kind: &str| format!(r#"[{{"idx": 0, "type": "sentence_transformers.models.{kind}"}}]"#);
+    for (file, content, expected) in [
+        ("modules.json", module("Normalize"), None),
+        ("modules.json", module("Dense"), Some("lists sentence_transformers.models.Dense")),
+        ("config_sentence_transformers.json", r#"{"default_prompt_name": null}"#.into(), None),
+        (
+            "config_sentence_transformers.json",
+            r#"{"default_prompt_name": "query"}"#.into(),
+            Some("the prompt `query`"),
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["config.json", "model.safetensors", "tokenizer.json", "sentence_bert_config.json"] {
+            std::fs::copy(fixture("tiny-bert").join(name), folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join(file), content).unwrap();
+        let error = BertEmbedder::load(folder.path()).err().map(|error| error.to_string());
+        match (expected, &error) {
+            (None, None) => {}
+            (Some(expected), Some(error)) if error.contains(expected) => {}
+            _ => panic!("{file}: {error:?}"),
+        }
+    }
+}

@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[test]
 fn language_model_contract() {
     contracts::language_model(&*tiny().load(None).unwrap());
-    let adapted = tiny().with_lora(ModelId::new("adapted"), Some(random_lora(&tiny(), 4, 5)));
+    let adapted = tiny().with_lora(ModelId::new("adapted"), Some(random_lora(&tiny(), 4, 5))).unwrap();
     contracts::language_model(&adapted);
 }
 
@@ -34,7 +34,7 @@ fn plain_operators_keep_the_contracts() {
     let plain = tiny().on(&Device::Cpu).unwrap();
     contracts::language_model(&*plain.load(None).unwrap());
     let lora = random_lora(&plain, 4, 5);
-    contracts::language_model(&plain.with_lora(ModelId::new("adapted"), Some(lora)));
+    contracts::language_model(&plain.with_lora(ModelId::new("adapted"), Some(lora)).unwrap());
     let scratch = tempfile::tempdir().unwrap();
     contracts::trainer(&CandleTrainer::new(plain), scratch.path());
 }
@@ -46,7 +46,7 @@ fn plain_operators_answer_and_train_as_the_engine_does() {
         let own = BaseModel { limits: Limits { rows: 3, tokens_per_pass: 60, tokens_per_batch: 200 }, ..own };
         let plain = own.clone().on(&Device::Cpu).unwrap();
         let lora = random_lora(&own, 4, 21);
-        let with = |base: &BaseModel| base.with_lora(ModelId::new("adapted"), Some(lora.clone()));
+        let with = |base: &BaseModel| base.with_lora(ModelId::new("adapted"), Some(lora.clone())).unwrap();
         let (own_model, plain_model) = (with(&own), with(&plain));
         let words = |i: usize| format!("Say {i} {}", "and so on ".repeat(i * 5 % 4));
         let requests: Vec<GenerateRequest> = (0..9)
@@ -146,7 +146,7 @@ fn generated_tokens_have_the_probability_that_scoring_gives() {
 }
 
 fn check_generated(base: &BaseModel) {
-    let model = base.with_lora(ModelId::new("adapted"), Some(random_lora(base, 4, 6)));
+    let model = base.with_lora(ModelId::new("adapted"), Some(random_lora(base, 4, 6))).unwrap();
     let prompts = ["first prompt", "second, longer prompt with more words", "first prompt of another kind"];
     let requests =
         prompts.map(|p| GenerateRequest { max_tokens: 9, ..GenerateRequest::new(Prompt::user(p), Seed(8)) });
@@ -170,21 +170,38 @@ fn a_merged_model_answers_as_base_and_adapter() {
 
 fn check_merged(base: &BaseModel) {
     let lora = random_lora(base, 4, 7);
-    let merged = merge(base.llama.weights(), &lora);
+    let merged = merge(base.llama.weights(), &lora).unwrap();
     let folder = tempfile::tempdir().unwrap();
     write_huggingface(folder.path(), &merged, &base.tokenizer).unwrap();
     let reloaded = BaseModel::new(load_model(folder.path()).unwrap()).unwrap();
     let in_memory = BaseModel { llama: Arc::new(Llama::new(merged).unwrap()), ..base.clone() };
     let ids = [vec![1u32, 5, 9, 77, 31], vec![4, 90]];
-    let expected = base.with_lora(ModelId::new("live"), Some(lora)).next_token_logits(&ids);
+    let expected = base.with_lora(ModelId::new("live"), Some(lora)).unwrap().next_token_logits(&ids);
     for merged in [in_memory, reloaded] {
-        let found = merged.with_lora(ModelId::new("merged"), None).next_token_logits(&ids);
+        let found = merged.with_lora(ModelId::new("merged"), None).unwrap().next_token_logits(&ids);
         assert!(found.iter().zip(&expected).all(|(f, e)| relative(f, e) < 1e-5));
     }
     assert_eq!(
         base.tokenizer.encode_text("round trip, ünïcode"),
         load_model(folder.path()).unwrap().tokenizer.encode_text("round trip, ünïcode")
     );
+}
+
+#[test]
+fn an_adapter_of_another_model_is_refused() {
+    let base = tiny();
+    let lora = random_lora(&base, 4, 7);
+    let mut shallower = base.llama.config().clone();
+    shallower.num_layers -= 1;
+    let mut short = lora.clone();
+    short.values.pop();
+    for wrong in [Lora::init(&shallower, 4, 8.0, Seed(1)), short] {
+        let merged = merge(base.llama.weights(), &wrong).err().map(|error| error.to_string());
+        let loaded = base.with_lora(ModelId::new("x"), Some(wrong)).err().map(|error| error.to_string());
+        for error in [merged, loaded] {
+            assert!(error.as_ref().is_some_and(|error| error.contains("do not fit a model")), "{error:?}");
+        }
+    }
 }
 
 #[test]
@@ -251,7 +268,7 @@ fn broken_weights_are_an_error_and_no_certainty() {
     let base = tiny();
     let mut lora = random_lora(&base, 2, 9);
     lora.values.fill(f32::NAN);
-    let broken = base.with_lora(ModelId::new("broken"), Some(lora));
+    let broken = base.with_lora(ModelId::new("broken"), Some(lora)).unwrap();
     let generated = broken.generate(&[GenerateRequest::new(Prompt::user("x"), Seed(1))]).unwrap();
     let request = ScoreRequest { prompt: Prompt::user("x"), continuations: vec!["y".into()] };
     let scored = broken.score(&[request]).unwrap();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 fn logits(base: &BaseModel, lora: Option<Lora>, sequences: &[Vec<u32>]) -> Vec<Vec<f32>> {
-    base.with_lora(ModelId::new("test"), lora).next_token_logits(sequences)
+    base.with_lora(ModelId::new("test"), lora).unwrap().next_token_logits(sequences)
 }
 
 fn sequences(batch: &Value) -> Vec<Sequence> {

@@ -1,6 +1,6 @@
 //! `semievol evaluate`: how good a trained model is on rows with answers.
 
-use crate::rows::say_left_out;
+use crate::rows::{answer_in_chunks, say_left_out};
 use crate::trained::Which;
 use anyhow::{Context, bail};
 use semievol::core::{Groups, Seed};
@@ -58,7 +58,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let key = AnswerKey::new(&rows.samples, &rows.answers)?;
     let grade = |model: Arc<dyn LanguageModel>| -> anyhow::Result<(Graded, Vec<Predicted>)> {
         let predictor = Predictor::new(config, model)?;
-        let predicted = predictor.answer(&rows.samples)?;
+        let mut predicted = Vec::with_capacity(rows.len());
+        answer_in_chunks(&predictor, &rows.samples, |_, answers| {
+            predicted.extend(answers);
+            Ok(())
+        })?;
         let answers: Vec<Prediction> = rows
             .samples
             .iter()

@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let apart = base.load(Some(found))?;
     let lora = adapter::read(&found.folder, base.llama.config())?;
-    write_huggingface(&args.output, &merge(base.llama.weights(), &lora), &base.tokenizer)?;
+    write_huggingface(&args.output, &merge(base.llama.weights(), &lora)?, &base.tokenizer)?;
     let whole = semievol::candle::BaseModel::new(load_model(&args.output)?)
         .with_context(|| format!("{}: what was written cannot be read", args.output.display()))?;
     let apart = says(apart.as_ref())?;

@@ -1,11 +1,9 @@
 //! `semievol predict`: a trained model's answers to new rows.
 
-use crate::rows::say_left_out;
-use crate::screen::style;
+use crate::rows::{answer_in_chunks, say_left_out};
 use crate::trained::Which;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use indicatif::ProgressBar;
 use semievol::core::Sample;
 use semievol::data::{Dataset, DatasetConfig, FileOptions, Format, OnDuplicate};
 use semievol::{Predicted, Predictor, written};
@@ -24,9 +22,6 @@ Examples:
 The columns are those of the run's experiment; an answer column is not needed. Each row of the output has the row's id,
 the answer (null where there is none), the model's probability of it as confidence, and of each option (jsonl) or, for
 open answers, the response that it was read from.";
-
-/// Rows that are asked and written together.
-const CHUNK: usize = 64;
 
 /// Answers new rows with a trained model, with confidence.
 #[derive(Debug, clap::Args)]
@@ -123,18 +118,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let open = samples.iter().any(|sample| predictor.task().candidates(sample).is_empty());
     let mut out = Out::new(Box::new(BufWriter::new(out)), to, open)?;
     let at = || args.output.as_deref().map_or_else(|| "standard output".to_owned(), cannot);
-    let bar = bar(samples.len());
     let mut unread = 0;
-    for chunk in samples.chunks(CHUNK) {
-        for (sample, predicted) in chunk.iter().zip(predictor.answer(chunk)?) {
+    answer_in_chunks(&predictor, &samples, |chunk, answers| {
+        for (sample, predicted) in chunk.iter().zip(answers) {
             unread += usize::from(predicted.answer.is_none());
             out.row(sample, &predicted).with_context(at)?;
         }
         // Whoever reads along sees each chunk, and one that stops here keeps it.
-        out.flush().with_context(at)?;
-        bar.inc(chunk.len() as u64);
-    }
-    bar.finish_and_clear();
+        out.flush().with_context(at)
+    })?;
     drop(out);
     if let (Some(part), Some(file)) = (&part, &args.output) {
         std::fs::rename(part, file).with_context(|| cannot(file))?;
@@ -196,13 +188,6 @@ fn standard_input(from: From) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
     let file = folder.path().join("stdin");
     std::fs::write(&file, bytes).with_context(|| file.display().to_string())?;
     Ok((folder, file))
-}
-
-fn bar(rows: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    ProgressBar::new(rows as u64).with_style(style("[{bar:30}] {pos}/{len} rows  {per_sec}  {eta} left"))
 }
 
 /// Where the answers go.

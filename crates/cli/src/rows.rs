@@ -1,9 +1,16 @@
 //! What commands say of rows and make of them.
 
-use semievol::core::Labeled;
+use crate::screen::style;
+use indicatif::ProgressBar;
+use semievol::core::{Labeled, Sample};
 use semievol::data::{Dataset, Task};
 use semievol::train::Example;
+use semievol::{Predicted, Predictor};
+use std::io::IsTerminal;
 use std::path::Path;
+
+/// Rows that are asked together: what a model keeps of a request must not add up over a whole file.
+const CHUNK: usize = 64;
 
 /// A label as it is trained on, without neighbours.
 pub fn example(task: &dyn Task, one: &Labeled) -> Example {
@@ -22,4 +29,23 @@ pub fn say_left_out(file: &Path, rows: &Dataset) {
             if first.detail.is_empty() { format!("{:?}", first.reason) } else { first.detail.clone() }
         );
     }
+}
+
+/// Has rows answered, chunk by chunk, with a bar on a terminal.
+pub fn answer_in_chunks(
+    predictor: &Predictor,
+    samples: &[Sample],
+    mut each: impl FnMut(&[Sample], Vec<Predicted>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let bar = match std::io::stderr().is_terminal() {
+        true => ProgressBar::new(samples.len() as u64),
+        false => ProgressBar::hidden(),
+    };
+    let bar = bar.with_style(style("[{bar:30}] {pos}/{len} rows  {per_sec}  {eta} left"));
+    for chunk in samples.chunks(CHUNK) {
+        each(chunk, predictor.answer(chunk)?)?;
+        bar.inc(chunk.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(())
 }

@@ -248,6 +248,7 @@ const EXPERIMENT: &[Case] = &[
         )
     }),
     ("an unknown task", |place| with(place, "[task]\nkind = \"essay\"\n")),
+    ("an open answer where there are options", |place| with(place, "[task]\nkind = \"free_text\"\n")),
     ("a negative tolerance", |place| with(place, "[task]\nkind = \"numeric\"\nabsolute_tolerance = -1.0\n")),
     ("an unknown part of the method", |place| with(place, "[method]\nselect = { kind = \"best\" }\n")),
     ("a share above all", |place| {
@@ -394,7 +395,7 @@ const ROWS: &[Case] = &[
     ("a number to learn that is none", |place| {
         place.write("rows.csv", b"question,answer\na,1.5\nb,many\n");
         place.write("exp.toml", experiment("").replace("labeled.csv", "rows.csv").as_bytes());
-        with(place, "[task]\nkind = \"numeric\"\n")
+        with(place, "[data.columns]\noptions = []\n[task]\nkind = \"numeric\"\n")
     }),
     ("a document for a question", |place| {
         let long = "word ".repeat(3000);

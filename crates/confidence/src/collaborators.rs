@@ -1,8 +1,9 @@
 //! Estimators over what the collaborators answered.
 
 use crate::distribution::{check, choice, probability};
-use crate::{ConfidenceError, ConfidenceEstimator, Evidence, MeanNll, broken, each, missing};
-use semievol_core::Confidence;
+use crate::mean_nll::mean_logprob;
+use crate::{ConfidenceError, ConfidenceEstimator, Evidence, broken, each, missing};
+use semievol_core::{Confidence, Scale};
 
 /// The share of collaborators that gave the final answer, from 0 to 1. One whose response could not be read
 /// counts as one that did not.
@@ -26,41 +27,37 @@ impl ConfidenceEstimator for Agreement {
     }
 
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
-        each(Self::NAME, batch, |evidence| {
-            let (asked, told) = (evidence.candidates.len(), evidence.agrees.len());
-            if asked != told {
-                let reason = format!("{asked} candidates stand against {told} marks of agreement");
-                return Err(broken(Self::NAME, evidence, reason));
-            }
-            if asked == 0 {
-                return Err(missing(Self::NAME, evidence, "collaborators", WITHOUT_COLLABORATORS));
-            }
-            Ok(evidence.agrees.iter().filter(|agrees| **agrees).count() as f64 / asked as f64)
-        })
+        each(Self::NAME, batch, |evidence| share_that_agrees(Self::NAME, evidence))
     }
 }
 
 /// The share of collaborators that gave the final answer times the geometric mean probability of its tokens, `exp(-H)`
-/// of Eq. 6, from 0 to 1: agreement times likelihood, as in CoCoA (arXiv 2510.20460).
+/// of Eq. 6, from 0 to 1: confidence times consistency, in the spirit of CoCoA (Vashurin et al., arXiv
+/// 2502.04964).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AgreementLikelihood;
 
+impl AgreementLikelihood {
+    const NAME: &str = "agreement_likelihood";
+}
+
 impl ConfidenceEstimator for AgreementLikelihood {
     fn id(&self) -> String {
-        "agreement_likelihood".to_owned()
+        Self::NAME.to_owned()
     }
 
     fn needs_candidates(&self) -> bool {
         true
     }
 
+    fn scale(&self) -> Scale {
+        Scale::Probability
+    }
+
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
-        let pairs = Agreement.estimate(batch)?.into_iter().zip(MeanNll.estimate(batch)?);
-        let product = |((share, nll), evidence): ((Confidence, Confidence), &Evidence<'_>)| {
-            let value = share.value() * nll.value().exp();
-            Confidence::new(value).ok_or_else(|| broken("agreement_likelihood", evidence, format!("{value}")))
-        };
-        pairs.zip(batch).map(product).collect()
+        each(Self::NAME, batch, |evidence| {
+            Ok(share_that_agrees(Self::NAME, evidence)? * mean_logprob(Self::NAME, evidence)?.exp())
+        })
     }
 }
 
@@ -85,6 +82,10 @@ impl ConfidenceEstimator for Mixture {
         true
     }
 
+    fn scale(&self) -> Scale {
+        Scale::Probability
+    }
+
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
         each(Self::NAME, batch, |evidence| {
             let choice = choice(Self::NAME, evidence)?;
@@ -101,6 +102,18 @@ impl ConfidenceEstimator for Mixture {
             Ok(probabilities.iter().sum::<f64>() / probabilities.len() as f64)
         })
     }
+}
+
+fn share_that_agrees(estimator: &'static str, evidence: &Evidence<'_>) -> Result<f64, ConfidenceError> {
+    let (asked, told) = (evidence.candidates.len(), evidence.agrees.len());
+    if asked != told {
+        let reason = format!("{asked} candidates stand against {told} marks of agreement");
+        return Err(broken(estimator, evidence, reason));
+    }
+    if asked == 0 {
+        return Err(missing(estimator, evidence, "collaborators", WITHOUT_COLLABORATORS));
+    }
+    Ok(evidence.agrees.iter().filter(|agrees| **agrees).count() as f64 / asked as f64)
 }
 
 const WITHOUT_COLLABORATORS: &str =

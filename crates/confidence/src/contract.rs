@@ -1,4 +1,4 @@
-use semievol_core::{Candidate, Confidence, TokenLogprob};
+use semievol_core::{Candidate, Confidence, Scale, TokenLogprob};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -65,6 +65,11 @@ pub trait ConfidenceEstimator: Send + Sync {
         false
     }
 
+    /// What its numbers say beyond their order: whether a loss can be weighted by them.
+    fn scale(&self) -> Scale {
+        Scale::Order
+    }
+
     /// One confidence for each piece of evidence, in order. Each depends on its own evidence alone.
     ///
     /// # Errors
@@ -83,6 +88,9 @@ macro_rules! forward {
             }
             fn needs_candidates(&self) -> bool {
                 (**self).needs_candidates()
+            }
+            fn scale(&self) -> Scale {
+                (**self).scale()
             }
             fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
                 (**self).estimate(batch)

@@ -1,7 +1,7 @@
 //! Estimators over the warm model's probabilities of the options.
 
 use crate::{ConfidenceError, ConfidenceEstimator, Evidence, ROUNDING, broken, each, missing};
-use semievol_core::Confidence;
+use semievol_core::{Confidence, Scale};
 
 /// `sum_o p_o ln p_o` over the options: the negative entropy in nats, from `-ln(options)` (knows nothing) to 0
 /// (certain). It says how sure the model is, and nothing of whether it is sure of the final answer.
@@ -19,6 +19,10 @@ impl ConfidenceEstimator for OptionEntropy {
 
     fn needs_options(&self) -> bool {
         true
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::LogProbability
     }
 
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {

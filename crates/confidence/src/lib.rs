@@ -33,6 +33,31 @@
 //! assert!((confidence[0].value() + 0.2).abs() < 1e-6);
 //! # Ok::<(), semievol_confidence::ConfidenceError>(())
 //! ```
+//!
+//! An estimator of one's own, held to what the trait promises:
+//!
+//! ```
+//! use semievol_confidence::{Confidence, ConfidenceError, ConfidenceEstimator, Evidence, Scale};
+//!
+//! /// The least probable token's log-probability: one doubtful word makes a doubtful answer.
+//! struct Weakest;
+//!
+//! impl ConfidenceEstimator for Weakest {
+//!     fn id(&self) -> String { "weakest token".into() }
+//!     fn scale(&self) -> Scale { Scale::LogProbability }
+//!     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
+//!         let weakest = |one: &Evidence<'_>| {
+//!             let least = one.logprobs.iter().map(|token| f64::from(token.logprob)).fold(f64::INFINITY, f64::min);
+//!             let (estimator, id) = ("weakest token", one.id.to_owned());
+//!             let reason = || format!("its least log-probability is {least}");
+//!             Confidence::new(least).ok_or_else(|| ConfidenceError::Broken { estimator, id, reason: reason() })
+//!         };
+//!         batch.iter().map(weakest).collect()
+//!     }
+//! }
+//!
+//! semievol_testkit::contracts::confidence(&Weakest);
+//! ```
 
 mod collaborators;
 mod config;
@@ -46,7 +71,7 @@ pub use contract::{ConfidenceError, ConfidenceEstimator, Evidence};
 pub use distribution::{Margin, OptionEntropy};
 pub use mean_nll::MeanNll;
 
-use semievol_core::Confidence;
+pub use semievol_core::{Candidate, Confidence, Scale, TokenLogprob};
 
 /// How far probabilities may be from adding up to 1, and log-probabilities above 0: rounding of an engine.
 const ROUNDING: f64 = 1e-4;

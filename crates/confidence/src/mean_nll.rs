@@ -1,5 +1,5 @@
 use crate::{ConfidenceError, ConfidenceEstimator, Evidence, ROUNDING, broken, each, missing};
-use semievol_core::Confidence;
+use semievol_core::{Confidence, Scale};
 
 const NAME: &str = "mean_nll";
 
@@ -13,15 +13,19 @@ impl ConfidenceEstimator for MeanNll {
         NAME.to_owned()
     }
 
+    fn scale(&self) -> Scale {
+        Scale::LogProbability
+    }
+
     fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>, ConfidenceError> {
-        each(NAME, batch, mean_logprob)
+        each(NAME, batch, |evidence| mean_logprob(NAME, evidence))
     }
 }
 
-fn mean_logprob(evidence: &Evidence<'_>) -> Result<f64, ConfidenceError> {
+pub(crate) fn mean_logprob(estimator: &'static str, evidence: &Evidence<'_>) -> Result<f64, ConfidenceError> {
     if evidence.logprobs.is_empty() {
         let remedy = "score the final response first, or take kind = \"agreement\"";
-        return Err(missing(NAME, evidence, "log-probabilities", remedy));
+        return Err(missing(estimator, evidence, "log-probabilities", remedy));
     }
     let mut sum = 0.0;
     for (position, token) in evidence.logprobs.iter().enumerate() {
@@ -29,7 +33,7 @@ fn mean_logprob(evidence: &Evidence<'_>) -> Result<f64, ConfidenceError> {
         if !logprob.is_finite() || logprob > ROUNDING {
             let reason =
                 format!("token {position} has log-probability {logprob}, which is not finite and at most 0");
-            return Err(broken(NAME, evidence, reason));
+            return Err(broken(estimator, evidence, reason));
         }
         sum += logprob.min(0.0);
     }

@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
@@ -12,7 +13,8 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Writes a file whole: to a temporary name beside it, then renamed, so that a reader sees the old bytes or the new ones.
+/// Writes a file whole: to a temporary name beside it that no other call has, then renamed, so that a reader sees the old
+/// bytes or the new ones, and of several writers the last one's.
 ///
 /// # Errors
 /// What the file system says.
@@ -29,9 +31,11 @@ pub fn write_whole_with(
     write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!("{name}.{}.tmp", std::process::id()));
+    // Random, because processes on other machines that share the folder may have this one's number.
+    let nonce = RandomState::new().hash_one(std::process::id());
+    let partial = path.with_file_name(format!("{name}.{nonce:016x}.tmp"));
     let attempt = || {
-        let mut file = BufWriter::new(File::create(&partial)?);
+        let mut file = BufWriter::new(File::create_new(&partial)?);
         write(&mut file)?;
         file.flush()?;
         file.get_ref().sync_all()?;

@@ -42,7 +42,19 @@ impl Candidate {
     }
 }
 
-/// How sure a pseudo-label is: finite, larger is surer. Its scale is the estimator's own.
+/// What a confidence's number says beyond its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// A probability, from 0 to 1.
+    Probability,
+    /// The logarithm of one, or a negative entropy: at most 0.
+    LogProbability,
+    /// Nothing: larger is surer.
+    #[default]
+    Order,
+}
+
+/// How sure a pseudo-label is: finite, larger is surer. Its [`Scale`] is the estimator's own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Confidence(f64);
 

@@ -2,7 +2,7 @@
 //! [`TokenLogprob`], [`Groups`], [`Seed`].
 //!
 //! Depend on this crate alone to exchange data with any part of semievol without pulling in an engine:
-//! it holds no tensor, opens no file and starts no thread.
+//! it holds no tensor, starts no thread, and touches no file but one that [`write_whole`] is asked to write.
 //!
 //! The decision that shaped it: a [`Sample`] has no field for its answer. What the labels know travels as a
 //! [`Labeled`], so code that is handed unlabelled samples cannot read their gold answers even by mistake.
@@ -27,7 +27,7 @@ mod sample;
 mod seed;
 
 pub use bytes::{hex, write_whole, write_whole_with};
-pub use candidate::{Candidate, Confidence};
+pub use candidate::{Candidate, Confidence, Scale};
 pub use groups::Groups;
 pub use prompt::{Message, Prompt, Role, TokenLogprob};
 pub use sample::{Answer, Labeled, Sample};

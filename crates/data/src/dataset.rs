@@ -1,4 +1,4 @@
-use crate::columns::{Columns, Mapped, SkipReason};
+use crate::columns::{Columns, Mapped, SkipReason, Wanted};
 use crate::error::{DataError, Place};
 use crate::overlap::question_key;
 use crate::read::{FileOptions, rows};
@@ -55,6 +55,8 @@ pub struct Dataset {
     pub answers: Vec<Option<Answer>>,
     /// Rows that were left out.
     pub skipped: Vec<Skipped>,
+    /// Rows that are there and whose answers count as none; see [`Dataset::read_unlabelled`].
+    pub disregarded: usize,
 }
 
 /// A row that was left out.
@@ -77,7 +79,22 @@ impl Dataset {
         paths: impl IntoIterator<Item = P>,
         config: &DatasetConfig,
     ) -> Result<Dataset, DataError> {
-        Self::read_as(paths, config, true)
+        Self::read_as(paths, config, Wanted::Answer)
+    }
+
+    /// Reads rows that count as unlabelled. An answer that names no option (`-1` stands for unknown in many files) counts as
+    /// none; `disregarded` says how many. With `on_bad_row = "skip"` such a row is left out like any other bad row.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`], but for answers that name no option.
+    pub fn read_unlabelled<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        config: &DatasetConfig,
+    ) -> Result<Dataset, DataError> {
+        match config.on_bad_row {
+            OnBadRow::Error => Self::read_as(paths, config, Wanted::AnswerIfAny),
+            OnBadRow::Skip => Self::read_as(paths, config, Wanted::Answer),
+        }
     }
 
     /// The same without what the rows say of their answers, which may then be anything: for rows that are to be answered.
@@ -88,19 +105,19 @@ impl Dataset {
         paths: impl IntoIterator<Item = P>,
         config: &DatasetConfig,
     ) -> Result<Dataset, DataError> {
-        Self::read_as(paths, config, false)
+        Self::read_as(paths, config, Wanted::Question)
     }
 
     fn read_as<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
         config: &DatasetConfig,
-        answers: bool,
+        wanted: Wanted,
     ) -> Result<Dataset, DataError> {
         config.columns.check()?;
         let mut dataset = Dataset::default();
         let mut met = Met::default();
         for path in paths {
-            dataset.extend(path.as_ref(), config, answers, &mut met)?;
+            dataset.extend(path.as_ref(), config, wanted, &mut met)?;
         }
         Ok(dataset)
     }
@@ -109,22 +126,22 @@ impl Dataset {
         &mut self,
         path: &Path,
         config: &DatasetConfig,
-        answers: bool,
+        wanted: Wanted,
         met: &mut Met,
     ) -> Result<(), DataError> {
         let mut n_rows = 0;
         for row in rows(path, &config.file)? {
             let row = row?;
             n_rows += 1;
-            let mapped = match config.columns.map(&row, n_rows, answers) {
+            let mapped = match config.columns.map(&row, n_rows, wanted) {
                 Err(error) if config.on_bad_row == OnBadRow::Skip && concerns_one_row(&error) => {
                     self.skip(row.at, SkipReason::BadRow, error.to_string());
                     continue;
                 }
                 mapped => mapped?,
             };
-            let (mut sample, answer) = match mapped {
-                Mapped::Kept { sample, answer } => (sample, answer),
+            let (mut sample, answer, disregarded) = match mapped {
+                Mapped::Kept { sample, answer, disregarded } => (sample, answer, disregarded),
                 Mapped::Skipped(reason) => {
                     self.skip(row.at, reason, String::new());
                     continue;
@@ -143,6 +160,7 @@ impl Dataset {
             }
             self.samples.push(sample);
             self.answers.push(answer);
+            self.disregarded += usize::from(disregarded);
         }
         match n_rows {
             0 => Err(DataError::Empty { path: path.to_owned() }),
@@ -170,7 +188,7 @@ impl Dataset {
         Dataset {
             samples: kept.iter().map(|index| self.samples[*index].clone()).collect(),
             answers: kept.iter().map(|index| self.answers[*index].clone()).collect(),
-            skipped: Vec::new(),
+            ..Dataset::default()
         }
     }
 

@@ -77,7 +77,7 @@ pub enum DataError {
         value: String,
     },
     /// Two columns of one name.
-    #[error("{at}: column `{name}` occurs twice; rename one, or give all names in data.file.names")]
+    #[error("{at}: column `{name}` occurs twice; rename one in the file; empty names count, too")]
     DuplicateColumn {
         /// The header.
         at: Place,
@@ -124,6 +124,18 @@ pub enum DataError {
         /// The options with their letters.
         options: String,
     },
+    /// A letter where options are letters, too, so that it may be one's text and another one's place.
+    #[error(
+        "{at}: answer `{value}` may be an option's letter or its text; set data.columns.answer = {{ column = \"...\", kind = \"letter\" }} or \"text\"; the options are {options}"
+    )]
+    AmbiguousLetter {
+        /// The row.
+        at: Place,
+        /// The letter.
+        value: String,
+        /// The options with their letters.
+        options: String,
+    },
     /// The csv reader gave up.
     #[error("{at}: broken csv")]
     Csv {
@@ -133,6 +145,7 @@ pub enum DataError {
         source: csv::Error,
     },
     /// The parquet reader gave up.
+    #[cfg(feature = "parquet")]
     #[error("{at}: broken or unsupported parquet; supported compressions are snappy, gzip and zstd")]
     Parquet {
         /// The record.

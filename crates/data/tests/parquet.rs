@@ -1,5 +1,6 @@
 //! Parquet files with nested lists and structures, written here through the low-level writer.
 
+#![cfg(feature = "parquet")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use semievol_core::Answer;
-use semievol_data::{DataError, Dataset, DatasetConfig, SkipReason, overlap, rows};
+use semievol_data::{DataError, Dataset, DatasetConfig, OnBadRow, SkipReason, overlap, rows};
 use std::path::{Path, PathBuf};
 
 /// Reads bytes under a file name; gives `id|question|options|answer|group` per row, or the message with
@@ -103,6 +103,9 @@ fn answers_in_every_form() {
     }
     let zero = r#"columns = { options = { fixed = ["x", "y"] }, answer = { column = "answer", kind = "zero_based" } }"#;
     check("a.jsonl", r#"{"question": "q", "answer": 1}"#, zero, Ok(&["a:1|q|x/y|1|-"]));
+    // As pandas writes a whole number where other cells of the column are empty.
+    check("a.csv", "question,answer\nq,1.0\n", zero, Ok(&["a:1|q|x/y|1|-"]));
+    check("a.csv", "question,answer\nq,1.5\n", zero, Err("answer `1.5` is none of"));
     // A bare number may count from 0 or from 1: the configuration has to say.
     check(
         "a.jsonl",
@@ -111,6 +114,53 @@ fn answers_in_every_form() {
         Err("set data.columns.answer = { column = \"...\", kind = \"one_based\" }"),
     );
     check("a.jsonl", r#"{"question": "q", "answer": 12.50}"#, "", Ok(&["a:1|q||#12.5|-"]));
+}
+
+/// The classes of news are called b, e, m and t in one well-known file; its letters are no places.
+#[test]
+fn options_that_are_letters_are_meant_by_their_text() {
+    let classes = |letters: &str| format!("columns.options.fixed = {letters}");
+    for (class, index) in [("b", 0), ("e", 1), ("m", 2), ("t", 3)] {
+        let expected = format!("a:1|q|b/e/m/t|{index}|-");
+        let text = format!("question,answer\nq,{class}\n");
+        check("a.csv", text, &classes("['b', 'e', 'm', 't']"), Ok(&[&expected]));
+    }
+    let two_ways = "may be an option's letter or its text; set data.columns.answer";
+    for (letters, written) in [("['B', 'C', 'D']", "B"), ("['B', 'C', 'D']", "A"), ("['k', 'C', 'F']", "C")] {
+        check("a.csv", format!("question,answer\nq,{written}\n"), &classes(letters), Err(two_ways));
+    }
+    check("a.csv", "question,answer\nq,B\n", &classes("['x', 'y']"), Ok(&["a:1|q|x/y|1|-"]));
+    check("a.csv", "question,answer\nq,C\n", &classes("['A', 'B', 'C']"), Ok(&["a:1|q|A/B/C|2|-"]));
+    // A chat's answer is what was said, and there is no column whose kind could be set.
+    let chat = |said: &str| {
+        format!(
+            r#"{{"messages": [{{"role": "user", "content": "q"}}, {{"role": "assistant", "content": "{said}"}}]}}"#
+        )
+    };
+    check("a.jsonl", chat("B"), &classes("['B', 'C', 'D']"), Ok(&["a:1|q|B/C/D|0|-"]));
+    check("a.jsonl", chat("A"), &classes("['B', 'C', 'D']"), Err("answer `A` is none of A. B, B. C, C. D"));
+}
+
+/// `-1` stands for unknown in many files.
+#[test]
+fn an_unlabelled_rows_answer_may_be_none_of_the_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    std::fs::write(&path, "question,answer\nq,-1\nr,red\ns,\n").unwrap();
+    let config = r#"columns = { options = { fixed = ["red", "blue"] } }"#;
+    let config: DatasetConfig = toml::from_str(config).unwrap();
+    let dataset = Dataset::read_unlabelled([&path], &config).unwrap();
+    assert_eq!(dataset.answers, [None, Some(Answer::Choice(0)), None]);
+    assert_eq!(dataset.disregarded, 1);
+    let skipping = DatasetConfig { on_bad_row: OnBadRow::Skip, ..config };
+    let dataset = Dataset::read_unlabelled([&path], &skipping).unwrap();
+    assert_eq!((dataset.len(), dataset.skipped.len(), dataset.disregarded), (2, 1, 0));
+
+    // What may be meant in two ways is a matter of settings, not of rows.
+    let path = folder.path().join("a.jsonl");
+    std::fs::write(&path, r#"{"question": "q", "answer": 1}"#).unwrap();
+    let config = DatasetConfig { on_bad_row: OnBadRow::Error, ..skipping };
+    assert!(matches!(Dataset::read_unlabelled([&path], &config), Err(DataError::AmbiguousNumber { .. })));
 }
 
 #[test]

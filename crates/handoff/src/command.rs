@@ -2,6 +2,7 @@
 
 use crate::ElsewhereConfig;
 use crate::files::{file_error, unfit, write};
+use safetensors::SafeTensors;
 use semievol_core::{hex, write_whole};
 use semievol_model::{Adapter, ModelId};
 use semievol_train::{Schedule, Step, TrainError, TrainJob, Trainer};
@@ -132,6 +133,17 @@ impl CommandTrainer {
                 left.display(),
                 job.recipe.rank
             )));
+        }
+        // One that is still being copied would be kept for good.
+        if let Err(error) = SafeTensors::deserialize(&weights) {
+            let file = left.join(Adapter::WEIGHTS_FILE);
+            return Err(TrainError::File {
+                path: file.display().to_string(),
+                reason: format!(
+                    "it is no whole safetensors file ({error}): put it there whole and run again"
+                ),
+                source: None,
+            });
         }
         fs::create_dir_all(job.out).map_err(|error| file_error(job.out, &error))?;
         for (name, bytes) in [(Adapter::CONFIG_FILE, &config), (Adapter::WEIGHTS_FILE, &weights)] {

@@ -169,7 +169,7 @@ fn decimal(number: f64) -> String {
 }
 
 pub(crate) fn unfit(reason: String) -> TrainError {
-    TrainError::File { path: "training elsewhere".into(), reason, source: None }
+    TrainError::Backend { trainer: "training elsewhere".into(), reason, source: None }
 }
 
 pub(crate) fn file_error(path: &Path, error: &std::io::Error) -> TrainError {

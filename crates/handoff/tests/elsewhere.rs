@@ -31,7 +31,7 @@ fn train(shell: &str, out: &Path, on_step: &mut dyn FnMut(&Step)) -> Result<Adap
     CommandTrainer::new(config, ModelId::new("base here")).train(&job, &mut step)
 }
 
-const LEAVE: &str = "mkdir adapter && echo '{\"r\": 4}' > adapter/adapter_config.json && cat train.jsonl > adapter/adapter_model.safetensors";
+const LEAVE: &str = "mkdir adapter && echo '{\"r\": 4}' > adapter/adapter_config.json && printf '\\002\\000\\000\\000\\000\\000\\000\\000{}' > adapter/adapter_model.safetensors";
 
 #[test]
 fn a_command_gets_data_and_configurations_and_leaves_an_adapter() {
@@ -45,7 +45,7 @@ fn a_command_gets_data_and_configurations_and_leaves_an_adapter() {
     assert_eq!(steps, [(0, 0.7), (1, 0.5)]);
     assert_eq!((adapter.base.as_str(), &adapter.folder), ("base here", &out));
     assert_eq!(adapter.digest.len(), 64);
-    let rows = fs::read_to_string(out.join("adapter_model.safetensors")).unwrap();
+    let rows = fs::read_to_string(out.join("handoff/train.jsonl")).unwrap();
     let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2);
     let last = &rows[1]["messages"][1];
@@ -136,7 +136,13 @@ fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
     let left = out.join("handoff/adapter");
     fs::create_dir_all(&left).unwrap();
     fs::write(left.join("adapter_config.json"), "{\"r\": 4}").unwrap();
-    fs::write(left.join("adapter_model.safetensors"), "weights").unwrap();
+    let weights = left.join("adapter_model.safetensors");
+    let whole = b"\x02\0\0\0\0\0\0\0{}";
+    // Half of a copy is no adapter, and stands in nobody's way when the other half is there.
+    fs::write(&weights, &whole[..5]).unwrap();
+    let error = train("", &out, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("no whole safetensors file"), "{error}");
+    fs::write(&weights, whole).unwrap();
     assert!(train("", &out, &mut |_| ()).is_ok());
     // Of another job it is not taken.
     fs::write(out.join("handoff/train.jsonl"), "another").unwrap();

@@ -152,7 +152,7 @@ fn shards_of(index: &Path) -> Option<Vec<String>> {
 /// Whether a file of a repository is needed to run or train the model, without its file formats of other
 /// engines.
 fn is_of_the_model(file: &str) -> bool {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 10] = [
         "config.json",
         "generation_config.json",
         "special_tokens_map.json",
@@ -160,6 +160,8 @@ fn is_of_the_model(file: &str) -> bool {
         "chat_template.json",
         "adapter_config.json",
         "modules.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
         "1_Pooling/config.json",
     ];
     let in_the_root = !file.contains('/');

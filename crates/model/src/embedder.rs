@@ -10,7 +10,7 @@ pub enum TextRole {
     Document,
 }
 
-/// `[len, dim]` vectors, row-major, each of unit Euclidean norm.
+/// `[len, dim]` vectors of finite values, row-major. Those of an [`Embedder`] have unit Euclidean norm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embeddings {
     dim: usize,
@@ -18,7 +18,7 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// Rows of width `dim`; `None` if `values` is not a whole number of rows or holds a non-finite value.
+    /// Rows of width `dim`; `None` if `dim` is 0, or `values` is not a whole number of rows or holds a non-finite value.
     pub fn new(dim: usize, values: Vec<f32>) -> Option<Self> {
         let whole = dim > 0 && values.len().is_multiple_of(dim) && values.iter().all(|v| v.is_finite());
         whole.then_some(Embeddings { dim, values })
@@ -39,7 +39,10 @@ impl Embeddings {
         self.values.is_empty()
     }
 
-    /// The `index`-th vector.
+    /// The `index`-th vector, counted from 0.
+    ///
+    /// # Panics
+    /// If there are not so many.
     pub fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.dim..(index + 1) * self.dim]
     }
@@ -57,23 +60,23 @@ pub trait Embedder: Send + Sync {
 
     /// One unit vector per text, in the order of `texts`; no text gives no row. A text's vector does not
     /// depend on the other texts of the call beyond rounding (1e-5 per component).
+    ///
+    /// # Errors
+    /// Whatever keeps the model from embedding all of them.
     fn embed(&self, role: TextRole, texts: &[&str]) -> Result<Embeddings, ModelError>;
 }
 
-impl<T: Embedder + ?Sized> Embedder for Arc<T> {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-    fn embed(&self, role: TextRole, texts: &[&str]) -> Result<Embeddings, ModelError> {
-        (**self).embed(role, texts)
-    }
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: Embedder + ?Sized> Embedder for $pointer {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
+            fn embed(&self, role: TextRole, texts: &[&str]) -> Result<Embeddings, ModelError> {
+                (**self).embed(role, texts)
+            }
+        }
+    )*};
 }
 
-impl<T: Embedder + ?Sized> Embedder for &T {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-    fn embed(&self, role: TextRole, texts: &[&str]) -> Result<Embeddings, ModelError> {
-        (**self).embed(role, texts)
-    }
-}
+forward!(&T, Box<T>, Arc<T>);

@@ -105,6 +105,12 @@ impl GenerateRequest {
         }
         check_messages(index, &self.prompt)
     }
+
+    /// Where in a response, in bytes, the first of the stop texts begins, if one appears: the response ends there.
+    pub fn stop_in(&self, response: &str) -> Option<usize> {
+        let stops = self.stop.iter().filter(|stop| !stop.is_empty());
+        stops.filter_map(|stop| response.find(stop)).min()
+    }
 }
 
 fn check_messages(index: usize, prompt: &Prompt) -> Result<(), ModelError> {
@@ -169,7 +175,10 @@ pub trait LanguageModel: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Samples one response per request. Each index is passed exactly once unless `on_done` breaks.
+    /// Samples one response per request. Each index, counted from 0, is passed exactly once unless `on_done` breaks.
+    ///
+    /// A request that [`GenerateRequest::check`] refuses is answered with that error, and a stop text that appears ends the
+    /// response before it.
     ///
     /// # Errors
     /// A request that cannot be served goes to `on_done`; the call itself fails only when nothing more can be.
@@ -180,7 +189,8 @@ pub trait LanguageModel: Send + Sync {
     ) -> Result<(), ModelError>;
 
     /// Scores each request's continuations: one list of log-probabilities per continuation, in order, over the
-    /// continuation's own tokens and the end-of-turn token (not over the response prefix).
+    /// continuation's own tokens and the end-of-turn token (not over the response prefix). A request that
+    /// [`ScoreRequest::check`] refuses is answered with that error.
     ///
     /// # Errors
     /// As for [`LanguageModel::generate_each`].
@@ -192,6 +202,9 @@ pub trait LanguageModel: Send + Sync {
     }
 
     /// [`LanguageModel::generate_each`], in the order of the requests.
+    ///
+    /// # Errors
+    /// When nothing more can be served, and [`ModelError::Backend`] for a model that leaves a request out or answers it twice.
     fn generate(
         &self,
         requests: &[GenerateRequest],
@@ -200,6 +213,9 @@ pub trait LanguageModel: Send + Sync {
     }
 
     /// [`LanguageModel::score_each`], in the order of the requests.
+    ///
+    /// # Errors
+    /// As for [`LanguageModel::generate`].
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Result<Scores, ModelError>>, ModelError> {
         collect(self.id(), requests.len(), |on_done| self.score_each(requests, on_done))
     }
@@ -210,22 +226,30 @@ fn collect<T>(
     len: usize,
     run: impl FnOnce(OnDone<'_, T>) -> Result<(), ModelError>,
 ) -> Result<Vec<Result<T, ModelError>>, ModelError> {
+    let failed = |reason: String| ModelError::Backend { model: id.clone(), reason, source: None };
     let mut slots: Vec<Option<Result<T, ModelError>>> = (0..len).map(|_| None).collect();
-    run(&mut |index, result| {
-        slots[index] = Some(result);
-        ControlFlow::Continue(())
+    let mut wrong = None;
+    run(&mut |index, result| match slots.get_mut(index) {
+        Some(slot @ None) => {
+            *slot = Some(result);
+            ControlFlow::Continue(())
+        }
+        Some(Some(_)) => {
+            wrong = Some(format!("request {index} of {len} was answered twice"));
+            ControlFlow::Break(())
+        }
+        None => {
+            wrong = Some(format!("request {index} was answered, but there were {len}, counted from 0"));
+            ControlFlow::Break(())
+        }
     })?;
-    slots
-        .into_iter()
-        .enumerate()
-        .map(|(index, slot)| {
-            slot.ok_or_else(|| ModelError::Backend {
-                model: id.clone(),
-                reason: format!("request {index} of {len} was never answered"),
-                source: None,
-            })
-        })
-        .collect()
+    if let Some(reason) = wrong {
+        return Err(failed(reason));
+    }
+    let answered = |(index, slot): (usize, Option<_>)| {
+        slot.ok_or_else(|| failed(format!("request {index} of {len} was never answered")))
+    };
+    slots.into_iter().enumerate().map(answered).collect()
 }
 
 macro_rules! forward_language_model {
@@ -259,3 +283,56 @@ macro_rules! forward_language_model {
 }
 
 forward_language_model!(&T, Box<T>, Arc<T>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers with the given indices, whatever it is asked.
+    struct Counts(ModelId, &'static [usize]);
+
+    impl LanguageModel for Counts {
+        fn id(&self) -> &ModelId {
+            &self.0
+        }
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::default()
+        }
+        fn generate_each(
+            &self,
+            _: &[GenerateRequest],
+            on_done: OnDone<'_, Generation>,
+        ) -> Result<(), ModelError> {
+            let said = || Generation { text: String::new(), tokens: Vec::new(), finish: Finish::Stop };
+            self.1.iter().find(|index| on_done(**index, Ok(said())).is_break());
+            Ok(())
+        }
+        fn score_each(&self, _: &[ScoreRequest], _: OnDone<'_, Scores>) -> Result<(), ModelError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_model_that_cannot_count_is_an_error_that_says_so() {
+        let asked = [1, 2].map(|seed| GenerateRequest::new(Prompt::user("?"), Seed(seed)));
+        for (indices, expected) in [
+            (&[1, 0][..], None),
+            (&[1, 2], Some("m: request 2 was answered, but there were 2, counted from 0")),
+            (&[0, 0, 1], Some("m: request 0 of 2 was answered twice")),
+            (&[1], Some("m: request 0 of 2 was never answered")),
+        ] {
+            let error = Counts(ModelId::new("m"), indices).generate(&asked).err();
+            assert_eq!(error.map(|error| error.to_string()).as_deref(), expected, "{indices:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_the_stop_texts_ends_a_response() {
+        let stops = |stop: &[&str]| GenerateRequest {
+            stop: stop.iter().map(ToString::to_string).collect(),
+            ..GenerateRequest::new(Prompt::user("?"), Seed(1))
+        };
+        assert_eq!(stops(&["c", "b", ""]).stop_in("abc"), Some(1));
+        assert_eq!(stops(&["", "d"]).stop_in("abc"), None);
+    }
+}

@@ -20,9 +20,12 @@
 //!     fn id(&self) -> &ModelId { &self.0 }
 //!     fn capabilities(&self) -> Capabilities { Capabilities::default() }
 //!     fn generate_each(&self, requests: &[GenerateRequest], on_done: OnDone<'_, Generation>) -> Result<(), ModelError> {
-//!         for index in 0..requests.len() {
-//!             let said = Generation { text: "hello".into(), tokens: vec![], finish: Finish::Stop };
-//!             if on_done(index, Ok(said)).is_break() { break }
+//!         for (index, request) in requests.iter().enumerate() {
+//!             let said = request.check(index).map(|()| {
+//!                 let text = &"hello"[..request.stop_in("hello").unwrap_or(5)];
+//!                 Generation { text: text.into(), tokens: vec![], finish: Finish::Stop }
+//!             });
+//!             if on_done(index, said).is_break() { break }
 //!         }
 //!         Ok(())
 //!     }
@@ -34,6 +37,8 @@
 //! let parrot = Parrot(ModelId::new("parrot"));
 //! let answers = parrot.generate(&[GenerateRequest::new(Prompt::user("hi"), Seed(1))])?;
 //! assert_eq!(answers[0].as_ref().unwrap().text, "hello");
+//! // In a backend's tests: all that the trait promises.
+//! semievol_testkit::contracts::language_model(&parrot);
 //! # Ok::<(), ModelError>(())
 //! ```
 

@@ -1,5 +1,6 @@
 //! Models that answer files of requests: hosted batch interfaces, `vllm run-batch`.
 
+use crate::error::is_of_one_request;
 use crate::generate::{chat_answer, chat_body};
 use crate::score::{ALTERNATIVES, NO_OPTION, alternatives_answer, alternatives_body};
 use semievol_core::{hex, write_whole};
@@ -46,6 +47,8 @@ struct Line {
 #[derive(Default)]
 struct Answers {
     good: HashMap<String, Vec<Value>>,
+    /// What was said of requests that are refused, and would be again.
+    refused: HashMap<String, String>,
     /// Why one of the others failed.
     failed: Option<String>,
 }
@@ -68,8 +71,8 @@ impl BatchFiles {
         ModelError::Backend { model: self.id.clone(), reason, source: None }
     }
 
-    /// Every answer by the id of its request. A request that failed there counts as not asked; of several answers the first
-    /// that can be read counts, so that a file that is put there twice changes nothing.
+    /// Every answer by the id of its request. A request that failed there counts as not asked, unless it is itself at
+    /// fault; of several answers the first that can be read counts, so that a file that is put there twice changes nothing.
     fn answers(&self) -> Result<Answers, ModelError> {
         let folder = &self.config.folder;
         let mut files: Vec<PathBuf> = match std::fs::read_dir(folder) {
@@ -93,6 +96,11 @@ impl BatchFiles {
                 match line.response {
                     Some(Response { status_code: None | Some(200), body }) => {
                         answers.good.entry(line.custom_id).or_default().push(body);
+                    }
+                    Some(Response { status_code: Some(status), body }) if is_of_one_request(status) => {
+                        let reason = format!("status {status}: {body}");
+                        answers.failed = Some(reason.clone());
+                        answers.refused.insert(line.custom_id, reason);
                     }
                     Some(Response { body, .. }) => answers.failed = Some(body.to_string()),
                     None => answers.failed = line.error.map(|error| error.to_string()),
@@ -133,13 +141,20 @@ impl BatchFiles {
                     Err(error) => unreadable = Some(error),
                 }
             }
-            let Some(answer) = found else {
-                missing.insert(id, body);
-                continue;
+            let refusal = |reason: &str| ModelError::Refused {
+                index,
+                model: self.id.clone(),
+                reason: reason.to_owned(),
             };
-            let refused =
-                || ModelError::Refused { index, model: self.id.clone(), reason: NO_OPTION.to_owned() };
-            if on_done(index, answer.ok_or_else(refused)).is_break() {
+            let said = match (found, answers.refused.get(&id)) {
+                (Some(answer), _) => answer.ok_or_else(|| refusal(NO_OPTION)),
+                (None, Some(reason)) => Err(refusal(reason)),
+                (None, None) => {
+                    missing.insert(id, body);
+                    continue;
+                }
+            };
+            if on_done(index, said).is_break() {
                 return Ok(());
             }
         }

@@ -63,10 +63,15 @@ pub enum ServerError {
     },
 }
 
+/// Whether a server that answers with this status means the request and nothing else.
+pub(crate) fn is_of_one_request(status: u16) -> bool {
+    matches!(status, 400 | 413 | 422)
+}
+
 impl ServerError {
     /// Whether only this request is at fault, and others may go on.
     pub(crate) fn is_of_one_request(&self) -> bool {
-        matches!(self, ServerError::Refused { status: 400 | 413 | 422, .. })
+        matches!(self, ServerError::Refused { status, .. } if is_of_one_request(*status))
     }
 
     pub(crate) fn of(self, model: &ModelId) -> ModelError {

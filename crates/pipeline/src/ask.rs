@@ -1,18 +1,22 @@
 //! Questions to models: each distinct one once, in batches that do not depend on when the run was interrupted.
 
-use crate::folder::Place;
+use crate::folder::{Journal, Place};
 use crate::{OnEvent, PipelineError, StageEvent};
 use semievol_core::{Prompt, TokenLogprob};
 use semievol_model::{
     Finish, GenerateRequest, Generation, LanguageModel, ModelError, ScoreRequest, Scores, Work,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 /// Questions of one call, and so at most the work that a kill loses in an engine whose last bits depend on the
 /// call. Prompts that begin alike stand together, so an engine that shares prefixes loses little at the seams.
 const BATCH: usize = 64;
+
+/// Where a model refuses so many requests of the first round and serves none, it is not the requests' fault. In later rounds
+/// those may be left that it always refuses.
+const ALL_REFUSED: usize = 8;
 
 /// One question to one model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,35 +59,61 @@ pub(crate) enum Said {
     TooLong(String),
 }
 
-/// Asks everything that the stage's journal does not know yet; replies in the questions' order.
+/// The replies so far, each of them in the stage's journal.
+struct Replies {
+    journal: Journal,
+    by_question: BTreeMap<usize, Reply>,
+}
+
+impl Replies {
+    fn keep(&mut self, index: usize, reply: Reply, events: OnEvent<'_>) -> Result<(), PipelineError> {
+        self.journal.result(index, &reply)?;
+        self.by_question.insert(index, reply);
+        events(&StageEvent::Progress { done: self.by_question.len() });
+        Ok(())
+    }
+
+    fn has(&self, index: &usize) -> bool {
+        self.by_question.contains_key(index)
+    }
+}
+
+/// Asks everything that the stage's journal does not know yet; replies in the questions' order. `first` says that nobody
+/// was asked about these samples before.
 pub(crate) fn ask(
     stage: &str,
     place: &Place,
     models: &[&dyn LanguageModel],
     questions: &[Question],
+    first: bool,
     events: OnEvent<'_>,
 ) -> Result<Vec<Reply>, PipelineError> {
-    let (mut journal, kept) = place.journal::<Reply>()?;
-    let mut replies = kept.results;
+    let (journal, kept) = place.journal::<Reply>()?;
+    let mut replies = Replies { journal, by_question: kept.results };
     let batches = batches(models, questions);
-    forget_unfinished(&mut replies, models, questions, &batches, &kept.batches);
-    if !replies.is_empty() {
-        events(&StageEvent::Resumed { done: replies.len() });
+    forget_unfinished(&mut replies.by_question, models, questions, &batches, &kept.batches);
+    if !replies.by_question.is_empty() {
+        events(&StageEvent::Resumed { done: replies.by_question.len() });
     }
     for (position, model) in models.iter().enumerate() {
-        let open = questions.iter().enumerate().filter(|(index, _)| !replies.contains_key(index));
+        let open = questions.iter().enumerate().filter(|(index, _)| !replies.has(index));
         let work = work(open.map(|(_, question)| question).filter(|question| question.model == position));
         if let Some(estimate) = model.estimate(&work).filter(|_| work.prompts > 0) {
             events(&StageEvent::Note(format!("{stage}: {estimate}")));
         }
     }
+    // The models that have answered something.
+    let answered = replies.by_question.iter().filter(|(_, reply)| !matches!(reply.said, Said::TooLong(_)));
+    let mut serve: BTreeSet<usize> = answered.map(|(index, _)| questions[*index].model).collect();
     for (number, batch) in batches.iter().enumerate() {
-        let model = models[questions[batch[0]].model];
+        let position = questions[batch[0]].model;
+        let model = models[position];
         if kept.batches.contains(&number) {
             continue;
         }
-        let mut open: Vec<usize> =
-            batch.iter().copied().filter(|index| !replies.contains_key(index)).collect();
+        let mut open: Vec<usize> = batch.iter().copied().filter(|index| !replies.has(index)).collect();
+        // Refusals wait until the model answers something: one that is mended is to be asked again.
+        let mut waiting: Vec<(usize, Reply)> = Vec::new();
         // The level is the prompt that is tried: all at their first, then what did not fit at the next.
         for level in 0.. {
             if open.is_empty() {
@@ -93,18 +123,23 @@ pub(crate) fn ask(
             let mut too_long = Vec::new();
             let mut put = |index: usize, said: Result<Said, ModelError>| {
                 let said = match said {
-                    Ok(said) => said,
+                    Ok(said) => {
+                        serve.insert(position);
+                        said
+                    }
+                    // A refused one may be too long for a server that does not say how much it holds.
+                    Err(ModelError::ContextExceeded { .. } | ModelError::Refused { .. })
+                        if level + 1 < questions[index].prompts.len() =>
+                    {
+                        too_long.push(index);
+                        return ControlFlow::Continue(());
+                    }
+                    // Not in the error's own words: they name the place in the call, which must not show.
                     Err(ModelError::ContextExceeded { needed, limit, model, .. }) => {
-                        if level + 1 < questions[index].prompts.len() {
-                            too_long.push(index);
-                            return ControlFlow::Continue(());
-                        }
-                        // Not in the error's own words: they name the place in the call, which must not show.
                         Said::TooLong(format!("the prompt needs {needed} tokens but {model} holds {limit}"))
                     }
-                    // It may be too long for a server that does not say how much it holds.
-                    Err(ModelError::Refused { .. }) if level + 1 < questions[index].prompts.len() => {
-                        too_long.push(index);
+                    Err(ModelError::Refused { reason, .. }) if !serve.contains(&position) => {
+                        waiting.push((index, Reply { prompt: level, said: Said::TooLong(reason) }));
                         return ControlFlow::Continue(());
                     }
                     Err(ModelError::Refused { reason, .. }) => Said::TooLong(reason),
@@ -113,13 +148,14 @@ pub(crate) fn ask(
                         return ControlFlow::Break(());
                     }
                 };
-                let reply = Reply { prompt: level, said };
-                if let Err(error) = journal.result(index, &reply) {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
+                let before =
+                    if serve.contains(&position) { std::mem::take(&mut waiting) } else { Vec::new() };
+                for (index, reply) in before.into_iter().chain([(index, Reply { prompt: level, said })]) {
+                    if let Err(error) = replies.keep(index, reply, events) {
+                        failed = Some(error);
+                        return ControlFlow::Break(());
+                    }
                 }
-                replies.insert(index, reply);
-                events(&StageEvent::Progress { done: replies.len() });
                 ControlFlow::Continue(())
             };
             call(model, questions, &open, level, &mut put).map_err(PipelineError::model(stage))?;
@@ -129,14 +165,30 @@ pub(crate) fn ask(
             too_long.sort_unstable();
             open = too_long;
         }
-        if let Some(missing) = batch.iter().find(|index| !replies.contains_key(index)) {
-            let reason = format!("question {missing} of {} was never answered", questions.len());
-            let source = ModelError::Backend { model: model.id().clone(), reason, source: None };
-            return Err(PipelineError::model(stage)(source));
+        let broken = |reason: String| {
+            PipelineError::model(stage)(ModelError::Backend {
+                model: model.id().clone(),
+                reason,
+                source: None,
+            })
+        };
+        if let Some((_, Reply { said: Said::TooLong(said), .. })) =
+            waiting.first().filter(|_| first && waiting.len() >= ALL_REFUSED)
+        {
+            return Err(broken(format!(
+                "it refused all {} requests: mend what it complains of and run again, nothing of this is kept ({said})",
+                waiting.len()
+            )));
         }
-        journal.batch(number)?;
+        for (index, reply) in waiting {
+            replies.keep(index, reply, events)?;
+        }
+        if let Some(missing) = batch.iter().find(|index| !replies.has(index)) {
+            return Err(broken(format!("question {missing} of {} was never answered", questions.len())));
+        }
+        replies.journal.batch(number)?;
     }
-    let mut replies = replies.into_values();
+    let mut replies = replies.by_question.into_values();
     // Every batch is complete, so there is a reply for each index in order.
     Ok(questions.iter().filter_map(|_| replies.next()).collect())
 }

@@ -65,6 +65,12 @@ impl SeedRun<'_> {
             .with_digest("labelled", &round.taught)
             .with_digest("samples", &samples)
             .with_digest("questions", &plan.questions);
+        // Behind a server, how much a model holds is a setting and no part of its name.
+        let servers = plan.models.iter().map(|model| model.capabilities()).filter(|can| !can.repeatable);
+        let contexts: Vec<usize> = servers.map(|can| can.max_context).collect();
+        if !contexts.is_empty() {
+            inputs = inputs.with("contexts", contexts);
+        }
         let own = method.own_ids();
         if !own.is_empty() {
             inputs = inputs.with("classifiers", own);
@@ -81,7 +87,7 @@ impl SeedRun<'_> {
         self.rows(&place, stage, events, |events| {
             // What fails in them costs no prompts.
             let classified = self.classified(method, round, library)?;
-            let replies = ask(&name, &place, &plan.models, &plan.questions, events)?;
+            let replies = ask(&name, &place, &plan.models, &plan.questions, round.tag.is_empty(), events)?;
             self.answers(config, round, classified, &plan, &replies)
         })
     }

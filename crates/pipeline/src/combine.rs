@@ -11,9 +11,9 @@ use crate::method::{Method, MethodConfig};
 use crate::round::Round;
 use crate::{Library, OnEvent, PipelineError, SeedRun, StageEvent, files};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample};
-use semievol_select::Calibrated;
 use semievol_select::classify::{Alignment, LogPool};
 use semievol_select::options::most_probable;
+use semievol_select::{Calibrated, SelectError};
 use serde::{Deserialize, Serialize};
 
 /// How collaborators become one.
@@ -66,14 +66,14 @@ pub(crate) struct Pooled {
 }
 
 impl Combiner {
-    pub fn pool(&self, answers: &Answers) -> Pooled {
+    pub fn pool(&self, answers: &Answers) -> Result<Pooled, PipelineError> {
         let mut said = answers.candidates.iter().map(|candidate| &candidate.answer);
         let first = said.next().cloned().flatten();
-        Pooled {
+        Ok(Pooled {
             id: answers.id.clone(),
-            distribution: self.pool.combine(&distributions(answers)),
+            distribution: self.pool.combine(&distributions(answers)).map_err(failed)?,
             unanimous: said.all(|answer| *answer == first).then_some(first),
-        }
+        })
     }
 }
 
@@ -129,7 +129,7 @@ impl SeedRun<'_> {
     ) -> Result<(Judged, Vec<Calibrated>, Option<HeldOutScore>), PipelineError> {
         let Combiner { align, held_out, pool, prior } = combiner;
         let distributions: Vec<&[f64]> = pooled.iter().map(|one| one.distribution.as_slice()).collect();
-        let alignment = Alignment::new(&distributions, prior, *align);
+        let alignment = Alignment::new(&distributions, prior, *align).map_err(failed)?;
         pooled.iter_mut().for_each(|one| alignment.apply(&mut one.distribution));
 
         // A label's own answer may not have a say in how the collaborators on it are weighed.
@@ -138,7 +138,7 @@ impl SeedRun<'_> {
         for of_fold in held_out.chunk_by(|one, other| one.fold == other.fold) {
             let pool = fit(held_out, |one| one.fold != of_fold[0].fold, method.collaborators.len())?;
             for one in of_fold {
-                let mut distribution = pool.combine(&one.said);
+                let mut distribution = pool.combine(&one.said).map_err(failed)?;
                 alignment.apply(&mut distribution);
                 let answer = most_probable(&distribution);
                 let own = method.own_voice().and_then(|at| most_probable(&one.said[at]));
@@ -182,8 +182,11 @@ fn fit(
     if rows.is_empty() {
         return Ok(LogPool::equal(collaborators));
     }
-    let failed = |source| PipelineError::Select { stage: "combine".into(), source };
     LogPool::fit(&rows, &right).map_err(failed)
+}
+
+fn failed(source: SelectError) -> PipelineError {
+    PipelineError::Select { stage: "combine".into(), source }
 }
 
 /// The most probable option, and how probable it is.

@@ -93,7 +93,7 @@ impl SeedRun<'_> {
         let name = round.stage(NAME);
         let (place, stage) = self.prompts_stage(&name, inputs, questions.len());
         self.rows(&place, stage, events, |events| {
-            let replies = ask(&name, &place, &[*warm], &questions, events)?;
+            let replies = ask(&name, &place, &[*warm], &questions, false, events)?;
             let mut views: Vec<Option<View>> = Vec::with_capacity(samples.len());
             for (index, sample) in samples.iter().enumerate() {
                 let answer = finals[index].last.answer.as_ref();
@@ -158,7 +158,7 @@ impl SeedRun<'_> {
             .with_digest("questions", &questions);
         let (place, stage) = self.prompts_stage(&name, inputs, questions.len());
         self.rows(&place, stage, events, |events| {
-            let replies = ask(&name, &place, &[warm], &questions, events)?;
+            let replies = ask(&name, &place, &[warm], &questions, false, events)?;
             let mut views = Vec::with_capacity(labelled.len());
             for (labeled, reply) in labelled.iter().zip(replies) {
                 let view = match reply.said {

@@ -3,7 +3,7 @@
 use crate::labels::{self, held_out};
 use crate::method::{CollaboratorConfig, Method, OWN_MODELS};
 use crate::{Parts, PipelineError};
-use semievol_core::{Answer, Labeled, Sample};
+use semievol_core::{Answer, Labeled, Sample, Scale};
 use semievol_data::{Task, Wording};
 
 impl Method {
@@ -93,9 +93,7 @@ impl Method {
 
     fn check_labelled_confidence(&self) -> Result<(), PipelineError> {
         let estimator = self.estimator.id();
-        let no_probability = ["margin", "agreement", "agreement_likelihood"].contains(&estimator.as_str());
-        let judged = self.config.combine.is_none() && !self.config.probe;
-        if self.selector.id() == "weighted" && no_probability && judged {
+        if self.selector.id() == "weighted" && self.scale() == Scale::Order {
             return refuse(format!(
                 "method.select (weighted) takes confidence for a probability, and {estimator} is none: take another confidence"
             ));

@@ -5,6 +5,7 @@ use crate::{OnEvent, PipelineError, SeedRun, Start, Trained};
 use semievol_core::{Labeled, Prompt, Sample};
 use semievol_train::{Example, Recipe};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How it is done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +38,8 @@ impl PretrainConfig {
 }
 
 impl SeedRun<'_> {
-    /// Learns to write the questions of all samples; answers have no part in it.
+    /// Learns to write the questions of all samples; answers have no part in it. Of a question that is longer than the
+    /// model holds, it learns the beginning.
     ///
     /// # Errors
     /// What the trainer says.
@@ -54,14 +56,17 @@ impl SeedRun<'_> {
         let example = |sample: &&Sample| Example::new(Prompt::user(&config.instruction), &sample.question);
         let examples: Vec<Example> = samples.iter().map(example).collect();
         let recipe = Recipe { epochs: config.epochs, lr: config.lr, max_steps: 0, ..self.recipe.clone() };
-        self.train_examples(
-            Start::default(),
-            "pretrained",
-            examples,
-            &ids,
-            &recipe,
-            &mut |_| Ok(None),
-            events,
-        )
+        let mut shorter: BTreeMap<usize, &str> = BTreeMap::new();
+        let mut halve = |index: usize| {
+            let Some(sample) = samples.get(index) else { return Ok(None) };
+            let left = shorter.entry(index).or_insert(&sample.question);
+            let half = left.chars().count() / 2;
+            let end = left.char_indices().nth(half).map_or(0, |(end, _)| end);
+            *left = &left[..end];
+            Ok((!left.is_empty()).then(|| Example::new(Prompt::user(&config.instruction), *left)))
+        };
+        // Other rows make another model: arms may take different parts of the prompts.
+        let name = format!("pretrain-{}", examples.len());
+        self.train_examples(Start::default(), &name, examples, &ids, &recipe, &mut halve, events)
     }
 }

@@ -164,7 +164,8 @@ impl Answered {
         let scored = sample.options.iter().zip(&candidate.distribution);
         let options = scored.map(|(option, probability)| OptionScore {
             option: option.clone(),
-            logprob: probability.ln(),
+            // JSON has no infinity, and nobody knows that an option is impossible.
+            logprob: probability.max(f64::MIN_POSITIVE).ln(),
             n_tokens: 0,
             probability: *probability,
         });
@@ -308,17 +309,21 @@ impl SeedRun<'_> {
                 events(&StageEvent::Step(*step));
                 ControlFlow::Continue(())
             });
-            let source = match trained {
+            let mut source = match trained {
                 Ok(_) => break,
                 Err(source) => source,
             };
-            let shorter = match &source {
-                TrainError::TooLong { index, .. } => shorten(*index)?.map(|example| (*index, example)),
-                _ => None,
+            let TrainError::TooLong { index, others, .. } = &mut source else {
+                return Err(train_error(name, source, ids));
             };
-            match shorter {
-                Some((index, example)) => examples[index] = example,
-                None => return Err(train_error(name, source, ids)),
+            let first = *index;
+            for too_long in std::iter::once(first).chain(std::mem::take(others)) {
+                match shorten(too_long)? {
+                    Some(example) => examples[too_long] = example,
+                    // The message has the first one's length.
+                    None if too_long == first => return Err(train_error(name, source, ids)),
+                    None => {}
+                }
             }
         }
         let files = files_in(&out)?;
@@ -386,7 +391,7 @@ impl SeedRun<'_> {
         let name = format!("predictions-{name}");
         let (place, stage) = self.prompts_stage(&name, inputs, questions.len());
         self.rows(&place, stage, events, |events| {
-            let replies = ask(&name, &place, &[model], &questions, events)?;
+            let replies = ask(&name, &place, &[model], &questions, true, events)?;
             let answered = samples.iter().zip(&questions).zip(replies);
             answered
                 .map(|((sample, question), reply)| self.answered(&name, model.id(), sample, question, reply))

@@ -57,6 +57,17 @@ pub enum RetrievalError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// An index or a retriever of another kind failed: a vector database, a search engine.
+    #[error("{retriever}: {reason}")]
+    Backend {
+        /// Which.
+        retriever: String,
+        /// What happened, and what to do.
+        reason: String,
+        /// The error behind it.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A text could not be embedded.
     #[error(transparent)]
     Model(#[from] ModelError),

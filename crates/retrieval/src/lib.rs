@@ -26,6 +26,40 @@
 //! assert_eq!(found[0][0].row, 2);
 //! # Ok::<(), semievol_retrieval::RetrievalError>(())
 //! ```
+//!
+//! A retriever of one's own, held to what the trait promises:
+//!
+//! ```
+//! use semievol_retrieval::{Hit, Query, RetrievalError, Retriever};
+//! use std::collections::HashSet;
+//!
+//! /// Rows by the share of words that they have in common with the query.
+//! struct SharedWords(Vec<String>);
+//!
+//! impl Retriever for SharedWords {
+//!     fn id(&self) -> String { "shared words".into() }
+//!     fn len(&self) -> usize { self.0.len() }
+//!     fn retrieve(&self, queries: &[Query<'_>], k: usize) -> Result<Vec<Vec<Hit>>, RetrievalError> {
+//!         let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<HashSet<_>>();
+//!         let best = |query: &Query<'_>| {
+//!             let asked = words(query.text);
+//!             let hit = |(row, text): (usize, &String)| {
+//!                 let found = words(text);
+//!                 let (both, all) = (asked.intersection(&found).count(), asked.union(&found).count());
+//!                 Hit { row, score: both as f32 / all.max(1) as f32 }
+//!             };
+//!             let mut hits: Vec<Hit> = self.0.iter().enumerate().map(hit).collect();
+//!             hits.retain(|hit| Some(hit.row) != query.exclude);
+//!             hits.sort_by(|one, other| other.score.total_cmp(&one.score).then(one.row.cmp(&other.row)));
+//!             hits.truncate(k);
+//!             hits
+//!         };
+//!         Ok(queries.iter().map(best).collect())
+//!     }
+//! }
+//!
+//! semievol_testkit::contracts::retriever(|texts| SharedWords(texts.iter().map(ToString::to_string).collect()));
+//! ```
 
 mod bm25;
 mod config;
@@ -48,3 +82,4 @@ pub use error::RetrievalError;
 pub use exact::ExactIndex;
 pub use hnsw::{HnswConfig, HnswIndex};
 pub use known::KnownEmbeddings;
+pub use semievol_model::{Embedder, Embeddings, ModelError, TextRole};

@@ -1,5 +1,5 @@
 use crate::SelectError;
-use semievol_core::{Answer, Candidate, Confidence, Sample, Seed};
+use semievol_core::{Answer, Candidate, Confidence, Sample, Scale, Seed};
 use semievol_data::Task;
 use semievol_model::LanguageModel;
 use serde::{Deserialize, Serialize};
@@ -65,14 +65,16 @@ pub struct Pool<'a> {
     /// The classes' shares among the labelled samples, in the options' order; empty for open answers, or where nobody
     /// knows.
     pub prior: &'a [f64],
+    /// What the confidences say beyond their order.
+    pub scale: Scale,
     /// Source of whatever is drawn.
     pub seed: Seed,
 }
 
 impl<'a> Pool<'a> {
-    /// A pool of unlabelled samples alone.
+    /// A pool of unlabelled samples alone, whose confidences are good for their order.
     pub fn new(unlabelled: &'a [PseudoLabel], seed: Seed) -> Self {
-        Pool { unlabelled, labelled: &[], calibration: &[], prior: &[], seed }
+        Pool { unlabelled, labelled: &[], calibration: &[], prior: &[], scale: Scale::Order, seed }
     }
 }
 

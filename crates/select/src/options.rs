@@ -42,10 +42,10 @@ pub fn option_scores(sample: &Sample, scores: &[Vec<TokenLogprob>]) -> Result<Ve
         .collect())
 }
 
-/// An option drawn at a temperature; at 0 the most probable, the first of equals.
+/// An option drawn at a temperature; at 0, and at what is no temperature, the most probable, the first of equals.
 pub fn draw(scores: &[OptionScore], temperature: f64, seed: Seed) -> Option<usize> {
     let totals: Vec<f64> = scores.iter().map(|score| score.logprob).collect();
-    if temperature == 0.0 {
+    if temperature.is_nan() || temperature <= 0.0 {
         return most_probable(&totals);
     }
     let mut rest = seed.uniform();
@@ -111,5 +111,7 @@ mod tests {
     fn the_first_of_equals_is_the_most_probable() {
         assert_eq!(draw(&scores(&[0.4, 0.4, 0.2]), 0.0, Seed(1)), Some(0));
         assert_eq!(draw(&[], 1.0, Seed(1)), None);
+        assert_eq!(draw(&scores(&[0.4, 0.6]), f64::NAN, Seed(1)), Some(1));
+        assert_eq!(draw(&scores(&[0.4, 0.6]), -1.0, Seed(1)), Some(1));
     }
 }

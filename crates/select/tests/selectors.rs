@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use proptest::prelude::*;
-use semievol_core::{Answer, Confidence, Seed};
+use semievol_core::{Answer, Confidence, Scale, Seed};
 use semievol_select::{Pool, PseudoLabel, SelectError, Selection, Selector, SelectorConfig};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,10 +65,16 @@ fn classes_are_kept_in_their_shares_among_the_labels() {
 
 #[test]
 fn weights_are_probabilities() {
-    let labels = pool(&[0.25, 1.5, -0.5, 0.0]);
-    let weights: Vec<f32> =
-        select("kind = 'weighted'", &labels).decisions.iter().map(|one| one.weight).collect();
-    assert_eq!(weights, [0.25, 1.0, (-0.5_f64).exp() as f32, 1.0]);
+    let weights = |values: &[f64], scale: Scale| {
+        let labels = pool(values);
+        let selection = selector("kind = 'weighted'").select(Pool { scale, ..Pool::new(&labels, Seed(7)) });
+        selection.map(|found| found.decisions.iter().map(|one| one.weight).collect::<Vec<_>>())
+    };
+    // Nobody agreed: such an answer teaches nothing.
+    assert_eq!(weights(&[0.25, 1.0, 0.0], Scale::Probability).unwrap(), [0.25, 1.0, 0.0]);
+    assert_eq!(weights(&[-0.5, 0.0], Scale::LogProbability).unwrap(), [(-0.5_f64).exp() as f32, 1.0]);
+    let refused = weights(&[-0.05, 0.05], Scale::Order).unwrap_err().to_string();
+    assert!(refused.starts_with("weighted: the confidence orders answers"), "{refused}");
 }
 
 #[test]

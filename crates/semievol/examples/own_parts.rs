@@ -16,31 +16,40 @@ use semievol::{Event, Experiment, ExperimentConfig, StageEvent};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Keeps the pseudo-labels on which all collaborators agreed.
-struct KeepAgreed;
+/// Keeps the pseudo-labels on which all collaborators agreed, with an answer that can be taught and a confidence.
+pub struct KeepAgreed;
 
 impl Selector for KeepAgreed {
     fn id(&self) -> String {
         "keep agreed".into()
     }
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
-        let decisions = pool.unlabelled.iter().map(|label| match label.agreed {
-            true => Decision::accept("all collaborators agreed"),
-            false => Decision::reject("they did not agree"),
+        let decisions = pool.unlabelled.iter().map(|label| {
+            if label.answer.is_none() || label.confidence.is_none() {
+                Decision::reject("there is no answer, or no confidence in it")
+            } else if label.agreed {
+                Decision::accept("all collaborators agreed")
+            } else {
+                Decision::reject("they did not agree")
+            }
         });
         Ok(decisions.collect::<Vec<_>>().into())
     }
 }
 
-/// Knows a few words of praise and of blame; the options are negative, neutral and positive.
-struct Lexicon;
+/// Knows a few words of praise and of blame; the options are negative, neutral and positive. Of other options it knows
+/// nothing.
+pub struct Lexicon;
 
 impl Classifier for Lexicon {
     fn id(&self) -> String {
         "lexicon 1".into()
     }
-    fn classify(&self, _: &Taught<'_>, asked: &Rows<'_>, _: Seed) -> Result<Vec<Vec<f64>>, SelectError> {
+    fn classify(&self, taught: &Taught<'_>, asked: &Rows<'_>, _: Seed) -> Result<Vec<Vec<f64>>, SelectError> {
         let say = |sample: &&Sample| {
+            if taught.n_classes != 3 {
+                return Vec::new();
+            }
             let count = |words: &[&str]| words.iter().filter(|word| sample.question.contains(**word)).count();
             match (count(&["best", "lovely", "great"]), count(&["broken", "never", "burnt"])) {
                 (praise, blame) if praise > blame => vec![0.1, 0.1, 0.8],

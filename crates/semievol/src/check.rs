@@ -47,11 +47,18 @@ impl Check<'_> {
                 "the arm `oracle` trains on the unlabelled rows' gold answers, but `{id}` has none: leave the arm out"
             )));
         }
-        if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
-            return Ok(());
-        }
         let labelled = rows.labelled.iter().map(|labeled| &labeled.sample);
         let mut samples = labelled.chain(rows.unlabelled).chain(rows.test);
+        if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
+            // Its answer would be an option's place, which no open answer can be graded against.
+            return match samples.find(|sample| !sample.options.is_empty()) {
+                None => Ok(()),
+                Some(sample) => Err(RunError::Assembly(format!(
+                    "sample `{}` has options, and task.kind asks for an open answer: set task.kind = \"closed_set\", or data.columns.options = [] to read the answer as it is written",
+                    sample.id
+                ))),
+            };
+        }
         if let Some(sample) = samples.find(|sample| self.task.candidates(sample).is_empty()) {
             return Err(RunError::Assembly(format!(
                 "sample `{}` has no options, and task.kind = \"closed_set\" needs them: set data.columns.options, or another task.kind",

@@ -149,6 +149,8 @@ impl Experiment {
         let identity = self.identity(method, base.id(), parts, &pool.digests);
         let folder = out.join(format!("{}-{}", self.config.name, &identity[..8]));
         events(&Event::Folder { path: folder.clone() });
+        // First of all: another process may be at work there, by a configuration that differs where results do not.
+        let _lock = Lock::take(&folder)?;
         files::write(&folder.join("config.toml"), self.config.to_toml().as_bytes())?;
         let run = Run {
             config: &self.config,
@@ -164,7 +166,6 @@ impl Experiment {
             folder,
             shelf: Shelf::of(out),
         };
-        let _lock = Lock::take(&run.folder)?;
         let mut drawn = Vec::new();
         for seed in &self.config.seeds {
             let sets = pool.draw(*seed)?;
@@ -299,6 +300,10 @@ impl Lock {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let path = folder.with_file_name(format!(".{name}.lock"));
         let failed = |source| PipelineError::File { path: path.clone(), source };
+        if let Some(out) = folder.parent() {
+            let failed = |source| PipelineError::File { path: out.to_owned(), source };
+            std::fs::create_dir_all(out).map_err(failed)?;
+        }
         let file = std::fs::File::create(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),

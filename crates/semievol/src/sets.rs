@@ -12,6 +12,9 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// The key of the rows that are read without minding their answers.
+const UNLABELLED: &str = "data.unlabelled";
+
 /// The rows that seeds draw from.
 pub(crate) struct Pool {
     rows: Rows,
@@ -127,8 +130,7 @@ impl Pool {
             Origin::Files(files) => {
                 let PreparedFiles { labelled, unlabelled, test, draw } = files.as_ref();
                 let labelled = read("data.labelled", labelled)?;
-                let unlabelled =
-                    unlabelled.as_ref().map(|source| read("data.unlabelled", source)).transpose()?;
+                let unlabelled = unlabelled.as_ref().map(|source| read(UNLABELLED, source)).transpose()?;
                 // Benchmarks carry these rows' answers, too.
                 let (unlabelled, answers) = Unlabelled::new(unlabelled.unwrap_or_default());
                 let ids = unlabelled.iter().map(|sample| &sample.id);
@@ -208,13 +210,23 @@ fn read(
         _ => "",
     };
     let path = fetch(key, source, hint, hub, events)?;
-    let dataset =
-        Dataset::read([&path], columns).map_err(|source| RunError::Data { key, source: source.into() })?;
+    let dataset = match key {
+        UNLABELLED => Dataset::read_unlabelled([&path], columns),
+        _ => Dataset::read([&path], columns),
+    };
+    let dataset = dataset.map_err(|source| RunError::Data { key, source: source.into() })?;
     digests.push(sha256_file(&path).map_err(|source| RunError::Fetch {
         key,
         source: source.into(),
         hint: "",
     })?);
+    if dataset.disregarded > 0 {
+        let (rows, of) = (dataset.disregarded, dataset.len());
+        let note = format!(
+            "{key}: {rows} of {of} rows have an answer that cannot be read, and count as having none"
+        );
+        events(&Event::Note(note));
+    }
     let left_out = dataset.skip_counts().into_iter().map(|(reason, rows)| {
         let reason = serde_json::to_value(reason).ok();
         let reason = reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or("other");

@@ -213,6 +213,17 @@ fn a_run_waits_for_batch_files_and_goes_on_with_what_is_there() {
     assert_eq!(asked.len(), 30);
     assert_eq!(asked[0]["url"], "/v1/chat/completions");
 
+    // Who refuses everything is not believed: nothing of it is kept.
+    let refuse = |request: &Value| {
+        json!({"custom_id": request["custom_id"], "response": {"status_code": 400, "body": {"reason": "no such model"}}})
+            .to_string()
+    };
+    let all: Vec<String> = asked.iter().map(refuse).collect();
+    std::fs::write(folder.join("results-0.jsonl"), all.join("\n")).unwrap();
+    let error = run(&experiment, &runs, &mut |_| ()).unwrap_err();
+    assert!(error.contains("it refused all 30 requests") && error.contains("no such model"), "{error}");
+    std::fs::remove_file(folder.join("results-0.jsonl")).unwrap();
+
     // Half of them, one twice, one that failed, one of nobody.
     let mut lines: Vec<String> = asked[..15].iter().map(answer).collect();
     lines.push(lines[0].clone());
@@ -232,7 +243,9 @@ fn a_run_waits_for_batch_files_and_goes_on_with_what_is_there() {
     assert!(error.contains("\"reason\":\"too rude\""), "{error}");
 
     // A line that is cut off is named.
-    let rest: Vec<String> = asked[15..].iter().map(answer).collect();
+    let mut rest: Vec<String> = asked[15..].iter().map(answer).collect();
+    // A request that is itself at fault has no answer, and keeps nobody waiting.
+    rest[14] = refuse(&asked[29]);
     std::fs::write(folder.join("results-2.jsonl"), &rest.join("\n")[..40]).unwrap();
     let error = run(&experiment, &runs, &mut |_| ()).unwrap_err();
     assert!(error.contains("results-2.jsonl, line 1: no result of a batch"), "{error}");
@@ -240,5 +253,11 @@ fn a_run_waits_for_batch_files_and_goes_on_with_what_is_there() {
     let results = run(&experiment, &runs, &mut |_| ()).unwrap();
     let all: Vec<Answers> = rows(&results, "candidates.jsonl");
     assert_eq!(all.len(), 30);
-    assert!(all.iter().all(|one| one.candidates[1].distribution[0] > 0.8));
+    let (answered, refused): (Vec<_>, Vec<_>) =
+        all.iter().map(|one| &one.candidates[1]).partition(|one| one.error.is_none());
+    assert!(answered.len() == 29 && answered.iter().all(|one| one.distribution[0] > 0.8));
+    assert!(
+        refused[0].answer.is_none()
+            && refused[0].error.as_ref().is_some_and(|why| why.contains("status 400"))
+    );
 }

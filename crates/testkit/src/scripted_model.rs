@@ -94,10 +94,7 @@ impl ScriptedModel {
         request.check(index)?;
         self.check_length(index, &request.prompt, request.max_tokens)?;
         let mut text = (self.reply)(request).map_err(|reason| invalid(index, reason))?;
-        let stops = request.stop.iter().filter(|stop| !stop.is_empty());
-        if let Some(end) = stops.filter_map(|stop| text.find(stop.as_str())).min() {
-            text.truncate(end);
-        }
+        text.truncate(request.stop_in(&text).unwrap_or(text.len()));
         let mut tokens = self.logprobs(&request.prompt, &text);
         let finish = if tokens.len() > request.max_tokens { Finish::Length } else { Finish::Stop };
         if finish == Finish::Length {

@@ -1,6 +1,7 @@
 //! The contract of fine-tuning: a [`Recipe`], [`Example`]s, a [`Trainer`] that makes an [`Adapter`] of them.
 //!
-//! Depend on this crate to write a trainer (in this process, a command on another machine), or to use one.
+//! Depend on this crate to write a trainer (in this process, a command on another machine), or to use one; what stands in
+//! its signatures is re-exported.
 //!
 //! The decision that shaped it: a trainer hands back files in PEFT's layout, never an object of its engine.
 //! The cost is a write and a read of a few megabytes; what it buys is that every trainer is interchangeable
@@ -15,6 +16,10 @@
 //! let schedule = Schedule::new(&recipe, steps);
 //! assert!(schedule.lr(0) < recipe.lr && schedule.lr(steps - 1) < 0.01 * recipe.lr);
 //! ```
+//!
+//! A trainer of one's own refuses what [`TrainJob::check`] refuses, reports its steps and leaves PEFT's two files;
+//! `semievol_testkit::HashingTrainer` is a short one that is whole, and `semievol_testkit::contracts::trainer` holds any to
+//! what the trait promises.
 
 mod recipe;
 mod schedule;
@@ -22,5 +27,6 @@ mod trainer;
 
 pub use recipe::{Recipe, RecipeError};
 pub use schedule::Schedule;
-pub use semievol_model::Adapter;
+pub use semievol_core::{Prompt, Seed};
+pub use semievol_model::{Adapter, ModelError, ModelId};
 pub use trainer::{Example, Step, TrainError, TrainJob, Trainer};

@@ -51,13 +51,21 @@ impl Default for Recipe {
     }
 }
 
-/// A recipe that cannot be followed.
+/// A recipe that cannot be followed, whoever would follow it or by this trainer.
 #[derive(Debug, Error, PartialEq)]
 #[error("train.{field} is {value}, but must be {expected}")]
 pub struct RecipeError {
     field: &'static str,
     value: String,
     expected: &'static str,
+}
+
+impl RecipeError {
+    /// Names a field of the recipe, its value and what would be right: for a trainer that cannot do all that a recipe may
+    /// ask.
+    pub fn new(field: &'static str, value: impl ToString, expected: &'static str) -> Self {
+        RecipeError { field, value: value.to_string(), expected }
+    }
 }
 
 impl Recipe {
@@ -105,9 +113,14 @@ impl Recipe {
         }
     }
 
-    /// Optimiser steps over `n_examples`: `ceil(n / batch_size) * epochs`, or `max_steps`.
+    /// Optimiser steps over `n_examples`: `ceil(n / batch_size) * epochs`, or `max_steps`. A batch holds at least one
+    /// example.
     pub fn total_steps(&self, n_examples: usize) -> usize {
-        if self.max_steps > 0 { self.max_steps } else { n_examples.div_ceil(self.batch_size) * self.epochs }
+        if self.max_steps > 0 {
+            self.max_steps
+        } else {
+            n_examples.div_ceil(self.batch_size.max(1)).saturating_mul(self.epochs)
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 use crate::Recipe;
 use std::f64::consts::PI;
 
-/// The learning rate of each step: linear warm-up from 0, then half a cosine to 0, as Transformers'
-/// `get_cosine_schedule_with_warmup` has it.
+/// The learning rate of each step: linear warm-up, then half a cosine to 0. It is Transformers'
+/// `get_cosine_schedule_with_warmup` but for the warm-up, whose first step is not 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     peak: f64,
@@ -27,7 +27,8 @@ impl Schedule {
         if !self.cosine {
             return self.peak;
         }
-        let done = (step - self.warmup_steps) as f64 / (self.total_steps - self.warmup_steps).max(1) as f64;
+        let done = (step - self.warmup_steps) as f64
+            / self.total_steps.saturating_sub(self.warmup_steps).max(1) as f64;
         self.peak * 0.5 * (1.0 + (PI * done.min(1.0)).cos())
     }
 }
@@ -44,6 +45,13 @@ mod tests {
         assert!(rates[4..].windows(2).all(|pair| pair[0] > pair[1]), "{rates:?}");
         assert_eq!(rates[4], 1.0);
         assert!(rates[39] > 0.0 && rates[39] < 0.01);
+    }
+
+    #[test]
+    fn a_recipe_that_nobody_checked_has_a_schedule_all_the_same() {
+        let unchecked = Recipe { warmup_ratio: 1.5, batch_size: 0, epochs: usize::MAX, ..Recipe::default() };
+        assert!(Schedule::new(&unchecked, 10).lr(20).is_finite());
+        assert_eq!(unchecked.total_steps(3), usize::MAX);
     }
 
     #[test]

@@ -78,11 +78,11 @@ pub struct Step {
     pub total: usize,
     /// Weighted mean over the batch's target tokens of their negative log-likelihood, before the step.
     pub loss: f64,
-    /// Euclidean norm of the gradient before clipping.
+    /// Euclidean norm of the gradient before clipping; not a number where the trainer does not say.
     pub grad_norm: f64,
     /// The learning rate used.
     pub lr: f64,
-    /// Tokens of the batch's examples, each counted in full.
+    /// Tokens of the batch's examples, each counted in full; 0 where the trainer does not say.
     pub tokens: usize,
 }
 
@@ -105,6 +105,8 @@ pub enum TrainError {
         tokens: usize,
         /// The model's context.
         limit: usize,
+        /// Positions of all further examples that are too long, so that they can be mended at once.
+        others: Vec<usize>,
     },
     /// The adapter to go on from does not fit the job.
     #[error("the adapter to go on from: {reason}")]
@@ -149,6 +151,17 @@ pub enum TrainError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// The trainer failed, or cannot do what the job asks.
+    #[error("{trainer}: {reason}")]
+    Backend {
+        /// Which trainer, as messages call it.
+        trainer: String,
+        /// What happened, and what to do.
+        reason: String,
+        /// The error behind it.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// The engine failed.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -161,11 +174,15 @@ pub trait Trainer: Send + Sync {
     fn id(&self) -> String;
 
     /// Trains and writes the adapter to `job.out`. The same job gives the same bytes, also when it was
-    /// interrupted and continued from a checkpoint.
+    /// interrupted and continued from a checkpoint; a trainer that hands the job to another program repeats itself as far
+    /// as that program does, and its `id` says that it is one.
+    ///
+    /// `on_step` hears of the steps in order; where nothing but the loss is known of a step, `grad_norm` is not a number
+    /// and `tokens` is 0.
     ///
     /// # Errors
-    /// [`TrainError::Stopped`] when `on_step` breaks; otherwise what went wrong. Whatever was computed up to
-    /// the last checkpoint is kept.
+    /// What [`TrainJob::check`] refuses; [`TrainError::Stopped`] when `on_step` breaks before the last step;
+    /// otherwise what went wrong. Whatever was computed up to the last checkpoint is kept.
     fn train(
         &self,
         job: &TrainJob<'_>,

@@ -166,7 +166,7 @@ fn step_flop(c: &LlamaConfig, batch: &[Sequence]) -> f64 {
 /// Logits after every prompt, in passes as large as the model's limits say, as options are scored.
 fn score(args: &Args) -> anyhow::Result<()> {
     let (base, rows) = load(args)?;
-    let model = base.with_lora(base.id.clone(), None);
+    let model = base.with_lora(base.id.clone(), None)?;
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by(|&a, &b| rows[a].prompt.cmp(&rows[b].prompt));
     let passes = passes(&rows, &order, base.limits.tokens_per_pass);
@@ -219,7 +219,7 @@ fn passes(rows: &[Row], order: &[usize], budget: usize) -> Vec<Vec<usize>> {
 /// Greedy answers that no end of a turn stops.
 fn generate(args: &Args) -> anyhow::Result<()> {
     let (base, rows) = load(args)?;
-    let model = base.with_lora(base.id.clone(), None);
+    let model = base.with_lora(base.id.clone(), None)?;
     let prompts: Vec<Vec<u32>> = rows.into_iter().map(|row| row.prompt).collect();
     model.generate_ids(&prompts[..1], 1)?;
     let started = Instant::now();

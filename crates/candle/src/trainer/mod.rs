@@ -57,13 +57,19 @@ impl CandleTrainer {
     fn encode_all(&self, examples: &[Example]) -> Result<Vec<Vec<Sequence>>, TrainError> {
         let limit = self.base.llama.config().max_context;
         let encode = |(index, example): (usize, &Example)| {
-            let sequences = self.encode(example).map_err(file_error)?;
-            match sequences.iter().map(|sequence| sequence.tokens.len()).find(|tokens| *tokens > limit) {
-                Some(tokens) => Err(TrainError::TooLong { index, tokens, limit }),
-                None => Ok(sequences),
-            }
+            self.encode(example).map_err(|error| engine_error(Some(index), error))
         };
-        examples.iter().enumerate().map(encode).collect()
+        let all = examples.iter().enumerate().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let longest =
+            all.iter().map(|one| one.iter().map(|sequence| sequence.tokens.len()).max().unwrap_or(0));
+        let mut too_long = longest.enumerate().filter(|(_, tokens)| *tokens > limit);
+        match too_long.next() {
+            None => Ok(all),
+            Some((index, tokens)) => {
+                let others = too_long.map(|(index, _)| index).collect();
+                Err(TrainError::TooLong { index, tokens, limit, others })
+            }
+        }
     }
 }
 
@@ -249,9 +255,20 @@ fn kept(out: &Path) -> String {
 }
 
 fn file_error(error: EngineError) -> TrainError {
-    let (path, reason) = match &error {
-        EngineError::File { path, reason, .. } => (path.display().to_string(), reason.clone()),
-        other => ("training".into(), other.to_string()),
-    };
-    TrainError::File { path, reason, source: Some(Box::new(error)) }
+    engine_error(None, error)
+}
+
+/// What the engine says, of an example if it is about one.
+fn engine_error(example: Option<usize>, error: EngineError) -> TrainError {
+    match &error {
+        EngineError::File { path, reason, .. } => {
+            let (path, reason) = (path.display().to_string(), reason.clone());
+            TrainError::File { path, reason, source: Some(Box::new(error)) }
+        }
+        other => {
+            let place = example.map(|index| format!("example {index}: ")).unwrap_or_default();
+            let (trainer, reason) = ("training".to_owned(), format!("{place}{other}"));
+            TrainError::Backend { trainer, reason, source: Some(Box::new(error)) }
+        }
+    }
 }

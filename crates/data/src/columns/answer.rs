@@ -29,8 +29,9 @@ pub struct AnswerFrom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerKind {
-    /// A letter; else an option's text; else digits, counted from 1. A bare JSON number that is no option's
-    /// text is refused, since files count from 0 as often as from 1.
+    /// An option's text; else a letter; else digits, counted from 1. What could be meant in two ways is refused: a letter
+    /// that is also another option's text, or any where the options are letters, too; and a bare JSON number that is no
+    /// option's text, since files count from 0 as often as from 1.
     #[default]
     Any,
     /// A letter, `A` for the first.
@@ -117,6 +118,8 @@ pub(super) fn read(
     options: &[String],
 ) -> Result<Found, DataError> {
     let usual = AnswerFrom::column("answer");
+    // A record's answer is what it says, and has no column whose kind could be set.
+    let has_column = from.is_some() || implied.is_none();
     let implied = implied.map(Value::String);
     let (from, value) = match (from, &implied) {
         (Some(from), _) => (from, row.values.get(&from.column)),
@@ -130,7 +133,7 @@ pub(super) fn read(
         return Ok(Found::Nothing);
     }
     match &from.bins {
-        None => answer(text, value, from.kind, options, row).map(Found::Answer),
+        None => answer(text, value, from.kind, has_column, options, row).map(Found::Answer),
         Some(bins) => {
             let number: f64 = text
                 .parse()
@@ -141,7 +144,7 @@ pub(super) fn read(
                 None => Ok(Found::OutsideBins),
                 Some(bin) => {
                     let label = Value::from(bin.label.as_str());
-                    answer(&bin.label, &label, AnswerKind::Text, options, row).map(Found::Answer)
+                    answer(&bin.label, &label, AnswerKind::Text, has_column, options, row).map(Found::Answer)
                 }
             }
         }
@@ -152,6 +155,7 @@ fn answer(
     text: &str,
     value: &Value,
     kind: AnswerKind,
+    has_column: bool,
     options: &[String],
     row: &Row,
 ) -> Result<Answer, DataError> {
@@ -164,21 +168,45 @@ fn answer(
     let index = match kind {
         AnswerKind::Letter => letter(text, options),
         AnswerKind::Text => option_text(text, options),
-        AnswerKind::OneBased => digits(text, 1, options),
-        AnswerKind::ZeroBased => digits(text, 0, options),
-        AnswerKind::Any => letter(text, options)
-            .or_else(|| option_text(text, options))
-            .or_else(|| digits(text, 1, options).filter(|_| !value.is_number())),
+        AnswerKind::OneBased => digits(whole(text), 1, options),
+        AnswerKind::ZeroBased => digits(whole(text), 0, options),
+        AnswerKind::Any => {
+            let (named, lettered) = (option_text(text, options), letter(text, options));
+            let two_ways = match (named, lettered) {
+                // Files write letters large.
+                (Some(named), Some(lettered)) => named != lettered && text.chars().all(char::is_uppercase),
+                (None, Some(_)) => are_letters(options),
+                _ => false,
+            };
+            if two_ways && has_column {
+                let (at, value, options) = (row.at.clone(), excerpt(text), with_letters(options));
+                return Err(DataError::AmbiguousLetter { at, value, options });
+            }
+            named
+                .or(lettered.filter(|_| !two_ways))
+                .or_else(|| digits(text, 1, options).filter(|_| !value.is_number()))
+        }
     };
     index.map(Answer::Choice).ok_or_else(|| {
         let (at, number) = (row.at.clone(), kind == AnswerKind::Any && value.is_number());
-        let lettered = options.iter().enumerate().map(|(i, option)| format!("{}. {option}", label(i)));
-        let (value, options) = (excerpt(text), lettered.collect::<Vec<_>>().join(", "));
+        let (value, options) = (excerpt(text), with_letters(options));
         match number {
             true => DataError::AmbiguousNumber { at, value, options },
             false => DataError::Answer { at, value, options },
         }
     })
+}
+
+fn with_letters(options: &[String]) -> String {
+    let lettered = options.iter().enumerate().map(|(i, option)| format!("{}. {option}", label(i)));
+    lettered.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether all options are letters, and some of them letters that name an option's place.
+fn are_letters(options: &[String]) -> bool {
+    let letters = || options.iter().map(|option| option.trim());
+    let all = letters().all(|option| option.len() == 1 && option.bytes().all(|c| c.is_ascii_alphabetic()));
+    all && letters().any(|option| letter(option, options).is_some())
 }
 
 fn letter(text: &str, options: &[String]) -> Option<usize> {
@@ -193,6 +221,14 @@ fn option_text(text: &str, options: &[String]) -> Option<usize> {
     let wanted = words(text);
     let mut alike = (0..options.len()).filter(|index| words(&options[*index]) == wanted);
     alike.next().filter(|_| alike.next().is_none())
+}
+
+/// `1` for `1.0`: pandas writes whole numbers so where a cell of the column is empty.
+fn whole(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => whole,
+        _ => text,
+    }
 }
 
 fn digits(text: &str, first: usize, options: &[String]) -> Option<usize> {

@@ -65,10 +65,21 @@ pub enum SkipReason {
     Duplicate,
 }
 
+/// What is wanted of a row beside its question.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted {
+    /// Its answer, if it has one.
+    Answer,
+    /// The same, and none where it has one that names no option.
+    AnswerIfAny,
+    /// Nothing.
+    Question,
+}
+
 /// What a row turns into.
 pub(crate) enum Mapped {
-    /// A sample, and its answer where the row has one.
-    Kept { sample: Sample, answer: Option<Answer> },
+    /// A sample, its answer where the row has one, and whether it has one that counts as none.
+    Kept { sample: Sample, answer: Option<Answer>, disregarded: bool },
     /// Left out by the configuration.
     Skipped(SkipReason),
 }
@@ -87,8 +98,8 @@ impl Columns {
         self.answer.as_ref().map_or(Ok(()), |answer| answer.check(self.options.as_ref()))
     }
 
-    /// Reads one row, with its answer or without; `number` counts the rows of its file from 1.
-    pub(crate) fn map(&self, row: &Row, number: usize, answers: bool) -> Result<Mapped, DataError> {
+    /// Reads one row; `number` counts the rows of its file from 1.
+    pub(crate) fn map(&self, row: &Row, number: usize, wanted: Wanted) -> Result<Mapped, DataError> {
         let (question, implied) = self.question(row)?;
         if question.trim().is_empty() {
             return Err(DataError::EmptyCell { at: row.at.clone(), purpose: "question" });
@@ -98,19 +109,26 @@ impl Columns {
             None => question,
         };
         let options = options::read(self.options.as_ref(), row)?;
-        let found = match answers {
-            true => answer::read(self.answer.as_ref(), row, implied, &options)?,
-            false => Found::Nothing,
+        let found = match wanted {
+            Wanted::Answer | Wanted::AnswerIfAny => {
+                answer::read(self.answer.as_ref(), row, implied, &options)
+            }
+            Wanted::Question => Ok(Found::Nothing),
         };
-        let answer = match found {
-            Found::Answer(answer) => Some(answer),
-            Found::Nothing => None,
-            Found::OutsideBins => return Ok(Mapped::Skipped(SkipReason::OutsideBins)),
+        let (answer, disregarded) = match (found, wanted) {
+            (Ok(Found::Answer(answer)), _) => (Some(answer), false),
+            (Ok(Found::Nothing), _) => (None, false),
+            (Ok(Found::OutsideBins), _) => return Ok(Mapped::Skipped(SkipReason::OutsideBins)),
+            // What a setting would mend is an error here, too.
+            (Err(DataError::Answer { .. } | DataError::NotANumber { .. }), Wanted::AnswerIfAny) => {
+                (None, true)
+            }
+            (Err(error), _) => return Err(error),
         };
         let (id, category) = (self.id(row, number)?, self.category(row)?);
         let group = self.group.as_ref().map(|group| group.read(row, "group")).transpose()?.flatten();
         let sample = Sample { id, question, options: options.into(), category, group };
-        Ok(Mapped::Kept { sample, answer })
+        Ok(Mapped::Kept { sample, answer, disregarded })
     }
 
     /// The question, and the answer that a chat or instruction record brings along.

@@ -3,6 +3,7 @@
 mod delimited;
 mod json;
 mod lines;
+#[cfg(feature = "parquet")]
 mod parquet;
 
 use crate::error::{DataError, Place};
@@ -89,7 +90,14 @@ pub fn rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
         Format::Csv => delimited::csv_rows(path, options),
         Format::Tsv => delimited::tsv_rows(path, options),
         Format::Jsonl => json::rows(path, options.encoding),
+        #[cfg(feature = "parquet")]
         Format::Parquet => parquet::rows(path),
+        #[cfg(not(feature = "parquet"))]
+        Format::Parquet => {
+            let what =
+                "a parquet file, and this build reads none: turn on the feature `parquet` of semievol-data";
+            Err(DataError::NoRows { path: path.to_owned(), what })
+        }
     }
 }
 

@@ -142,7 +142,9 @@ impl SeedRun<'_> {
             pretrained.map(|pretrain| self.pretrain(pretrain, labelled, unlabelled, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
         let (warm, ensemble, folds, mut outcome, curves) = {
-            let library = self.library_of(config, &progress.taught, unlabelled, others, "", events)?;
+            // With labels held out, other texts are embedded than by arms that know them all.
+            let tag = if held_out.is_empty() { "" } else { "-taught" };
+            let library = self.library_of(config, &progress.taught, unlabelled, others, tag, events)?;
             let own = self.own_neighbours(method, &library, progress.n_labels)?;
             let labels: Vec<&Labeled> = progress.labels().iter().collect();
             let (start, shots) = (Start { from, ..Start::default() }, config.warm.shots);

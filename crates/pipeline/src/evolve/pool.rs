@@ -182,7 +182,9 @@ impl SeedRun<'_> {
             gathered.answers.push(self.rows_file(&round.stage(CANDIDATES)));
             if let Some(combiner) = combiner {
                 let answers = self.collaborate(method, &round, library, events)?;
-                gathered.pooled.extend(answers.iter().map(|answers| combiner.pool(answers)));
+                for answers in &answers {
+                    gathered.pooled.push(combiner.pool(answers)?);
+                }
             } else {
                 let (answers, Judged { mut finals, estimates }) =
                     self.judge(method, &round, library, events)?;

@@ -27,8 +27,9 @@ impl SeedRun<'_> {
                 agreed: last.by == Verdict::Agreement,
             })
             .collect();
-        let drawn = Pool::new(&pool, self.seed.child("select", 0));
-        let selection = method.selector.select(Pool { labelled, calibration, prior, ..drawn });
+        let (scale, seed) = (method.scale(), self.seed.child("select", 0));
+        let selection =
+            method.selector.select(Pool { unlabelled: &pool, labelled, calibration, prior, scale, seed });
         let selection =
             selection.map_err(|source| PipelineError::Select { stage: "selection".into(), source })?;
         let unfit = |what: String| PipelineError::Assembly(format!("{}: {what}", method.selector.id()));

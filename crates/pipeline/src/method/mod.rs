@@ -9,7 +9,7 @@ pub(crate) use collaborator::{BASE, ENSEMBLE, FOLDS, OWN_MODELS, WARM};
 use crate::labels::shares;
 use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
-use semievol_core::{Labeled, Sample};
+use semievol_core::{Labeled, Sample, Scale};
 use semievol_retrieval::RetrievalConfig;
 use semievol_select::classify::Classifier;
 use semievol_select::{Adjudicator, AdjudicatorConfig, SelectError, Selector, SelectorConfig};
@@ -227,6 +227,13 @@ impl Method {
         let config = self.config.selecting(select);
         let selector = config.build()?.selector;
         Ok(Method { config, selector, ..self.clone() })
+    }
+
+    /// What the confidences that are selected by say beyond their order: pooled distributions and the probe give
+    /// probabilities, else it is the estimator's to say.
+    pub(crate) fn scale(&self) -> Scale {
+        let probability = self.config.combine.is_some() || self.config.probe;
+        if probability { Scale::Probability } else { self.estimator.scale() }
     }
 
     /// The same with a classifier of your own, for the collaborator of `kind = "own"` that is called so:

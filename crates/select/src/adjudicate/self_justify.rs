@@ -132,7 +132,8 @@ impl Adjudicator for SelfJustify {
     }
 }
 
-/// The decision of one request. A prompt that does not fit fails alone, anything else ends the run.
+/// The decision of one request. A prompt that does not fit fails alone, and so does one that a server refuses; anything else
+/// ends the run.
 fn decide<T>(
     result: Result<T, ModelError>,
     read: impl FnOnce(T) -> Result<Candidate, ModelError>,
@@ -143,6 +144,9 @@ fn decide<T>(
         Err(ModelError::ContextExceeded { needed, limit, model, .. }) => {
             let error = Some(format!("the prompt needs {needed} tokens but {model} holds {limit}"));
             Ok(Candidate { error, ..Candidate::new(NAME, None) })
+        }
+        Err(ModelError::Refused { reason, .. }) => {
+            Ok(Candidate { error: Some(reason), ..Candidate::new(NAME, None) })
         }
         Err(error) => Err(error),
     }

@@ -47,7 +47,8 @@ impl LearningCurve {
     /// the fold: a student of such answers would have seen what it is asked about. `deal` draws the fold of each label.
     ///
     /// # Errors
-    /// Unless there is a class for each label, and a prompt.
+    /// Unless there is a class for each label, and a prompt, `l2` is above 0, and `deal` puts the labels into at least two
+    /// folds.
     pub fn of_labels_and_prompts(
         labels: &Embeddings,
         classes: &[usize],
@@ -63,6 +64,18 @@ impl LearningCurve {
             return Err(unfit(format!(
                 "{n} prompts of width {width} stand beside labels of width {of_labels}"
             )));
+        }
+        if !(l2.is_finite() && l2 > 0.0) {
+            return Err(unfit(format!("l2 is {l2}, but must be above 0")));
+        }
+        for repeat in 0..REPEATS {
+            let fold_of = deal(round(seed, repeat));
+            if fold_of.len() != classes.len() || fold_of.iter().all(|fold| *fold == fold_of[0]) {
+                return Err(unfit(format!(
+                    "{} labels stand in the folds {fold_of:?}; each needs one, of at least two",
+                    classes.len()
+                )));
+            }
         }
         let (labels, pool) = (matrix(labels), matrix(pool));
         let by_labels = Self::of_labels(&labels, classes, n_classes, l2, deal, seed)?;

@@ -8,7 +8,7 @@ const NEIGHBOURS: &str = "a vote of neighbours";
 /// The classes of the `k` nearest labelled rows, each with its cosine (at least 0) for a voice, and one voice shared by
 /// all classes, so that nobody is ever certain: a vote of nearest neighbours (Cover and Hart, 1967).
 ///
-/// Embeddings have unit norm, so cosines are products. Rows at equal distance are taken in their order.
+/// Rows at equal distance are taken in their order; a row of zeros has no direction and a cosine of 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NearestNeighbours {
     /// How many vote.
@@ -34,7 +34,14 @@ impl Classifier for NearestNeighbours {
             return Err(SelectError::Unfit { part: NEIGHBOURS, reason });
         }
         let vote = |query: &[f32]| {
-            let cosine = |row: &[f32]| -> f64 { row.iter().zip(query).map(|(a, b)| f64::from(a * b)).sum() };
+            let dot = |one: &[f32], other: &[f32]| -> f64 {
+                one.iter().zip(other).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            let of_query = dot(query, query);
+            let cosine = |row: &[f32]| {
+                let norms = (of_query * dot(row, row)).sqrt();
+                if norms > 0.0 { dot(row, query) / norms } else { 0.0 }
+            };
             let mut near: Vec<(f64, usize)> =
                 (0..rows.len()).map(|row| (cosine(rows.row(row)), classes[row])).collect();
             near.sort_by(|one, other| other.0.total_cmp(&one.0));
@@ -74,5 +81,13 @@ mod tests {
         for (classes, n_classes, k) in [(&[0, 1][..], 2, 1), (&[0, 0, 2], 2, 1), (&[0, 0, 1], 2, 0)] {
             assert!(vote(classes, n_classes, k).is_err());
         }
+        // Lengths say nothing: the second row is the longer one and points elsewhere.
+        let (rows, asked) = (embeddings(2, &[0.0, 1.0, 10.0, 1.0]), embeddings(2, &[0.1, 1.0]));
+        let taught =
+            Taught { rows: Rows { samples: &[], embeddings: Some(&rows) }, classes: &[0, 1], n_classes: 2 };
+        let asked = Rows { samples: &[], embeddings: Some(&asked) };
+        let vote =
+            NearestNeighbours { k: 1 }.classify(&taught, &asked, Seed(1)).unwrap_or_else(|e| panic!("{e}"));
+        assert!(vote[0][0] > vote[0][1], "{vote:?}");
     }
 }

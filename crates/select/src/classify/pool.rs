@@ -3,6 +3,8 @@
 use super::solver::minimise;
 use crate::SelectError;
 
+const POOL: &str = "the pool of collaborators";
+
 /// Keeps the logarithm of an option that a collaborator rules out finite.
 const LEAST_PROBABILITY: f64 = 1e-6;
 
@@ -42,7 +44,7 @@ impl LogPool {
             let mut slope: Vec<f64> = theta.iter().zip(&prior).map(|(t, p)| t - p).collect();
             let mut value = slope.iter().map(|d| d * d / 2.0).sum::<f64>();
             for (row, right) in rows.iter().zip(right) {
-                let pooled = pool.combine(row);
+                let pooled = pool.pooled(row);
                 value -= pooled[*right].max(f64::MIN_POSITIVE).ln();
                 for (c, distribution) in row.iter().enumerate().filter(|(_, one)| !one.is_empty()) {
                     let log = |o: usize| distribution[o].max(LEAST_PROBABILITY).ln();
@@ -61,9 +63,26 @@ impl LogPool {
         &self.weights
     }
 
-    /// The pooled distribution of one row. One that says nothing moves no odds: equal weights go to the others, and weights
-    /// that were fitted, each to what its own word is worth, stay. Empty if nobody has a distribution.
-    pub fn combine(&self, distributions: &[Vec<f64>]) -> Vec<f64> {
+    /// The pooled distribution of one row, of which there is one for each weight, all over the same options. One that says
+    /// nothing moves no odds: equal weights go to the others, and weights that were fitted, each to what its own word is
+    /// worth, stay. Empty if nobody has a distribution.
+    ///
+    /// # Errors
+    /// If there are not as many distributions as weights, or they are over different numbers of options.
+    pub fn combine(&self, distributions: &[Vec<f64>]) -> Result<Vec<f64>, SelectError> {
+        let options = distributions.iter().map(Vec::len).max().unwrap_or(0);
+        let fit = distributions.iter().all(|one| one.is_empty() || one.len() == options);
+        if fit && distributions.len() == self.weights.len() {
+            return Ok(self.pooled(distributions));
+        }
+        let reason = format!(
+            "{} weights for {distributions:?}; it needs one each, all of them over the same options",
+            self.weights.len()
+        );
+        Err(SelectError::Unfit { part: POOL, reason })
+    }
+
+    fn pooled(&self, distributions: &[Vec<f64>]) -> Vec<f64> {
         let options = distributions.iter().map(Vec::len).max().unwrap_or(0);
         let speakers = distributions.iter().filter(|one| !one.is_empty()).count();
         let share = if self.shared { self.weights.len() as f64 / speakers.max(1) as f64 } else { 1.0 };
@@ -90,13 +109,26 @@ impl Alignment {
     /// The factors for these distributions. With a `strength` below 1 they are taken to that power, for a prior that few
     /// labels give is itself a guess.
     ///
-    /// Empty distributions do not count; all others must have as many options as the prior.
-    pub fn new<D: AsRef<[f64]>>(distributions: &[D], prior: &[f64], strength: f64) -> Self {
+    /// Empty distributions do not count. Without a prior, and where an option has one of 0, nothing is moved: no factor
+    /// makes it so.
+    ///
+    /// # Errors
+    /// If a distribution has not as many options as the prior, or the strength is not finite.
+    pub fn new<D: AsRef<[f64]>>(
+        distributions: &[D],
+        prior: &[f64],
+        strength: f64,
+    ) -> Result<Self, SelectError> {
         const ROUNDS: usize = 200;
         let distributions = || distributions.iter().map(AsRef::as_ref).filter(|one| !one.is_empty());
         let n = distributions().count();
-        if n == 0 || strength == 0.0 || prior.iter().any(|p| *p <= 0.0) {
-            return Alignment { factors: Vec::new() };
+        if n == 0 || strength == 0.0 || prior.is_empty() || prior.iter().any(|p| *p <= 0.0) {
+            return Ok(Alignment { factors: Vec::new() });
+        }
+        let other = distributions().find(|one| one.len() != prior.len());
+        if other.is_some() || !strength.is_finite() {
+            let reason = format!("{other:?} is to be moved to {prior:?} by {strength}");
+            return Err(SelectError::Unfit { part: "alignment", reason });
         }
         let mut found = Alignment { factors: vec![0.0; prior.len()] };
         let mut moved = Vec::with_capacity(prior.len());
@@ -119,7 +151,7 @@ impl Alignment {
             }
         }
         found.factors.iter_mut().for_each(|factor| *factor *= strength);
-        found
+        Ok(found)
     }
 
     /// Moves one distribution, of those that the factors were found for or another.
@@ -143,7 +175,7 @@ fn normalise(logs: &mut [f64]) {
 }
 
 fn check(rows: &[Vec<Vec<f64>>], right: &[usize], collaborators: usize) -> Result<(), SelectError> {
-    let unfit = |reason: String| Err(SelectError::Unfit { part: "the pool of collaborators", reason });
+    let unfit = |reason: String| Err(SelectError::Unfit { part: POOL, reason });
     if rows.is_empty() || rows.len() != right.len() {
         return unfit(format!("{} rows have {} right answers; it needs one each", rows.len(), right.len()));
     }
@@ -192,7 +224,7 @@ mod tests {
         let [good, blind, fair] = pool.weights() else { panic!("{:?}", pool.weights()) };
         assert!(*blind < 0.1 && (good - 1.0).abs() < 0.3 && (fair - 1.0).abs() < 0.4, "{:?}", pool.weights());
         let hits = |pool: &LogPool| {
-            let hit = |(row, right): (&Vec<Vec<f64>>, &usize)| pool.combine(row)[*right] > 0.5;
+            let hit = |(row, right): (&Vec<Vec<f64>>, &usize)| pool.pooled(row)[*right] > 0.5;
             rows.iter().zip(&right).filter(|one| hit(*one)).count()
         };
         assert!(hits(&pool) > hits(&LogPool::equal(3)) + 60);
@@ -209,11 +241,16 @@ mod tests {
     fn an_absent_collaborator_says_nothing() {
         let fitted = LogPool { weights: vec![1.0, 1.0], shared: false };
         for pool in [&fitted, &LogPool::equal(2)] {
-            let alone = pool.combine(&[vec![0.7, 0.3], vec![]]);
+            let alone = pool.pooled(&[vec![0.7, 0.3], vec![]]);
             assert!((alone[0] - 0.7).abs() < 1e-12, "{pool:?}: {alone:?}");
         }
         let pool = fitted;
-        assert_eq!(pool.combine(&[vec![], vec![]]), Vec::<f64>::new());
+        assert_eq!(pool.pooled(&[vec![], vec![]]), Vec::<f64>::new());
+        // Of other options, or of somebody who has no weight, it makes nothing.
+        assert!(pool.combine(&[vec![0.9, 0.1], vec![0.3, 0.3, 0.4]]).is_err());
+        assert!(pool.combine(&[vec![0.9, 0.1]]).is_err());
+        assert!(Alignment::new(&[vec![0.5, 0.5]], &[0.2, 0.3, 0.5], 1.0).is_err());
+        assert!(Alignment::new(&[vec![0.5, 0.5]], &[0.5, 0.5], f64::NAN).is_err());
         assert!(LogPool::fit(&[vec![vec![0.5, 0.5]]], &[2]).is_err());
         assert!(LogPool::fit(&[], &[]).is_err());
     }
@@ -227,14 +264,14 @@ mod tests {
             let normal = |one: Vec<f64>| { let sum: f64 = one.iter().sum(); one.into_iter().map(|p| p / sum).collect::<Vec<_>>() };
             let mut rows: Vec<Vec<f64>> = rows.into_iter().map(normal).collect();
             let (before, prior) = (rows.clone(), normal(prior));
-            let alignment = Alignment::new(&rows, &prior, 1.0);
+            let alignment = Alignment::new(&rows, &prior, 1.0).unwrap_or_else(|e| panic!("{e}"));
             rows.iter_mut().for_each(|one| alignment.apply(one));
             for (o, prior) in prior.iter().enumerate() {
                 let mean = rows.iter().map(|one| one[o]).sum::<f64>() / rows.len() as f64;
                 prop_assert!((mean - prior).abs() < 1e-6, "{mean} {prior}");
             }
             let mut unmoved = before.clone();
-            let none = Alignment::new(&unmoved, &prior, 0.0);
+            let none = Alignment::new(&unmoved, &prior, 0.0).unwrap_or_else(|e| panic!("{e}"));
             unmoved.iter_mut().for_each(|one| none.apply(one));
             for (one, other) in unmoved.iter().flatten().zip(before.iter().flatten()) {
                 prop_assert!((one - other).abs() < 1e-12);

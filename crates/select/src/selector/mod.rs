@@ -133,7 +133,7 @@ fn confidences(pool: Pool<'_>) -> Vec<Confidence> {
 fn calibration<'p>(pool: Pool<'p>, part: &'static str) -> Result<&'p [Calibrated], SelectError> {
     if pool.calibration.is_empty() {
         let reason = "it needs labelled samples answered by models that were not trained on them, and there is \
-                      none: set method.folds to 2 or more";
+                      none: set method.folds to 2 or more, or hand them in as `Pool::calibration`";
         return Err(SelectError::Unfit { part, reason: reason.to_owned() });
     }
     Ok(pool.calibration)

@@ -284,7 +284,7 @@ impl ExperimentConfig {
             self.arms.extend(self.methods.keys().cloned().map(Arm::Variant).filter(|_| unlabelled));
         }
         for name in self.methods.keys() {
-            let prefixed = ["fold-", "ensemble-", "evolved-", "tune-", "embeddings-"]
+            let prefixed = ["fold-", "ensemble-", "evolved-", "tune-", "embeddings-", "pretrain-"]
                 .iter()
                 .any(|start| name.starts_with(start));
             if prefixed {
@@ -400,7 +400,7 @@ impl ExperimentConfig {
 }
 
 /// Folders and files of a seed that a method of this name would meet.
-const TAKEN: [&str; 5] = ["warm", "evolved", "stages", "embeddings", "pretrained"];
+const TAKEN: [&str; 4] = ["warm", "evolved", "stages", "embeddings"];
 
 fn names(arms: &[Arm]) -> Vec<&str> {
     arms.iter().map(|arm| arm.as_str()).collect()

@@ -1,6 +1,6 @@
 use super::{Rule, ensure, hold_to, rule};
 use semievol_confidence::{ConfidenceEstimator, Evidence};
-use semievol_core::{Answer, Candidate, TokenLogprob};
+use semievol_core::{Answer, Candidate, Scale, TokenLogprob};
 
 /// Tries an estimator: one confidence per piece of evidence in order, the empty call, independence of the other
 /// pieces of a call, and which error comes. The evidence has everything: log-probabilities, a distribution, an
@@ -55,6 +55,15 @@ fn rules(estimator: &dyn ConfidenceEstimator) -> Vec<Rule<'_>> {
                 Err(found) => ensure(found == alone, || format!("{found:?} instead of {alone:?}")),
                 Ok(found) => Err(format!("{found:?} came, though `x` alone is refused: {alone}")),
             }
+        }),
+        rule("confidences are on the scale that it names", move || {
+            let found = estimate(estimator, &full())?;
+            let fits = |value: &f64| match estimator.scale() {
+                Scale::Probability => (0.0..=1.0).contains(value),
+                Scale::LogProbability => *value <= 0.0,
+                Scale::Order => true,
+            };
+            ensure(found.iter().all(fits), || format!("{found:?} are no {:?}", estimator.scale()))
         }),
         rule("the id is there and stays", move || {
             let (first, second) = (estimator.id(), estimator.id());
@@ -146,6 +155,10 @@ mod tests {
             self.1.fetch_add(1, Ordering::Relaxed).to_string()
         }
 
+        fn scale(&self) -> Scale {
+            MeanNll.scale()
+        }
+
         fn estimate(&self, batch: &[Evidence<'_>]) -> Result<Vec<Confidence>> {
             let found = MeanNll.estimate(batch).map(|found| found.into_iter().map(|c| c.value()).collect());
             let spoilt = (self.0)(self.1.fetch_add(1, Ordering::Relaxed), found)?;
@@ -181,6 +194,10 @@ mod tests {
                 values.iter_mut().for_each(|value| *value += n);
             })
         });
+        check(
+            "confidences are on the scale that it names",
+            change(|_, values| values.iter_mut().for_each(|value| *value = value.exp())),
+        );
         check("the same evidence has the same confidence", {
             change(|calls, values| values.iter_mut().for_each(|value| *value += calls as f64))
         });

@@ -1,5 +1,5 @@
 use super::{Rule, ensure, hold_to, rule};
-use semievol_core::{Answer, Confidence, Seed};
+use semievol_core::{Answer, Confidence, Scale, Seed};
 use semievol_select::{Calibrated, Decision, Pool, PseudoLabel, Selector};
 
 /// Tries a selector: one decision per pseudo-label, nothing accepted that has no answer or no confidence, weights
@@ -53,7 +53,7 @@ fn rules(selector: &dyn Selector) -> Vec<Rule<'_>> {
         }),
         rule("what is wanted of labelled samples cannot be missing", move || {
             let pool = labels();
-            let found = selector.select(Pool::new(&pool, Seed(7)));
+            let found = selector.select(weighable(&pool));
             let wants = selector.wants_labelled() || selector.wants_calibration();
             ensure(found.is_err() == wants, || match found {
                 Ok(_) => "it decided without them".into(),
@@ -92,8 +92,13 @@ fn select(selector: &dyn Selector, pool: &[PseudoLabel]) -> Result<Vec<Decision>
         .map(|confidence| Calibrated { confidence, correct: confidence.value() > -0.8 })
         .collect();
     let calibration = if selector.wants_calibration() { &calibration[..] } else { &[] };
-    let selection = selector.select(Pool { labelled, calibration, ..Pool::new(pool, Seed(7)) });
+    let selection = selector.select(Pool { labelled, calibration, ..weighable(pool) });
     selection.map(|selection| selection.decisions).map_err(|error| error.to_string())
+}
+
+/// Its confidences are log-probabilities.
+fn weighable(pool: &[PseudoLabel]) -> Pool<'_> {
+    Pool { scale: Scale::LogProbability, ..Pool::new(pool, Seed(7)) }
 }
 
 /// Thirteen, so that every fifth reaches all: three classes and open answers, ties, and two that miss something.
