@@ -39,6 +39,8 @@ struct PeftConfig {
     rank_pattern: HashMap<String, usize>,
     #[serde(default)]
     alpha_pattern: HashMap<String, f64>,
+    #[serde(default)]
+    init_lora_weights: Option<Value>,
 }
 
 /// Writes an adapter folder; the same parameters give the same bytes.
@@ -160,6 +162,18 @@ impl PeftConfig {
             .is_some_and(|v| !v.is_null() && v.as_array().is_none_or(|a| !a.is_empty()))
         {
             return refuse("modules_to_save", &self.modules_to_save, "null");
+        }
+        // The others begin at a changed base, and PEFT changes it again when it loads them.
+        let init = self.init_lora_weights.as_ref();
+        let plain = init.is_none_or(|init| {
+            init.is_null() || init.is_boolean() || init.as_str().is_some_and(|name| name == "gaussian")
+        });
+        if !plain {
+            return refuse(
+                "init_lora_weights",
+                &init,
+                "true, false and \"gaussian\"; save the adapter converted to a plain LoRA (`path_initial_model_for_weight_conversion`)",
+            );
         }
         if !self.rank_pattern.is_empty() || !self.alpha_pattern.is_empty() {
             return refuse(

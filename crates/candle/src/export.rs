@@ -37,7 +37,8 @@ pub fn merge(weights: &LlamaWeights, lora: &Lora) -> Result<LlamaWeights, Engine
     Ok(merged)
 }
 
-/// Writes `config.json`, `model.safetensors` (f32) and the tokenizer's files, as Transformers reads them.
+/// Writes `config.json`, `generation_config.json`, `model.safetensors` (f32) and the tokenizer's files, as Transformers reads
+/// them.
 ///
 /// # Errors
 /// If a file cannot be written, or the rotary frequencies have no name there ([`RopeScaling::PerFrequency`]).
@@ -52,9 +53,14 @@ pub fn write_huggingface(
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     tensor_file::write_f32(&folder.join("model.safetensors"), named(weights), metadata)?;
     tokenizer.to_files(folder)?;
-    let mut text = serde_json::to_string_pretty(&config).unwrap_or_default();
-    text.push('\n');
-    tensor_file::write_atomically(&folder.join("config.json"), text.as_bytes())
+    // Servers end a response where this file says.
+    let generation = json!({ "eos_token_id": config["eos_token_id"] });
+    for (name, value) in [("generation_config.json", &generation), ("config.json", &config)] {
+        let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+        text.push('\n');
+        tensor_file::write_atomically(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn config(weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> Result<Value, EngineError> {
@@ -79,7 +85,7 @@ fn config(weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> Result<Value, En
         "rope_scaling": rope_scaling(&c.rope_scaling)?,
         "max_position_embeddings": c.max_context,
         "tie_word_embeddings": weights.head.is_none(),
-        "eos_token_id": tokenizer.end_of_turn(),
+        "eos_token_id": ends(tokenizer),
         "hidden_act": "silu",
         "torch_dtype": "float32",
     });
@@ -92,6 +98,14 @@ fn config(weights: &LlamaWeights, tokenizer: &ChatTokenizer) -> Result<Value, En
         config[switch] = json!(false);
     }
     Ok(config)
+}
+
+/// Every token that ends a response; a list where there are several, as in the models' own files.
+fn ends(tokenizer: &ChatTokenizer) -> Value {
+    match tokenizer.end_ids() {
+        [one] => json!(one),
+        several => json!(several),
+    }
 }
 
 fn rope_scaling(scaling: &RopeScaling) -> Result<Value, EngineError> {

@@ -32,18 +32,8 @@ struct Row<'a> {
     tokens: Vec<TokenLogprob>,
     /// Cache rows of the prompt, in its order.
     prompt: Vec<Range<usize>>,
-    /// Which of [`Batch::groups`] it was read with.
-    group: usize,
     /// Cache rows of the response.
     response: Range<usize>,
-}
-
-/// Prompts that were read in one pass.
-struct Group {
-    /// Their cache rows.
-    slots: Range<usize>,
-    /// How many of them are not answered yet.
-    open: usize,
 }
 
 /// Answers `jobs`, of which neighbours share the longest beginnings, until the receiver breaks off.
@@ -73,7 +63,8 @@ struct Batch<'a> {
     root: Range<usize>,
     waiting: &'a [Job],
     rows: Vec<Row<'a>>,
-    groups: Vec<Group>,
+    /// Of each cache row behind the root, how many prompts under way have it.
+    users: Vec<u32>,
 }
 
 impl<'a> Batch<'a> {
@@ -93,7 +84,7 @@ impl<'a> Batch<'a> {
             root,
             waiting: jobs,
             rows: Vec::new(),
-            groups: Vec::new(),
+            users: vec![0; capacity],
         };
         if let Some(job) = jobs.first().filter(|_| !batch.root.is_empty()) {
             let forest = Forest::pack(&[&job.prompt[batch.root.clone()]]);
@@ -126,15 +117,14 @@ impl<'a> Batch<'a> {
             pass.slots.push(region.clone());
             let last = |i| forest.rows(i).last().expect("a prompt has a token of its own");
             pass.wanted.extend((0..admitted.len()).map(|i| first + last(i)));
-            let group = self.groups.len();
             for (i, (job, response)) in admitted.iter().zip(responses).enumerate() {
                 let spans = forest.spans(i).into_iter().map(|s| s.start + region.start..s.end + region.start);
-                let prompt =
+                let prompt: Vec<Range<usize>> =
                     (!self.root.is_empty()).then(|| self.root.clone()).into_iter().chain(spans).collect();
+                own(&prompt, &self.root).for_each(|slot| self.users[slot] += 1);
                 let (sampler, tokens) = (Sampler::new(&job.request), Vec::new());
-                self.rows.push(Row { job, sampler, tokens, prompt, group, response });
+                self.rows.push(Row { job, sampler, tokens, prompt, response });
             }
-            self.groups.push(Group { slots: region, open: admitted.len() });
         }
         self.decoder.step(&pass.tokens, &pass.positions, &pass.blocks, &pass.slots, &pass.wanted)
     }
@@ -155,8 +145,9 @@ impl<'a> Batch<'a> {
             suffix(i).len() - if first { 0 } else { common_prefix(suffix(i - 1), suffix(i)) }
         };
         let mut n = cut(places, self.limits.tokens_per_pass, cost).first()?.len();
-        // One prompt may fill a pass, or memory.
-        let least = least.min(n);
+        // One prompt may fill a pass, or memory; and one that has little in common with the next loses little by itself.
+        let alone = n < 2 || 2 * common_prefix(suffix(0), suffix(1)) < suffix(0).len();
+        let least = if alone { 1 } else { least.min(n) };
         // What is free may be in pieces: fewer prompts may fit where these do not.
         while n >= least {
             let prompts: usize = (0..n).map(|i| cost(i, i == 0)).sum();
@@ -201,12 +192,24 @@ impl<'a> Batch<'a> {
 
     fn release(&mut self, row: Row<'_>) {
         self.slots.give_back(row.response);
-        let group = &mut self.groups[row.group];
-        group.open -= 1;
-        if group.open == 0 {
-            self.slots.give_back(group.slots.clone());
+        // What other prompts begin with, too, stays.
+        let mut free: Vec<Range<usize>> = Vec::new();
+        for slot in own(&row.prompt, &self.root) {
+            self.users[slot] -= 1;
+            match free.last_mut() {
+                _ if self.users[slot] > 0 => {}
+                Some(run) if run.end == slot => run.end += 1,
+                _ => free.push(slot..slot + 1),
+            }
         }
+        free.into_iter().for_each(|run| self.slots.give_back(run));
     }
+}
+
+/// A prompt's cache rows behind the root.
+fn own(prompt: &[Range<usize>], root: &Range<usize>) -> impl Iterator<Item = usize> {
+    let end = root.end;
+    prompt.iter().cloned().flatten().filter(move |slot| *slot >= end)
 }
 
 /// How many tokens all prompts begin with; each keeps one for itself, whose logits are wanted.

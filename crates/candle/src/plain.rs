@@ -40,7 +40,10 @@ impl PlainWeights {
         let tensor =
             |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, device)?.to_dtype(dtype);
         let embedding = tensor(&weights.embedding.unpack(), &[c.vocab_size, c.hidden_size])?;
-        let head = tensor(&weights.head().unpack(), &[c.vocab_size, c.hidden_size])?;
+        let head = match weights.head {
+            Some(_) => tensor(&weights.head().unpack(), &[c.vocab_size, c.hidden_size])?,
+            None => embedding.clone(),
+        };
         let blocks = weights.blocks.iter().map(|block| unfused(&c, block, &tensor)).collect::<Result<_>>()?;
         let biases = weights.blocks.iter().map(|block| biases(&c, block, &tensor)).collect::<Result<_>>()?;
         Ok(PlainWeights {

@@ -174,6 +174,7 @@ fn check_merged(base: &BaseModel) {
     let folder = tempfile::tempdir().unwrap();
     write_huggingface(folder.path(), &merged, &base.tokenizer).unwrap();
     let reloaded = BaseModel::new(load_model(folder.path()).unwrap()).unwrap();
+    assert_eq!(reloaded.tokenizer.end_ids(), base.tokenizer.end_ids());
     let in_memory = BaseModel { llama: Arc::new(Llama::new(merged).unwrap()), ..base.clone() };
     let ids = [vec![1u32, 5, 9, 77, 31], vec![4, 90]];
     let expected = base.with_lora(ModelId::new("live"), Some(lora)).unwrap().next_token_logits(&ids);
@@ -286,6 +287,7 @@ fn adapters_that_do_not_fit_are_refused_by_name() {
     let good = std::fs::read_to_string(&config).unwrap();
     for (from, to, expected) in [
         ("\"use_dora\": false", "\"use_dora\": true", "use_dora, fan_in_fan_out"),
+        ("\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa\"", "init_lora_weights"),
         (
             "\"r\": 3",
             "\"r\": 4",

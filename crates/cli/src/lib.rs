@@ -41,7 +41,7 @@ use std::process::ExitCode;
 
 const OVERVIEW: &str = "\
 From files to a model, in four commands:
-  semievol init labeled.csv unlabeled.jsonl > mine.toml   look at the files, write a commented configuration
+  semievol init labeled.csv unlabeled.jsonl -o mine.toml  look at the files, write a commented configuration
   semievol run mine.toml --dry-run                        what would be asked, how long it would take, what looks wrong
   semievol run mine.toml                                  train, compare, say whether the unlabelled rows helped
   semievol predict runs/mine-1a2b3c4d new.csv             answers to new rows, with confidence

@@ -18,7 +18,7 @@ Examples:
   semievol run mine.toml --seeds 1,2,3        with mean and spread over three draws
   semievol run --labelled labeled.csv --unlabelled unlabeled.jsonl --test test.parquet
   semievol run --labelled l.csv --unlabelled u.csv --question text --answer label --model path/to/model
-  semievol run mine.toml --set train.lr=1e-4 --set tune.epochs=[6,12,24]
+  semievol run mine.toml --set train.lr=1e-4 --set 'tune.epochs=[6,12,24]'
 
 Results go to OUT/NAME-DIGEST, report.html among them. Stopped and started again, a run goes on where it was.";
 

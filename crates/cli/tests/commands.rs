@@ -133,7 +133,13 @@ fn init_knows_the_usual_files() {
                 "question,A,B,C,answer\n{}",
                 numbered(&|n| format!("Q{n},x{n},y{n},z{n},{}\n", ["A", "B", "C"][n % 3]))
             ),
-            &["options = [\"A\", \"B\", \"C\"]", "kind = \"letter\"", "kind = \"closed_set\""],
+            // Options of each row's own: what `default` has, a classifier, could not learn them.
+            &[
+                "options = [\"A\", \"B\", \"C\"]",
+                "kind = \"letter\"",
+                "kind = \"closed_set\"",
+                "preset = \"paper\"",
+            ],
         ),
         (
             "stars.tsv",
@@ -143,7 +149,7 @@ fn init_knows_the_usual_files() {
         (
             "flags.jsonl",
             numbered(&|n| format!("{{\"text\": \"Mail {n}\", \"label\": {}}}\n", n % 2 == 0)),
-            &["fixed = [\"false\", \"true\"]"],
+            &["fixed = [\"false\", \"true\"]", "preset = \"default\""],
         ),
         (
             "spelt.csv",

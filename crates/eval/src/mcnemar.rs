@@ -81,7 +81,12 @@ fn tail_of_fair_throws(n: usize, heads: usize) -> f64 {
 /// ```
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
-    order.sort_by(|one, other| p_values[*one].total_cmp(&p_values[*other]));
+    // A NaN last, whatever its sign: that of 0 / 0 is negative on some machines.
+    let key = |index: usize| (p_values[index].is_nan(), p_values[index]);
+    order.sort_by(|one, other| {
+        let ((one_nan, one), (other_nan, other)) = (key(*one), key(*other));
+        one_nan.cmp(&other_nan).then(one.total_cmp(&other))
+    });
     let mut adjusted = vec![f64::NAN; p_values.len()];
     let mut highest: f64 = 0.0;
     for (rank, index) in order.into_iter().enumerate() {

@@ -141,6 +141,8 @@ fn mcnemar_is_that_of_scipy() {
 fn holm_never_falls() {
     assert_eq!(holm(&[]), [0.0; 0]);
     assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+    let negative = f64::from_bits(f64::NAN.to_bits() | 1 << 63);
+    assert_eq!(holm(&[0.001, negative, 0.02])[0], holm(&[0.001, f64::NAN, 0.02])[0]);
     let adjusted = holm(&[0.001, f64::NAN, 0.02]);
     assert!(adjusted[1].is_nan());
     near(adjusted[0], 0.003);

@@ -1,7 +1,7 @@
 //! How much a method will compute at most, before it does.
 
 use crate::evolve::repeats;
-use crate::method::{CollaboratorConfig, ENSEMBLE, EvolveOn, FOLDS, MethodConfig, WARM};
+use crate::method::{CollaboratorConfig, ENSEMBLE, EvolveOn, FOLDS, MethodConfig, OWN_MODELS, WARM};
 use semievol_select::AdjudicatorConfig;
 use semievol_train::Recipe;
 
@@ -33,7 +33,9 @@ impl MethodConfig {
                 let models = match model.as_str() {
                     FOLDS => self.folds,
                     ENSEMBLE => self.ensemble,
-                    _ => 1,
+                    name if OWN_MODELS.contains(&name) => 1,
+                    // Elsewhere, at that machine's pace.
+                    _ => continue,
                 };
                 // The labels that a fold's model has not learnt are answered, too.
                 work.prompts += models * unlabelled + if self.folds > 0 { labelled } else { 0 };
@@ -86,5 +88,14 @@ mod tests {
         // 16 labels: 2 steps an epoch, 6 in all, of five models. 80 prompts with the labels as often make 160 examples.
         let expected = MethodWork { steps: 5 * 6 + 2 * 20, evolve_steps: 2 * 20, prompts: 4 * 80 + 16 };
         assert_eq!(method.work(&recipe, 16, 80), expected);
+        // What is asked elsewhere is no work of this process.
+        let mut served = method.clone();
+        served.folds = 0;
+        served.collaborators = toml::from_str::<MethodConfig>(
+            &toml::to_string(&method).unwrap().replace("model = \"folds\"", "model = \"served\""),
+        )
+        .unwrap()
+        .collaborators;
+        assert_eq!(served.work(&recipe, 16, 80).prompts, 0);
     }
 }

@@ -64,6 +64,7 @@
 
 mod arm;
 mod arms;
+mod asked;
 mod certified;
 mod check;
 mod config;

@@ -1,5 +1,6 @@
 //! What an experiment would do: its rows, and how much work they are.
 
+use crate::asked::Asked;
 use crate::check::{Check, Rows};
 use crate::run::method_of;
 use crate::sets::Pool;
@@ -82,7 +83,23 @@ impl Experiment {
         check.rows(&Rows { seed: *seed, labelled, unlabelled, test, unanswered: drawn.unanswered.as_deref() })
     }
 
-    /// The work of one seed, arm by arm: an upper limit. What two arms share, such as the model trained on the labels, is
+    /// What models of elsewhere would be asked in all, one sentence for each that says so; nothing is asked for it. The other
+    /// seeds are taken to be like the one that was drawn.
+    ///
+    /// # Errors
+    /// As [`Experiment::check_rows`].
+    pub fn asked_elsewhere(&self, drawn: &Drawn, parts: Parts<'_>) -> Result<Vec<String>, RunError> {
+        let task = self.config().task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
+        let method = self.method()?;
+        let variants = self.variants(&method)?;
+        let methods = self.config().arms.iter().filter_map(|arm| method_of(arm, &method, &variants));
+        let asked =
+            Asked { config: self.config(), method: &method, methods: methods.collect(), task: task.as_ref() };
+        let rows = (&drawn.labelled[..], &drawn.unlabelled[..]);
+        Ok(asked.estimates(&parts, std::iter::repeat_n(rows, self.config().seeds.len())))
+    }
+
+    /// The work of one seed in this process, arm by arm: an upper limit. What two arms share, such as the model trained on the labels, is
     /// counted with the first; what chooses the recipe is counted with none ([`Experiment::tuning`]).
     pub fn work(&self, sizes: &SetSizes) -> Vec<ArmWork> {
         let (config, sets) = (self.config(), sizes);

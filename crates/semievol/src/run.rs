@@ -1,17 +1,18 @@
 //! The order of the arms.
 
 use crate::arms::Arms;
+use crate::asked::Asked;
 use crate::check::{Check, Rows};
 use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
 use crate::{Arm, Event, RunError, finished, report, to_label};
-use semievol_core::{Groups, Labeled, Seed};
+use semievol_core::{Groups, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
 use semievol_hub::{Hub, Source};
-use semievol_model::{LanguageModel, ModelId, Work};
+use semievol_model::{LanguageModel, ModelId};
 use semievol_openai::ServerConfig;
 use semievol_pipeline::{
     Answered, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent, files,
@@ -474,40 +475,18 @@ impl Run<'_> {
         method_of(arm, self.method, &self.variants)
     }
 
-    /// Says what models that are paid for will be asked in all, before anything is.
+    /// Says what models of elsewhere will be asked in all, before anything is.
     fn announce(&self, drawn: &[Sets], events: &mut dyn FnMut(&Event)) {
-        for (name, model) in self.parts.models {
-            let mut work = Work::default();
-            let arms = self.config.arms.iter().filter_map(|arm| self.method_of(arm));
-            // To choose a selector, the prompts are asked about anew without each fold of the labels.
-            let folds = self.config.tune.as_ref().filter(|tune| !tune.select.is_empty());
-            let folds = std::iter::repeat_n(self.method, folds.map_or(0, |tune| tune.folds));
-            for method in arms.chain(folds) {
-                let collaborators = method.config.collaborators.iter();
-                for collaborator in collaborators.filter(|one| one.model() == Some(name)) {
-                    drawn.iter().for_each(|sets| self.count(method, collaborator.shots(), sets, &mut work));
-                }
-            }
-            if let Some(estimate) = model.estimate(&work).filter(|_| work.prompts > 0) {
-                events(&Event::Note(format!(
-                    "model `{name}`, all arms and seeds: {estimate}; what was answered before is not asked again"
-                )));
-            }
-        }
-    }
-
-    /// Adds what a collaborator is asked about the rows of one seed. Any neighbours are as long as the first.
-    fn count(&self, method: &Method, shots: usize, sets: &Sets, work: &mut Work) {
-        let unlabelled = method.config.of_pool(sets.labelled.len(), &sets.unlabelled);
-        // Of folds the labels are asked about, too.
-        let labelled =
-            sets.labelled.iter().map(|labeled| &labeled.sample).filter(|_| method.config.folds > 0);
-        let shots: Vec<&Labeled> = sets.labelled.iter().take(shots).collect();
-        for sample in unlabelled.iter().chain(labelled) {
-            let prompt = self.task.prompt(sample, &shots);
-            let continuations = self.task.candidates(sample).len();
-            let new_tokens = if continuations == 0 { self.config.max_answer_tokens } else { 0 };
-            work.add(&prompt, continuations, new_tokens);
+        let asked = Asked {
+            config: self.config,
+            method: self.method,
+            methods: self.config.arms.iter().filter_map(|arm| self.method_of(arm)).collect(),
+            task: self.task.as_ref(),
+        };
+        for estimate in
+            asked.estimates(&self.parts, drawn.iter().map(|sets| (&sets.labelled[..], &sets.unlabelled[..])))
+        {
+            events(&Event::Note(estimate));
         }
     }
 

@@ -57,6 +57,8 @@ pub fn write_f32(from: &Path, to: &Path) -> Result<(), EngineError> {
     let mut metadata: BTreeMap<&str, &Value> =
         content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
     metadata.insert("general.file_type", &f32_type);
+    // candle's writer aligns tensors to the default, whatever the file did.
+    metadata.remove("general.alignment");
     let mut tensors = BTreeMap::new();
     for name in content.tensor_infos.keys() {
         let tensor = content.tensor(&mut file, name, &Device::Cpu).and_then(|t| t.dequantize(&Device::Cpu));

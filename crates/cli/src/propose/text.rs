@@ -12,8 +12,11 @@ const BATCH: usize = 8;
 
 impl Proposal<'_> {
     pub fn to_toml(&self) -> String {
-        let method = match self.kind {
+        let one = |name: &str| self.look.column(name).is_some_and(|column| column.values.len() == 1);
+        let method = match &self.kind {
             Kind::Numeric | Kind::Free => OPEN_METHOD,
+            Kind::ListedOptions { .. } if !one("options") => ROWS_METHOD,
+            Kind::LetteredColumns(names) if !names.iter().all(|name| one(name)) => ROWS_METHOD,
             _ => METHOD,
         };
         format!("{}\n{}\n{}\n{}\n{method}", self.head(), self.data(), self.task(), self.train())
@@ -187,6 +190,13 @@ const NUMBERS: &str = "\
 const OPEN_METHOD: &str = "\
 # What is done with the unlabelled rows. `default` and `best` compare probabilities of options; where answers are open, as
 # here, `paper` lets the model decide.
+[method]
+preset = \"paper\"
+";
+
+const ROWS_METHOD: &str = "\
+# What is done with the unlabelled rows. `default` and `best` need the same options in every row; where rows have options of
+# their own, as here, `paper` lets the model decide.
 [method]
 preset = \"paper\"
 ";

@@ -61,6 +61,9 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
 
     heading("estimate");
     estimate(experiment, base, task.as_ref(), &drawn, &counts)?;
+    for asked in experiment.asked_elsewhere(&drawn, engine.parts())? {
+        println!("{asked}");
+    }
 
     heading("warnings");
     let mut warnings = warnings(&drawn, &counts, engine.parts().embedder);
