@@ -145,9 +145,9 @@ impl<'a> Batch<'a> {
             suffix(i).len() - if first { 0 } else { common_prefix(suffix(i - 1), suffix(i)) }
         };
         let mut n = cut(places, self.limits.tokens_per_pass, cost).first()?.len();
-        // One prompt may fill a pass, or memory; and one that has little in common with the next loses little by itself.
-        let alone = n < 2 || 2 * common_prefix(suffix(0), suffix(1)) < suffix(0).len();
-        let least = if alone { 1 } else { least.min(n) };
+        // One prompt may fill a pass, or memory. (Where memory is the limit, prompts could come in one by one and fill places
+        // sooner: with 400 tokens of their own they are then read so much more slowly that nothing is won.)
+        let least = least.min(n);
         // What is free may be in pieces: fewer prompts may fit where these do not.
         while n >= least {
             let prompts: usize = (0..n).map(|i| cost(i, i == 0)).sum();
