@@ -163,16 +163,13 @@ impl PeftConfig {
         {
             return refuse("modules_to_save", &self.modules_to_save, "null");
         }
-        // The others begin at a changed base, and PEFT changes it again when it loads them.
-        let init = self.init_lora_weights.as_ref();
-        let plain = init.is_none_or(|init| {
-            init.is_null() || init.is_boolean() || init.as_str().is_some_and(|name| name == "gaussian")
-        });
-        if !plain {
+        // These begin at a changed base, and PEFT changes it again when it loads them.
+        let init = self.init_lora_weights.as_ref().and_then(Value::as_str).unwrap_or_default();
+        if ["pissa", "olora", "loftq", "corda"].iter().any(|name| init.to_lowercase().starts_with(name)) {
             return refuse(
                 "init_lora_weights",
                 &init,
-                "true, false and \"gaussian\"; save the adapter converted to a plain LoRA (`path_initial_model_for_weight_conversion`)",
+                "those that leave the base as it is; save the adapter converted to a plain LoRA (`path_initial_model_for_weight_conversion`)",
             );
         }
         if !self.rank_pattern.is_empty() || !self.alpha_pattern.is_empty() {

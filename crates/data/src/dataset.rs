@@ -57,6 +57,8 @@ pub struct Dataset {
     pub skipped: Vec<Skipped>,
     /// Rows that are there and whose answers count as none; see [`Dataset::read_unlabelled`].
     pub disregarded: usize,
+    /// What is wrong with the first of those answers, and where.
+    pub first_disregarded: Option<String>,
 }
 
 /// A row that was left out.
@@ -83,7 +85,8 @@ impl Dataset {
     }
 
     /// Reads rows that count as unlabelled. An answer that names no option (`-1` stands for unknown in many files) counts as
-    /// none; `disregarded` says how many. With `on_bad_row = "skip"` such a row is left out like any other bad row.
+    /// none; `disregarded` says how many. With `on_bad_row = "skip"` such a row is left out like any other bad row; where
+    /// there are bins, a row in none of them is left out here, too.
     ///
     /// # Errors
     /// As [`Dataset::read`], but for answers that name no option.
@@ -160,7 +163,8 @@ impl Dataset {
             }
             self.samples.push(sample);
             self.answers.push(answer);
-            self.disregarded += usize::from(disregarded);
+            self.disregarded += usize::from(disregarded.is_some());
+            self.first_disregarded = self.first_disregarded.take().or(disregarded);
         }
         match n_rows {
             0 => Err(DataError::Empty { path: path.to_owned() }),

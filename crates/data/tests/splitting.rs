@@ -17,7 +17,7 @@ fn dataset(rows: &[(Option<usize>, usize)]) -> Dataset {
         samples: rows.iter().enumerate().map(sample).collect(),
         answers: rows.iter().map(|(class, _)| class.map(Answer::Choice)).collect(),
         skipped: Vec::new(),
-        disregarded: 0,
+        ..Dataset::default()
     }
 }
 

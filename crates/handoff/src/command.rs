@@ -183,7 +183,10 @@ impl Trainer for CommandTrainer {
                 fs::remove_file(&mark).map_err(|error| file_error(&mark, &error))?;
             }
             self.run(job, &folder, on_step)?;
+            // Not before the adapter is found whole: a command that left half of one is to be run again.
+            let adapter = self.take(job, &folder)?;
             fs::write(&mark, "").map_err(|error| file_error(&mark, &error))?;
+            return Ok(adapter);
         }
         self.take(job, &folder)
     }

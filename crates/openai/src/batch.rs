@@ -51,6 +51,8 @@ struct Answers {
     refused: HashMap<String, String>,
     /// Why one of the others failed.
     failed: Option<String>,
+    /// A name that no file of results has.
+    next: String,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +86,11 @@ impl BatchFiles {
             name.starts_with("results") && name.ends_with(".jsonl")
         });
         files.sort();
-        let mut answers = Answers::default();
+        let mut number = files.len() + 1;
+        while folder.join(format!("results-{number}.jsonl")).exists() {
+            number += 1;
+        }
+        let mut answers = Answers { next: format!("results-{number}.jsonl"), ..Answers::default() };
         for file in files {
             let text = std::fs::read_to_string(&file);
             let text = text.map_err(|error| self.broken(format!("{}: {error}", file.display())))?;
@@ -93,18 +99,24 @@ impl BatchFiles {
                     let place = format!("{}, line {}", file.display(), number + 1);
                     self.broken(format!("{place}: no result of a batch ({error}): mend the line, or take it out and have its request answered again"))
                 })?;
-                match line.response {
-                    Some(Response { status_code: None | Some(200), body }) => {
-                        answers.good.entry(line.custom_id).or_default().push(body);
-                    }
-                    Some(Response { status_code: Some(status), body }) if is_of_one_request(status) => {
-                        let reason = format!("status {status}: {body}");
-                        answers.failed = Some(reason.clone());
-                        answers.refused.insert(line.custom_id, reason);
-                    }
-                    Some(Response { body, .. }) => answers.failed = Some(body.to_string()),
-                    None => answers.failed = line.error.map(|error| error.to_string()),
+                let Some(Response { status_code, body }) = line.response else {
+                    answers.failed = line.error.map(|error| error.to_string());
+                    continue;
+                };
+                if matches!(status_code, None | Some(200)) {
+                    answers.good.entry(line.custom_id).or_default().push(body);
+                    continue;
                 }
+                // vLLM has the reason beside an empty body.
+                let said = if body.is_null() { line.error.unwrap_or_default() } else { body };
+                let reason = said.to_string();
+                // It says 400 of whatever went wrong, its own end included, and then in plain words.
+                if let Some(status) =
+                    status_code.filter(|status| is_of_one_request(*status) && said.is_object())
+                {
+                    answers.refused.insert(line.custom_id, format!("status {status}: {reason}"));
+                }
+                answers.failed = Some(reason);
             }
         }
         Ok(answers)
@@ -167,10 +179,11 @@ impl BatchFiles {
         let unreadable =
             unreadable.map(|what| format!(" (of one that is there: {what})")).unwrap_or_default();
         Err(self.broken(format!(
-            "{} of {} requests have no answer yet{unreadable}: they stand in {}; have them answered, by `vllm run-batch -i requests.jsonl -o results.jsonl --model {}` or your provider's batches, put the results beside them as results*.jsonl and run again",
+            "{} of {} requests have no answer yet{unreadable}: they stand in {}; have them answered, by `vllm run-batch -i requests.jsonl -o {} --model {}` or your provider's batches, put the results beside them and those that are there (results*.jsonl) and run again",
             missing.len(),
             requests.len(),
             file.display(),
+            answers.next,
             self.config.model
         )))
     }

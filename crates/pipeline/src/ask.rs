@@ -176,7 +176,7 @@ pub(crate) fn ask(
             waiting.first().filter(|_| first && waiting.len() >= ALL_REFUSED)
         {
             return Err(broken(format!(
-                "it refused all {} requests: mend what it complains of and run again, nothing of this is kept ({said})",
+                "it refused all {} requests: mend what it complains of (of batch files, take away the results that say so) and run again, nothing of this is kept ({said})",
                 waiting.len()
             )));
         }

@@ -222,8 +222,9 @@ fn read(
     })?);
     if dataset.disregarded > 0 {
         let (rows, of) = (dataset.disregarded, dataset.len());
+        let first = dataset.first_disregarded.as_deref().unwrap_or_default();
         let note = format!(
-            "{key}: {rows} of {of} rows have an answer that cannot be read, and count as having none"
+            "{key}: {rows} of {of} rows have an answer that cannot be read, and count as having none; the first: {first}"
         );
         events(&Event::Note(note));
     }

@@ -83,6 +83,25 @@ fn a_probe_puts_one_calibrated_number_in_the_place_of_another() {
     assert!(certified.iter().all(|one| one.oracle <= 30 && one.kept.of <= 30));
 }
 
+/// Log-probabilities stay what they are where the labels teach the probe nothing: as probabilities they would all weigh 0.
+#[test]
+fn weights_outlive_a_probe_that_learns_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let method = format!("probe = true\nconfidence = {{ kind = 'mean_nll' }}\n{METHOD}")
+        .replace("{ kind = 'error_controlled', alpha = 0.01, otherwise = 50.0 }", "{ kind = 'weighted' }");
+    let mut notes = Vec::new();
+    let results = run_tiny(&with_method(&method), out.path(), &mut |event| {
+        if let Event::Stage { event: StageEvent::Note(note), .. } = event {
+            notes.push(note.clone());
+        }
+    });
+    // Nine labels are too few.
+    assert!(notes.iter().any(|note| note.contains("teach the probe nothing")), "{notes:?}");
+    let selected: Vec<Selected> = rows(&results, "selection.jsonl");
+    let expected = |one: &Selected| one.confidence.map(|sure| sure.value().exp() as f32);
+    assert!(selected.iter().all(|one| one.accepted && Some(one.weight) == expected(one)), "{selected:?}");
+}
+
 #[test]
 fn collaborators_are_weighed_by_labels_that_they_have_not_learnt() {
     let method = format!(

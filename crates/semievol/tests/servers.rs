@@ -215,7 +215,8 @@ fn a_run_waits_for_batch_files_and_goes_on_with_what_is_there() {
 
     // Who refuses everything is not believed: nothing of it is kept.
     let refuse = |request: &Value| {
-        json!({"custom_id": request["custom_id"], "response": {"status_code": 400, "body": {"reason": "no such model"}}})
+        let error = json!({"message": "no such model", "code": 400});
+        json!({"custom_id": request["custom_id"], "response": {"status_code": 400, "body": null}, "error": error})
             .to_string()
     };
     let all: Vec<String> = asked.iter().map(refuse).collect();
@@ -224,11 +225,15 @@ fn a_run_waits_for_batch_files_and_goes_on_with_what_is_there() {
     assert!(error.contains("it refused all 30 requests") && error.contains("no such model"), "{error}");
     std::fs::remove_file(folder.join("results-0.jsonl")).unwrap();
 
-    // Half of them, one twice, one that failed, one of nobody.
+    // Half of them, one twice, two that failed, the one as vLLM says of its own end, one of nobody.
     let mut lines: Vec<String> = asked[..15].iter().map(answer).collect();
     lines.push(lines[0].clone());
     lines.push(
         json!({"custom_id": asked[20]["custom_id"], "response": {"status_code": 500, "body": {"reason": "too rude"}}})
+            .to_string(),
+    );
+    lines.push(
+        json!({"custom_id": asked[21]["custom_id"], "response": {"status_code": 400, "body": null}, "error": "EngineDeadError"})
             .to_string(),
     );
     lines.push(
@@ -239,8 +244,8 @@ fn a_run_waits_for_batch_files_and_goes_on_with_what_is_there() {
     assert!(error.contains("15 of 30 requests have no answer yet"), "{error}");
     assert_eq!(requests(), asked[15..]);
 
-    // Why one failed is said.
-    assert!(error.contains("\"reason\":\"too rude\""), "{error}");
+    // Why one failed is said, and a file that overwrites none.
+    assert!(error.contains("EngineDeadError") && error.contains("-o results-2.jsonl"), "{error}");
 
     // A line that is cut off is named.
     let mut rest: Vec<String> = asked[15..].iter().map(answer).collect();

@@ -78,8 +78,8 @@ pub(crate) enum Wanted {
 
 /// What a row turns into.
 pub(crate) enum Mapped {
-    /// A sample, its answer where the row has one, and whether it has one that counts as none.
-    Kept { sample: Sample, answer: Option<Answer>, disregarded: bool },
+    /// A sample, its answer where the row has one, and what is wrong with one that counts as none.
+    Kept { sample: Sample, answer: Option<Answer>, disregarded: Option<String> },
     /// Left out by the configuration.
     Skipped(SkipReason),
 }
@@ -116,12 +116,12 @@ impl Columns {
             Wanted::Question => Ok(Found::Nothing),
         };
         let (answer, disregarded) = match (found, wanted) {
-            (Ok(Found::Answer(answer)), _) => (Some(answer), false),
-            (Ok(Found::Nothing), _) => (None, false),
+            (Ok(Found::Answer(answer)), _) => (Some(answer), None),
+            (Ok(Found::Nothing), _) => (None, None),
             (Ok(Found::OutsideBins), _) => return Ok(Mapped::Skipped(SkipReason::OutsideBins)),
-            // What a setting would mend is an error here, too.
-            (Err(DataError::Answer { .. } | DataError::NotANumber { .. }), Wanted::AnswerIfAny) => {
-                (None, true)
+            // What may be meant in two ways is an error here, too.
+            (Err(error @ (DataError::Answer { .. } | DataError::NotANumber { .. })), Wanted::AnswerIfAny) => {
+                (None, Some(error.to_string()))
             }
             (Err(error), _) => return Err(error),
         };

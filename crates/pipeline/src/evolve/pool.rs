@@ -11,9 +11,9 @@ use crate::method::{Method, Targets};
 use crate::probe::{self, features};
 use crate::round::{Round, nearest};
 use crate::{Library, OnEvent, PipelineError, SeedRun, files};
-use semievol_core::{Labeled, Sample};
+use semievol_core::{Labeled, Sample, Scale};
 use semievol_retrieval::Hit;
-use semievol_select::{Calibrated, mean_distribution};
+use semievol_select::{Calibrated, Pool, mean_distribution};
 use std::borrow::Cow;
 use std::path::PathBuf;
 
@@ -117,6 +117,7 @@ impl SeedRun<'_> {
         let gathered = self.gather(method, library, &round, asked, combiner.as_ref(), events)?;
         let Gathered { answers, hits, mut judged, mut soft, pooled, features } = gathered;
         let (mut calibration, mut held_out, mut notes) = (Vec::new(), None, Vec::new());
+        let mut scale = method.scale();
         if let Some(combiner) = combiner {
             (judged, calibration, held_out) = self.combine(config, &combiner, &round, pooled, events)?;
             if config.evolve.targets == Targets::Soft {
@@ -141,7 +142,7 @@ impl SeedRun<'_> {
             if config.probe {
                 let seed = self.seed.child("probe", 0);
                 match probe::apply(&of_labels, &features, &mut judged.estimates, seed) {
-                    Some(calibrated) => calibration = calibrated,
+                    Some(calibrated) => (calibration, scale) = (calibrated, Scale::Probability),
                     None => notes.push(
                         "the folds' answers to the labels teach the probe nothing; confidence stays as it was".to_owned(),
                     ),
@@ -152,8 +153,15 @@ impl SeedRun<'_> {
                 calibration = of_labels.iter().map(|one| one.calibrated).collect();
             }
         }
-        let (selected, note) =
-            self.select(method, judged, &reference, &calibration, &config.shares(labels))?;
+        let seen = Pool {
+            unlabelled: &[],
+            labelled: &reference,
+            calibration: &calibration,
+            prior: &config.shares(labels),
+            scale,
+            seed: self.seed.child("select", 0),
+        };
+        let (selected, note) = self.select(method, judged, seen)?;
         notes.extend(note);
         Ok(Outcome { answers, hits, soft, selected, calibration, held_out, notes })
     }

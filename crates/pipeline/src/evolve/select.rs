@@ -4,17 +4,15 @@ use super::{Judged, Selected};
 use crate::justify::{Justified, Verdict};
 use crate::method::Method;
 use crate::{PipelineError, SeedRun};
-use semievol_core::Confidence;
-use semievol_select::{Calibrated, Pool, PseudoLabel};
+use semievol_select::{Pool, PseudoLabel};
 
 impl SeedRun<'_> {
+    /// `seen` is what the selector sees besides the pseudo-labels.
     pub(super) fn select(
         &self,
         method: &Method,
         judged: Judged,
-        labelled: &[Confidence],
-        calibration: &[Calibrated],
-        prior: &[f64],
+        seen: Pool<'_>,
     ) -> Result<(Vec<Selected>, Option<String>), PipelineError> {
         let Judged { finals, estimates } = judged;
         let pool: Vec<PseudoLabel> = finals
@@ -27,9 +25,7 @@ impl SeedRun<'_> {
                 agreed: last.by == Verdict::Agreement,
             })
             .collect();
-        let (scale, seed) = (method.scale(), self.seed.child("select", 0));
-        let selection =
-            method.selector.select(Pool { unlabelled: &pool, labelled, calibration, prior, scale, seed });
+        let selection = method.selector.select(Pool { unlabelled: &pool, ..seen });
         let selection =
             selection.map_err(|source| PipelineError::Select { stage: "selection".into(), source })?;
         let unfit = |what: String| PipelineError::Assembly(format!("{}: {what}", method.selector.id()));

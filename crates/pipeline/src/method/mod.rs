@@ -229,11 +229,10 @@ impl Method {
         Ok(Method { config, selector, ..self.clone() })
     }
 
-    /// What the confidences that are selected by say beyond their order: pooled distributions and the probe give
-    /// probabilities, else it is the estimator's to say.
+    /// What the confidences that are selected by say beyond their order: pooled distributions give probabilities, else it is
+    /// the estimator's to say. A probe that learns nothing leaves its numbers as they were.
     pub(crate) fn scale(&self) -> Scale {
-        let probability = self.config.combine.is_some() || self.config.probe;
-        if probability { Scale::Probability } else { self.estimator.scale() }
+        if self.config.combine.is_some() { Scale::Probability } else { self.estimator.scale() }
     }
 
     /// The same with a classifier of your own, for the collaborator of `kind = "own"` that is called so:
