@@ -87,8 +87,7 @@ impl SeedRun<'_> {
         self.rows(&place, stage, events, |events| {
             // What fails in them costs no prompts.
             let classified = self.classified(method, round, library)?;
-            let replies =
-                ask(&name, &place, &plan.models, &plan.questions, !round.tag.contains("-round-"), events)?;
+            let replies = ask(&name, &place, &plan.models, &plan.questions, round.first, events)?;
             self.answers(config, round, classified, &plan, &replies)
         })
     }

@@ -59,6 +59,7 @@ impl HeldOutFold<'_> {
         let taught = (0..labelled.len()).filter(|row| self.of.fold_of[*row] != self.fold);
         Round {
             tag: format!("-fold-{}", self.fold),
+            first: true,
             warm: self.model,
             folds: vec![self.model],
             // One that has learnt the fold would know the answers.

@@ -93,9 +93,10 @@ impl Method {
 
     fn check_labelled_confidence(&self) -> Result<(), PipelineError> {
         let estimator = self.estimator.id();
-        if self.selector.id() == "weighted" && self.scale() == Scale::Order {
+        if self.selector.weighs() && self.scale() == Scale::Order {
             return refuse(format!(
-                "method.select (weighted) takes confidence for a probability, and {estimator} is none: take another confidence"
+                "method.select ({}) takes confidence for a probability, and {estimator} is none: take another confidence",
+                self.selector.id()
             ));
         }
         if self.config.probe && self.selector.wants_labelled() {

@@ -6,6 +6,8 @@ use semievol_model::LanguageModel;
 pub(crate) struct Round<'a> {
     /// Ends the names of its stages; empty for the unlabelled samples.
     pub tag: String,
+    /// Nobody was asked about these samples before.
+    pub first: bool,
     /// The model trained on the labels.
     pub warm: &'a dyn LanguageModel,
     /// The models of the folds, as far as they may be asked.

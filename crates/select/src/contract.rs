@@ -143,6 +143,11 @@ pub trait Selector: Send + Sync {
         false
     }
 
+    /// Whether it takes the confidence for more than an order, so that [`Pool::scale`] has to say what it is.
+    fn weighs(&self) -> bool {
+        false
+    }
+
     /// One decision for each pseudo-label. One without an answer or a confidence is never accepted. The
     /// decisions depend on the pool's content, not on its order.
     ///
@@ -179,6 +184,9 @@ macro_rules! forward {
             }
             fn wants_calibration(&self) -> bool {
                 (**self).wants_calibration()
+            }
+            fn weighs(&self) -> bool {
+                (**self).weighs()
             }
             fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
                 (**self).select(pool)

@@ -98,7 +98,7 @@ pub use report::written;
 pub use results::{Against, ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
 pub use run::Experiment;
 pub use semievol_pipeline::{Answered, Method, OptionScore, Parts, Stage, StageEvent, Unit};
-pub use sets::{ClassCount, SetSizes};
+pub use sets::{ClassCount, SetSizes, n_held_out};
 pub use worth::{WorthOfMore, WorthResults};
 
 pub use semievol_candle as candle;

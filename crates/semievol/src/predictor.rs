@@ -123,6 +123,9 @@ impl Predicted {
                 let error = format!("the prompt needs {needed} tokens but {model} holds {limit}");
                 Ok(Predicted { error: Some(error), ..Predicted::nothing() })
             }
+            ModelError::Refused { reason, .. } => {
+                Ok(Predicted { error: Some(reason), ..Predicted::nothing() })
+            }
             error => Err(RunError::load("model", error)),
         }
     }

@@ -155,11 +155,6 @@ impl PseudoResults {
             selected: evolved.selected,
         })
     }
-
-    /// Agreed answers among all rows.
-    pub fn agreement_rate(&self) -> f64 {
-        self.n_agreed as f64 / self.n.max(1) as f64
-    }
 }
 
 /// What the run's own confidence is.

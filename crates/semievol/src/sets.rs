@@ -263,10 +263,15 @@ fn some_of(
     Ok(rows.subset(if answered { &drawn.labelled } else { &drawn.unlabelled }))
 }
 
+/// How many of the labelled rows `data.hold_out` holds out: its share of them, but some, and not all.
+pub fn n_held_out(rows: usize, share: f64) -> usize {
+    ((rows as f64 * share).round() as usize).clamp(1, rows.max(2) - 1)
+}
+
 /// The rows that train, and this share that tests. Rows of one group stay together.
 fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset), RunError> {
     const KEY: &str = "data.hold_out";
-    let test = ((rows.len() as f64 * share).round() as usize).clamp(1, rows.len().max(2) - 1);
+    let test = n_held_out(rows.len(), share);
     let by_group = rows.samples.iter().any(|sample| sample.group.is_some());
     let sizes = SplitConfig { test, by_group, stratified: !by_group, ..SplitConfig::default() };
     let drawn = split(rows, &sizes, Seed(seed).child(KEY, 0));

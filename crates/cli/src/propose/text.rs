@@ -1,6 +1,7 @@
 //! A proposal as a commented experiment file.
 
 use super::{Kind, Place, Proposal};
+use semievol::n_held_out;
 use std::path::Path;
 
 /// SmolLM2-135M-Instruct (Apache-2.0), as the project's own experiments use it.
@@ -165,7 +166,7 @@ form = \"text\" # the model answers with the option's own words; \"letter\" with
     fn train(&self) -> String {
         let rows = self.look.rows;
         // As a quarter is held out.
-        let tested = ((rows as f64 * 0.25).round() as usize).clamp(1, rows.max(2) - 1);
+        let tested = n_held_out(rows, 0.25);
         let trained = if self.files.rows.test.is_some() { rows } else { rows - tested.min(rows) };
         let epochs = (STEPS * BATCH).div_ceil(trained.max(1)).clamp(2, 30);
         let steps = epochs * trained.div_ceil(BATCH);

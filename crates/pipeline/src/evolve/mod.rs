@@ -158,7 +158,7 @@ impl SeedRun<'_> {
             };
             let warm = Stand { trained: warm, model, right };
             let models = Models { stand: &warm, ensemble: &ensemble, folds: folds.as_ref() };
-            let asked = Asked { unlabelled, rows: &progress.open, tag: "" };
+            let asked = Asked { unlabelled, rows: &progress.open, tag: "", first: true };
             let outcome = self.round(method, &library, &own, models, asked, events)?;
             let curves = self.curves(&library, progress.labels(), unlabelled);
             (warm, ensemble, folds, outcome, curves)
@@ -175,7 +175,7 @@ impl SeedRun<'_> {
                 let library = self.library_of(config, &progress.taught, unlabelled, others, &tag, events)?;
                 let own = self.own_neighbours(method, &library, progress.n_labels)?;
                 let models = Models { stand: &stand, ensemble: &ensemble, folds: folds.as_ref() };
-                let asked = Asked { unlabelled, rows: &progress.open, tag: &tag };
+                let asked = Asked { unlabelled, rows: &progress.open, tag: &tag, first: false };
                 outcome = self.round(method, &library, &own, models, asked, events)?;
             }
             files::write_jsonl(&self.rows_file(&format!("selection{tag}")), &outcome.selected)?;

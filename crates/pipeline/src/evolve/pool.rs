@@ -25,6 +25,8 @@ pub(super) struct Asked<'s> {
     pub rows: &'s [usize],
     /// Ends the names of the round's stages.
     pub tag: &'s str,
+    /// Whether it is the first round.
+    pub first: bool,
 }
 
 /// Samples that are worked on at once.
@@ -60,7 +62,7 @@ pub(super) struct Outcome {
 
 impl<'s> Asked<'s> {
     fn parts(self, size: usize) -> impl Iterator<Item = Part<'s>> {
-        let Asked { unlabelled, rows, tag } = self;
+        let Asked { unlabelled, rows, tag, .. } = self;
         let whole = unlabelled.len() <= size;
         rows.chunks(size.max(1)).enumerate().map(move |(number, rows)| {
             let (first, last) = (rows[0], rows[rows.len() - 1]);
@@ -105,6 +107,7 @@ impl SeedRun<'_> {
         let labels = &library.labelled()[..own.len()];
         let round = Round {
             tag: asked.tag.to_owned(),
+            first: asked.first,
             warm: stand.model.as_ref(),
             folds: folds.map(Folds::models).unwrap_or_default(),
             ensemble: [&stand.model].into_iter().chain(ensemble).map(AsRef::as_ref).collect(),

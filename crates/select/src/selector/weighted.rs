@@ -19,6 +19,10 @@ impl Selector for Weighted {
         Self::NAME.to_owned()
     }
 
+    fn weighs(&self) -> bool {
+        true
+    }
+
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
         let weigh: fn(f64) -> f64 = match pool.scale {
             Scale::Probability => |value| value.clamp(0.0, 1.0),
