@@ -12,6 +12,7 @@ use candle_transformers::models::bert::{BertModel, Config};
 use rayon::prelude::*;
 use semievol_model::{Embedder, Embeddings, ModelError, ModelId, TextRole};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::Path;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
@@ -185,8 +186,12 @@ fn max_seq_length(folder: &Path) -> Result<Option<usize>, EngineError> {
     struct SentenceConfig {
         max_seq_length: Option<usize>,
     }
-    let path = folder.join("sentence_bert_config.json");
-    if path.is_file() { Ok(read_json::<SentenceConfig>(&path)?.max_seq_length) } else { Ok(None) }
+    let config: Option<SentenceConfig> = read_if_there(&folder.join("sentence_bert_config.json"))?;
+    Ok(config.and_then(|config| config.max_seq_length))
+}
+
+fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
+    path.is_file().then(|| read_json(path)).transpose()
 }
 
 /// A module that is not computed here would change every vector.
@@ -197,14 +202,12 @@ fn check_modules(folder: &Path) -> Result<(), EngineError> {
         kind: String,
     }
     let path = folder.join("modules.json");
-    if !path.is_file() {
-        return Ok(());
-    }
     let known = |module: &Listed| {
         let name = module.kind.rsplit('.').next().unwrap_or_default();
         ["Transformer", "Pooling", "Normalize"].contains(&name)
     };
-    match read_json::<Vec<Listed>>(&path)?.into_iter().find(|module| !known(module)) {
+    let modules: Vec<Listed> = read_if_there(&path)?.unwrap_or_default();
+    match modules.into_iter().find(|module| !known(module)) {
         None => Ok(()),
         Some(Listed { kind }) => {
             let reason = format!("lists {kind}; supported: Transformer, Pooling and Normalize");
@@ -220,10 +223,8 @@ fn check_prompt(folder: &Path) -> Result<(), EngineError> {
         default_prompt_name: Option<String>,
     }
     let path = folder.join("config_sentence_transformers.json");
-    if !path.is_file() {
-        return Ok(());
-    }
-    match read_json::<Prompts>(&path)?.default_prompt_name {
+    let prompts: Option<Prompts> = read_if_there(&path)?;
+    match prompts.and_then(|prompts| prompts.default_prompt_name) {
         None => Ok(()),
         Some(name) => {
             let reason = format!("puts the prompt `{name}` in front of every text, which is not supported");
@@ -235,10 +236,7 @@ fn check_prompt(folder: &Path) -> Result<(), EngineError> {
 fn check_pooling(folder: &Path) -> Result<(), EngineError> {
     const MEAN: &str = "pooling_mode_mean_tokens";
     let path = folder.join("1_Pooling").join("config.json");
-    if !path.is_file() {
-        return Ok(());
-    }
-    let config: Map<String, Value> = read_json(&path)?;
+    let config: Map<String, Value> = read_if_there(&path)?.unwrap_or_default();
     let mut modes = config.iter().filter(|(key, on)| key.starts_with("pooling_mode_") && **on == true);
     match modes.find(|(key, _)| *key != MEAN) {
         Some((mode, _)) => Err(EngineError::file(path, format!("sets {mode}; supported: {MEAN}"))),

@@ -2,8 +2,9 @@
 //! BERT embedder.
 //!
 //! Depend on this crate alone to fine-tune or run a small model from Rust, without Python and without a
-//! server; the crates whose types stand in its signatures are re-exported. [`CandleModel`] implements `semievol_model::LanguageModel`, [`CandleTrainer`] implements
-//! `semievol_train::Trainer`, [`bert::BertEmbedder`] implements `semievol_model::Embedder`.
+//! server; the crates whose types stand in its signatures are re-exported. [`CandleModel`] implements
+//! `semievol_model::LanguageModel`, [`CandleTrainer`] `semievol_train::Trainer`, [`bert::BertEmbedder`]
+//! `semievol_model::Embedder`.
 //!
 //! The decision that shaped it: the Llama core is written out, forward and backward, over packed `f32` rows
 //! ([`Forest`]): no padding, whatever prompts share is computed once, and no gradient is made for a frozen

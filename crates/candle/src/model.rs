@@ -120,16 +120,17 @@ impl BaseModel {
 
 impl ModelLoader for BaseModel {
     fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
-        let Some(adapter) = adapter else {
-            return Ok(Arc::new(CandleModel { base: self.clone(), id: self.id.clone(), lora: None }));
+        let whole = |id, lora| {
+            let model = self.with_lora(id, lora).map_err(|error| backend_source(&self.id, error))?;
+            Ok(Arc::new(model) as Arc<dyn LanguageModel>)
         };
+        let Some(adapter) = adapter else { return whole(self.id.clone(), None) };
         let lora = self.read_adapter(adapter).map_err(|unfit| match unfit {
             Unfit::Foreign(reason) => backend(&self.id, reason),
             Unfit::Broken(error) => backend_source(&self.id, error),
         })?;
         let short = &adapter.digest[..adapter.digest.len().min(12)];
-        let id = ModelId::new(format!("{}+{short}", self.id));
-        Ok(Arc::new(self.with_lora(id, Some(lora)).map_err(|error| backend_source(&self.id, error))?))
+        whole(ModelId::new(format!("{}+{short}", self.id)), Some(lora))
     }
 }
 

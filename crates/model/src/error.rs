@@ -57,3 +57,20 @@ pub enum ModelError {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 }
+
+impl ModelError {
+    /// Why a prompt has no answer, where that is about this prompt alone and others may go on; else the error. Not in the
+    /// error's own words, which name the request's place in the call: that must not show in what is kept.
+    ///
+    /// # Errors
+    /// Any other.
+    pub fn of_one_prompt(self) -> Result<String, ModelError> {
+        match self {
+            ModelError::ContextExceeded { needed, limit, model, .. } => {
+                Ok(format!("the prompt needs {needed} tokens but {model} holds {limit}"))
+            }
+            ModelError::Refused { reason, .. } => Ok(reason),
+            error => Err(error),
+        }
+    }
+}

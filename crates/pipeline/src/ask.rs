@@ -1,6 +1,7 @@
 //! Questions to models: each distinct one once, in batches that do not depend on when the run was interrupted.
 
 use crate::folder::{Journal, Place};
+use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, StageEvent};
 use semievol_core::{Prompt, TokenLogprob};
 use semievol_model::{
@@ -134,19 +135,17 @@ pub(crate) fn ask(
                         too_long.push(index);
                         return ControlFlow::Continue(());
                     }
-                    // Not in the error's own words: they name the place in the call, which must not show.
-                    Err(ModelError::ContextExceeded { needed, limit, model, .. }) => {
-                        Said::TooLong(format!("the prompt needs {needed} tokens but {model} holds {limit}"))
-                    }
                     Err(ModelError::Refused { reason, .. }) if !serve.contains(&position) => {
                         waiting.push((index, Reply { prompt: level, said: Said::TooLong(reason) }));
                         return ControlFlow::Continue(());
                     }
-                    Err(ModelError::Refused { reason, .. }) => Said::TooLong(reason),
-                    Err(error) => {
-                        failed = Some(PipelineError::model(stage)(error));
-                        return ControlFlow::Break(());
-                    }
+                    Err(error) => match error.of_one_prompt() {
+                        Ok(reason) => Said::TooLong(reason),
+                        Err(error) => {
+                            failed = Some(PipelineError::model(stage)(error));
+                            return ControlFlow::Break(());
+                        }
+                    },
                 };
                 let before =
                     if serve.contains(&position) { std::mem::take(&mut waiting) } else { Vec::new() };
@@ -165,26 +164,27 @@ pub(crate) fn ask(
             too_long.sort_unstable();
             open = too_long;
         }
-        let broken = |reason: String| {
-            PipelineError::model(stage)(ModelError::Backend {
-                model: model.id().clone(),
-                reason,
-                source: None,
-            })
-        };
         if let Some((_, Reply { said: Said::TooLong(said), .. })) =
             waiting.first().filter(|_| first && waiting.len() >= ALL_REFUSED)
         {
-            return Err(broken(format!(
-                "it refused all {} requests: mend what it complains of (of batch files, take away the results that say so) and run again, nothing of this is kept ({said})",
-                waiting.len()
-            )));
+            return Err(broken(
+                stage,
+                model.id(),
+                format!(
+                    "it refused all {} requests: mend what it complains of (of batch files, take away the results that say so) and run again, nothing of this is kept ({said})",
+                    waiting.len()
+                ),
+            ));
         }
         for (index, reply) in waiting {
             replies.keep(index, reply, events)?;
         }
         if let Some(missing) = batch.iter().find(|index| !replies.has(index)) {
-            return Err(broken(format!("question {missing} of {} was never answered", questions.len())));
+            return Err(broken(
+                stage,
+                model.id(),
+                format!("question {missing} of {} was never answered", questions.len()),
+            ));
         }
         replies.journal.batch(number)?;
     }

@@ -117,17 +117,8 @@ impl Predicted {
     }
 
     fn refused(error: ModelError) -> Result<Self, RunError> {
-        match error {
-            ModelError::ContextExceeded { needed, limit, model, .. } => {
-                // Not in the error's own words: they name the place in the call.
-                let error = format!("the prompt needs {needed} tokens but {model} holds {limit}");
-                Ok(Predicted { error: Some(error), ..Predicted::nothing() })
-            }
-            ModelError::Refused { reason, .. } => {
-                Ok(Predicted { error: Some(reason), ..Predicted::nothing() })
-            }
-            error => Err(RunError::load("model", error)),
-        }
+        let reason = error.of_one_prompt().map_err(|error| RunError::load("model", error))?;
+        Ok(Predicted { error: Some(reason), ..Predicted::nothing() })
     }
 }
 

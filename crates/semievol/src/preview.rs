@@ -99,8 +99,8 @@ impl Experiment {
         Ok(asked.estimates(&parts, std::iter::repeat_n(rows, self.config().seeds.len())))
     }
 
-    /// The work of one seed in this process, arm by arm: an upper limit. What two arms share, such as the model trained on the labels, is
-    /// counted with the first; what chooses the recipe is counted with none ([`Experiment::tuning`]).
+    /// The work of one seed in this process, arm by arm: an upper limit. What two arms share, such as the model trained on the
+    /// labels, is counted with the first; what chooses the recipe is counted with none ([`Experiment::tuning`]).
     pub fn work(&self, sizes: &SetSizes) -> Vec<ArmWork> {
         let (config, sets) = (self.config(), sizes);
         let recipe = self.longest_recipe();

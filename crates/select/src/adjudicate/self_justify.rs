@@ -140,15 +140,7 @@ fn decide<T>(
 ) -> Result<Candidate, ModelError> {
     match result {
         Ok(result) => read(result),
-        // Not in the error's own words: they name the request's place in the batch, which must not show.
-        Err(ModelError::ContextExceeded { needed, limit, model, .. }) => {
-            let error = Some(format!("the prompt needs {needed} tokens but {model} holds {limit}"));
-            Ok(Candidate { error, ..Candidate::new(NAME, None) })
-        }
-        Err(ModelError::Refused { reason, .. }) => {
-            Ok(Candidate { error: Some(reason), ..Candidate::new(NAME, None) })
-        }
-        Err(error) => Err(error),
+        Err(error) => Ok(Candidate { error: Some(error.of_one_prompt()?), ..Candidate::new(NAME, None) }),
     }
 }
 

@@ -13,22 +13,15 @@ use std::collections::BTreeSet;
 /// Rounds of folds that are averaged.
 const REPEATS: u64 = 5;
 
-/// The seed of a round of folds.
-fn round(seed: Seed, repeat: u64) -> Seed {
-    seed.child("learning curve", repeat)
-}
-
-/// The classifier of some rows, where the penalty `l2` suits `n` of them: with the same pull towards 0 for each number of
-/// rows, for the loss is a mean, and the penalty is not.
-fn solve(
-    rows: &Array2<f64>,
-    classes: &[usize],
+/// What both curves are measured on.
+struct Labels<'a> {
+    rows: Array2<f64>,
+    classes: &'a [usize],
     n_classes: usize,
+    /// The penalty that suits all of them.
     l2: f64,
-    n: usize,
-) -> Result<LogisticRegression, SelectError> {
-    let l2 = l2 * n as f64 / classes.len() as f64;
-    LogisticRegression::solve(rows.view(), classes, n_classes, l2)
+    /// The seed and the fold of each label, for each round.
+    rounds: Vec<(Seed, Vec<usize>)>,
 }
 
 /// The errors of a classifier on labels that it has not learnt, by what it has.
@@ -68,98 +61,83 @@ impl LearningCurve {
         if !(l2.is_finite() && l2 > 0.0) {
             return Err(unfit(format!("l2 is {l2}, but must be above 0")));
         }
-        for repeat in 0..REPEATS {
-            let fold_of = deal(round(seed, repeat));
-            if fold_of.len() != classes.len() || fold_of.iter().all(|fold| *fold == fold_of[0]) {
-                return Err(unfit(format!(
-                    "{} labels stand in the folds {fold_of:?}; each needs one, of at least two",
-                    classes.len()
-                )));
-            }
+        let round = |repeat| {
+            let seed = seed.child("learning curve", repeat);
+            (seed, deal(seed))
+        };
+        let rounds: Vec<(Seed, Vec<usize>)> = (0..REPEATS).map(round).collect();
+        let unfolded = |fold_of: &[usize]| {
+            fold_of.len() != classes.len() || fold_of.iter().all(|fold| *fold == fold_of[0])
+        };
+        if let Some((_, fold_of)) = rounds.iter().find(|(_, fold_of)| unfolded(fold_of)) {
+            return Err(unfit(format!(
+                "{} labels stand in the folds {fold_of:?}; each needs one, of at least two",
+                classes.len()
+            )));
         }
-        let (labels, pool) = (matrix(labels), matrix(pool));
-        let by_labels = Self::of_labels(&labels, classes, n_classes, l2, deal, seed)?;
-        let by_prompts = Self::of_prompts(&labels, classes, n_classes, &pool, l2, deal, seed)?;
-        Ok((by_labels, by_prompts))
+        let labels = Labels { rows: matrix(labels), classes, n_classes, l2, rounds };
+        Ok((labels.by_labels()?, labels.by_prompts(&matrix(pool))?))
+    }
+}
+
+impl Labels<'_> {
+    /// With the same pull towards 0 for each number of rows, for the loss is a mean, and the penalty is not.
+    fn solve(&self, rows: &Array2<f64>, classes: &[usize]) -> Result<LogisticRegression, SelectError> {
+        let l2 = self.l2 * self.classes.len() as f64 / classes.len() as f64;
+        LogisticRegression::solve(rows.view(), classes, self.n_classes, l2)
     }
 
-    fn of_labels(
-        labels: &Array2<f64>,
-        classes: &[usize],
-        n_classes: usize,
-        l2: f64,
-        deal: &dyn Fn(Seed) -> Vec<usize>,
-        seed: Seed,
-    ) -> Result<Self, SelectError> {
-        let largest = |repeat| {
-            let fold_of = deal(round(seed, repeat));
+    fn classes_of(&self, rows: &[usize]) -> Vec<usize> {
+        rows.iter().map(|row| self.classes[*row]).collect()
+    }
+
+    fn by_labels(&self) -> Result<LearningCurve, SelectError> {
+        let largest = |(_, fold_of): &(Seed, Vec<usize>)| {
             let size = |fold: &usize| fold_of.iter().filter(|other| *other == fold).count();
             fold_of.iter().map(size).max().unwrap_or(0)
         };
-        let least = classes.len() - (0..REPEATS).map(largest).max().unwrap_or(0);
-        let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (least / part).max(1)).collect();
-        let solve =
-            |rows: &Array2<f64>, of_rows: &[usize]| solve(rows, of_rows, n_classes, l2, classes.len());
-        let fit = |kept: &[usize], order: Seed, size: usize| {
-            let of_kept: Vec<usize> = kept.iter().map(|row| classes[*row]).collect();
-            let order = stratified_order(&of_kept, order);
+        let least = self.classes.len() - self.rounds.iter().map(largest).max().unwrap_or(0);
+        self.measure(least, |kept, order, size| {
+            let order = stratified_order(&self.classes_of(kept), order);
             let learnt: Vec<usize> = order.iter().take(size).map(|at| kept[*at]).collect();
-            let of_learnt: Vec<usize> = learnt.iter().map(|row| classes[*row]).collect();
-            solve(&labels.select(Axis(0), &learnt), &of_learnt)
-        };
-        Self::measure(labels, classes, deal, seed, rows, fit)
+            self.solve(&self.rows.select(Axis(0), &learnt), &self.classes_of(&learnt))
+        })
     }
 
-    fn of_prompts(
-        labels: &Array2<f64>,
-        classes: &[usize],
-        n_classes: usize,
-        pool: &Array2<f64>,
-        l2: f64,
-        deal: &dyn Fn(Seed) -> Vec<usize>,
-        seed: Seed,
-    ) -> Result<Self, SelectError> {
-        let n_prompts = pool.nrows();
-        let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (n_prompts / part).max(1)).collect();
-        let solve =
-            |rows: &Array2<f64>, of_rows: &[usize]| solve(rows, of_rows, n_classes, l2, classes.len());
-        let fit = |kept: &[usize], order: Seed, size: usize| {
-            let of_kept: Vec<usize> = kept.iter().map(|row| classes[*row]).collect();
-            let kept = labels.select(Axis(0), kept);
-            let taken: Vec<usize> = order.permutation(n_prompts).into_iter().take(size).collect();
+    fn by_prompts(&self, pool: &Array2<f64>) -> Result<LearningCurve, SelectError> {
+        self.measure(pool.nrows(), |kept, order, size| {
+            let of_kept = self.classes_of(kept);
+            let kept = self.rows.select(Axis(0), kept);
+            let taken: Vec<usize> = order.permutation(pool.nrows()).into_iter().take(size).collect();
             let taken = pool.select(Axis(0), &taken);
-            let teacher = solve(&kept, &of_kept)?.predict(taken.view());
+            let teacher = self.solve(&kept, &of_kept)?.predict(taken.view());
             let of_taken = teacher.iter().map(|said| crate::options::most_probable(said).unwrap_or(0));
             let of_all: Vec<usize> = of_kept.iter().copied().chain(of_taken).collect();
             let all = concatenate(Axis(0), &[kept.view(), taken.view()])
                 .unwrap_or_else(|_| unreachable!("both are as wide"));
-            solve(&all, &of_all)
-        };
-        Self::measure(labels, classes, deal, seed, rows, fit)
+            self.solve(&all, &of_all)
+        })
     }
 
-    /// Asks models of every fold and size about the labels that the fold leaves out.
+    /// Asks models of every fold, with a quarter, half and all of so many rows, about the labels that the fold leaves out.
     fn measure(
-        labels: &Array2<f64>,
-        classes: &[usize],
-        deal: &dyn Fn(Seed) -> Vec<usize>,
-        seed: Seed,
-        rows: Vec<usize>,
+        &self,
+        most: usize,
         fit: impl Fn(&[usize], Seed, usize) -> Result<LogisticRegression, SelectError>,
-    ) -> Result<Self, SelectError> {
-        let mut errors = vec![vec![0.0; rows.len()]; classes.len()];
-        for repeat in 0..REPEATS {
-            let seed = round(seed, repeat);
-            let fold_of = deal(seed);
+    ) -> Result<LearningCurve, SelectError> {
+        let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (most / part).max(1)).collect();
+        let mut errors = vec![vec![0.0; rows.len()]; self.classes.len()];
+        for (seed, fold_of) in &self.rounds {
             for fold in fold_of.iter().copied().collect::<BTreeSet<_>>() {
                 let (out, kept): (Vec<usize>, Vec<usize>) =
-                    (0..classes.len()).partition(|row| fold_of[*row] == fold);
+                    (0..fold_of.len()).partition(|row| fold_of[*row] == fold);
                 for (at, size) in rows.iter().enumerate() {
                     let model = fit(&kept, seed.child("order", fold as u64), *size)?;
-                    let said = model.predict(labels.select(Axis(0), &out).view());
+                    let said = model.predict(self.rows.select(Axis(0), &out).view());
                     for (row, probabilities) in out.iter().zip(said) {
                         let best = crate::options::most_probable(&probabilities);
-                        errors[*row][at] += f64::from(u8::from(best != Some(classes[*row]))) / REPEATS as f64;
+                        let wrong = best != Some(self.classes[*row]);
+                        errors[*row][at] += f64::from(u8::from(wrong)) / REPEATS as f64;
                     }
                 }
             }

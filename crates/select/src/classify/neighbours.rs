@@ -33,17 +33,18 @@ impl Classifier for NearestNeighbours {
             let reason = format!("k is {k}, embeddings have width {width}, queries {asked}");
             return Err(SelectError::Unfit { part: NEIGHBOURS, reason });
         }
+        let dot = |one: &[f32], other: &[f32]| -> f64 {
+            one.iter().zip(other).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let squares: Vec<f64> = (0..rows.len()).map(|row| dot(rows.row(row), rows.row(row))).collect();
         let vote = |query: &[f32]| {
-            let dot = |one: &[f32], other: &[f32]| -> f64 {
-                one.iter().zip(other).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-            };
             let of_query = dot(query, query);
-            let cosine = |row: &[f32]| {
-                let norms = (of_query * dot(row, row)).sqrt();
-                if norms > 0.0 { dot(row, query) / norms } else { 0.0 }
+            let cosine = |row: usize| {
+                let norms = (of_query * squares[row]).sqrt();
+                if norms > 0.0 { dot(rows.row(row), query) / norms } else { 0.0 }
             };
             let mut near: Vec<(f64, usize)> =
-                (0..rows.len()).map(|row| (cosine(rows.row(row)), classes[row])).collect();
+                (0..rows.len()).map(|row| (cosine(row), classes[row])).collect();
             near.sort_by(|one, other| other.0.total_cmp(&one.0));
             let mut voices = vec![1.0 / n_classes as f64; n_classes];
             near.iter().take(self.k).for_each(|(cosine, class)| voices[*class] += cosine.max(0.0));
