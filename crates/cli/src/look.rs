@@ -1,7 +1,7 @@
 //! A look at a file of rows: its columns and what stands in them.
 
 use anyhow::Context;
-use semievol::data::{FileOptions, rows};
+use semievol::data::{DataError, Encoding, FileOptions, Format, rows};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 const FEW: usize = 100;
 /// Values of a column that are told apart.
 const VALUES: usize = 200;
+/// What stands between cells where it is no comma.
+const SEPARATORS: [char; 3] = [';', '\t', '|'];
 
 /// What a file looks like.
 pub struct Look {
     pub file: PathBuf,
+    /// How it is laid out.
+    pub layout: FileOptions,
     /// Rows that were looked at.
     pub rows: usize,
     /// In the file's order.
@@ -49,8 +53,36 @@ impl Look {
     }
 
     fn at_first(file: &Path, n: usize) -> anyhow::Result<Look> {
-        let mut look = Look { file: file.to_owned(), rows: 0, columns: Vec::new() };
-        for row in rows(file, &FileOptions::default())?.take(n) {
+        let utf8 = Self::read(file, FileOptions::default(), n);
+        let encoding = match &utf8 {
+            Err(DataError::Encoding { .. }) => Encoding::Latin1,
+            _ => Encoding::Utf8,
+        };
+        let layout = FileOptions { encoding, ..FileOptions::default() };
+        let look = if encoding == Encoding::Utf8 { utf8 } else { Self::read(file, layout.clone(), n) };
+        // One column, whether all rows have one or not: perhaps several, with something else between them.
+        let whole = match &look {
+            Ok(look) => look.columns.len() == 1,
+            Err(error) => matches!(error, DataError::Ragged { expected: 1, .. }),
+        };
+        let otherwise = || {
+            let layouts = SEPARATORS.map(|one| FileOptions { separator: Some(one), ..layout.clone() });
+            let looks = layouts.into_iter().filter_map(|layout| Self::read(file, layout, n).ok());
+            looks.into_iter().find(|look| look.columns.len() > 1)
+        };
+        let look = match (whole && Format::of(file) == Some(Format::Csv)).then(otherwise).flatten() {
+            Some(other) => other,
+            None => look?,
+        };
+        (look.rows > 0)
+            .then_some(look)
+            .with_context(|| format!("{}: holds no row; check that it is the right file", file.display()))
+    }
+
+    fn read(file: &Path, layout: FileOptions, n: usize) -> Result<Look, DataError> {
+        let all = rows(file, &layout)?;
+        let mut look = Look { file: file.to_owned(), layout, rows: 0, columns: Vec::new() };
+        for row in all.take(n) {
             let row = row?;
             look.rows += 1;
             for (name, value) in &row.values {
@@ -64,9 +96,7 @@ impl Look {
                 look.columns[at].add(value);
             }
         }
-        (look.rows > 0)
-            .then_some(look)
-            .with_context(|| format!("{}: holds no row; check that it is the right file", file.display()))
+        Ok(look)
     }
 
     pub fn column(&self, name: &str) -> Option<&Column> {

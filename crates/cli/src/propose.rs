@@ -6,7 +6,7 @@ use crate::input::Rows;
 use crate::look::{Column, Look};
 use anyhow::bail;
 use semievol::core::Answer;
-use semievol::data::{Dataset, DatasetConfig};
+use semievol::data::{Dataset, DatasetConfig, Encoding, FileOptions, Format};
 use std::path::{Path, PathBuf};
 
 /// Files, and what flags say of them.
@@ -63,6 +63,8 @@ enum Kind {
 struct Proposal<'a> {
     files: &'a Files,
     look: &'a Look,
+    /// How the files are laid out.
+    layout: FileOptions,
     place: Place,
     answers: Column,
     kind: Kind,
@@ -72,10 +74,12 @@ struct Proposal<'a> {
 pub fn propose(files: &Files) -> anyhow::Result<String> {
     let Files { labelled, rows, .. } = files;
     let look = Look::at(labelled)?;
+    let mut layout = look.layout.clone();
     if let Some(what) = records(&look, rows) {
-        let answers = answers_of(labelled)?;
+        let answers = answers_of(labelled, &layout)?;
         let kind = kind(&look, rows, &answers);
-        return Ok(Proposal { files, look: &look, place: Place::Records(what), answers, kind }.to_toml());
+        let place = Place::Records(what);
+        return Ok(Proposal { files, look: &look, layout, place, answers, kind }.to_toml());
     }
     let question = question(&look, rows)?;
     let answer = answer(&look, rows, &question)?;
@@ -85,6 +89,7 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
     for (file, tests) in [(&rows.unlabelled, false), (&rows.test, true)] {
         let Some(file) = file else { continue };
         let other = Look::at_beginning(file)?;
+        add(&mut layout, &look, &other)?;
         if tests && other.column(&answer).is_none() {
             bail!(
                 "{}: no column `{answer}`, which holds the answer in {}; its columns are {}; rows that test need answers",
@@ -103,6 +108,12 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
         }
     }
     let column = look.column(&answer).cloned().unwrap_or_else(|| Column::of(&answer, []));
+    if column.nested > 0 {
+        bail!(
+            "{}: `{answer}` holds lists, and a row has one answer; make a column of yes and no for each label, and a run of each",
+            labelled.display()
+        );
+    }
     check_options(&rows.options)?;
     let occurs = |option: &String| column.values.is_empty() || column.rows_of(option) > 0;
     if !rows.options.is_empty() && !rows.options.iter().any(occurs) {
@@ -113,9 +124,40 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
             column.values.keys().take(10).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
         );
     }
+    let (filled, others) = (column.filled, look.rows - column.filled.min(look.rows));
+    if others > 0 && (rows.unlabelled.is_some() || rows.test.is_some()) {
+        bail!(
+            "{}: {others} of {} rows have nothing in `{answer}`; take them out, or give this file alone: its rows without an answer are then the unlabelled ones",
+            labelled.display(),
+            filled + others
+        );
+    }
     let kind = kind(&look, rows, &column);
-    Ok(Proposal { files, look: &look, place: Place::Columns { question, answer }, answers: column, kind }
-        .to_toml())
+    let place = Place::Columns { question, answer };
+    Ok(Proposal { files, look: &look, layout, place, answers: column, kind }.to_toml())
+}
+
+/// One layout for all files: an encoding that reads them all, and what stands between cells of those with cells.
+fn add(layout: &mut FileOptions, first: &Look, other: &Look) -> anyhow::Result<()> {
+    if other.layout.encoding == Encoding::Latin1 {
+        layout.encoding = Encoding::Latin1;
+    }
+    let cells = |look: &Look| Format::of(&look.file) == Some(Format::Csv);
+    if !cells(other) || other.layout.separator == layout.separator {
+        return Ok(());
+    }
+    if cells(first) {
+        let sign = |look: &Look| look.layout.separator.unwrap_or(',');
+        bail!(
+            "{}: {:?} stands between its cells, and {:?} between those of {}; save one like the other",
+            other.file.display(),
+            sign(other),
+            sign(first),
+            first.file.display()
+        );
+    }
+    layout.separator = other.layout.separator;
+    Ok(())
 }
 
 /// Options are told apart whatever their case, as answers are.
@@ -130,22 +172,6 @@ fn check_options(options: &[String]) -> anyhow::Result<()> {
             bail!("--options: `{first}` and `{}` differ by their case alone; keep one of them", options[at])
         }
         None => Ok(()),
-    }
-}
-
-/// Columns that nothing was found among; where they look like one that another separator cuts, that is the reason.
-fn among(look: &Look) -> String {
-    let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")];
-    let separator = match look.columns.as_slice() {
-        [only] => separators.iter().find(|(separator, _)| only.name.contains(*separator)),
-        _ => None,
-    };
-    match separator {
-        Some((_, what)) => format!(
-            "{} (one column with {what} in its name: save the file with commas, or with tabs as .tsv)",
-            look.names()
-        ),
-        None => look.names(),
     }
 }
 
@@ -165,8 +191,9 @@ fn records(look: &Look, rows: &Rows) -> Option<&'static str> {
 }
 
 /// The answers of records.
-fn answers_of(labelled: &Path) -> anyhow::Result<Column> {
-    let dataset = Dataset::read([labelled], &DatasetConfig::default())?;
+fn answers_of(labelled: &Path, layout: &FileOptions) -> anyhow::Result<Column> {
+    let config = DatasetConfig { file: layout.clone(), ..DatasetConfig::default() };
+    let dataset = Dataset::read([labelled], &config)?;
     let texts = dataset.answers.iter().flatten().filter_map(|answer| match answer {
         Answer::Text(text) | Answer::Number(text) => Some(text.as_str()),
         Answer::Choice(_) => None,
@@ -195,7 +222,7 @@ fn question(look: &Look, rows: &Rows) -> anyhow::Result<String> {
         None => bail!(
             "{}: no column looks like a question among {}; name it with --question",
             look.file.display(),
-            among(look)
+            look.names()
         ),
     }
 }
@@ -215,7 +242,7 @@ fn answer(look: &Look, rows: &Rows, question: &str) -> anyhow::Result<String> {
         None => bail!(
             "{}: no column looks like an answer among {}; name it with --answer",
             look.file.display(),
-            among(look)
+            look.names()
         ),
     }
 }

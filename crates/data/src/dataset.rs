@@ -100,10 +100,11 @@ impl Dataset {
         }
     }
 
-    /// The same without what the rows say of their answers, which may then be anything: for rows that are to be answered.
+    /// Reads rows that are to be answered, a sample for each. What they say of their answers may be anything, ids may occur
+    /// twice, a question may be empty, and there need be no columns for id, category and group; the latter two are not read.
     ///
     /// # Errors
-    /// As [`Dataset::read`], but for answers.
+    /// As [`Dataset::read`], but for these.
     pub fn read_questions<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
         config: &DatasetConfig,
@@ -154,7 +155,8 @@ impl Dataset {
                 self.skip(row.at, SkipReason::Duplicate, String::new());
                 continue;
             }
-            if let Some(first) = met.ids.insert(sample.id.clone(), row.at.clone()) {
+            let before = met.ids.insert(sample.id.clone(), row.at.clone());
+            if let Some(first) = before.filter(|_| !matches!(wanted, Wanted::Question)) {
                 return Err(DataError::DuplicateId { id: sample.id, first, second: row.at });
             }
             // Rows mostly have the options of the row before.

@@ -64,7 +64,7 @@ pub enum DataError {
     },
     /// A row with more or fewer fields than the header.
     #[error(
-        "{at}: {found} fields where {expected} are expected, beginning `{value}`; check quotes and separators, and data.file.names if the file has no header"
+        "{at}: {found} fields where {expected} are expected, beginning `{value}`; check quotes and separators (data.file.separator), and data.file.names if the file has no header"
     )]
     Ragged {
         /// The row.

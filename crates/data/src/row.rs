@@ -19,13 +19,14 @@ impl Row {
 
     /// The error for a column that is not there.
     pub(crate) fn missing(&self, wanted: &str, purpose: &'static str) -> DataError {
-        let columns: Vec<String> = self.values.keys().map(|name| format!("`{name}`")).collect();
-        DataError::MissingColumn {
-            at: self.at.clone(),
-            wanted: wanted.to_owned(),
-            purpose,
-            columns: columns.join(", "),
+        let names: Vec<String> = self.values.keys().map(|name| format!("`{name}`")).collect();
+        let mut columns = names.join(", ");
+        if let ([only], Some(sign)) = (names.as_slice(), columns.chars().find(|sign| ";\t|".contains(*sign)))
+        {
+            columns =
+                format!("{only}, which data.file.separator = {:?} would make several", sign.to_string());
         }
+        DataError::MissingColumn { at: self.at.clone(), wanted: wanted.to_owned(), purpose, columns }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A proposal as a commented experiment file.
 
 use super::{Kind, Place, Proposal};
+use semievol::data::Encoding;
 use semievol::n_held_out;
 use std::path::Path;
 
@@ -47,8 +48,59 @@ seeds = [1]
     }
 
     fn data(&self) -> String {
+        format!(
+            "\
+# Paths start in the folder in which the command is run.
+[data]
+{}
+on_duplicate = \"skip\" # rows that a file has twice
+{}
+# The columns of {} are {}.
+[data.columns]
+{}",
+            self.sets(),
+            self.layout(),
+            self.files.labelled.display().to_string().escape_debug(),
+            self.look.names(),
+            self.columns()
+        )
+    }
+
+    /// Labelled rows without an answer.
+    fn unanswered(&self) -> usize {
+        match self.place {
+            Place::Columns { .. } => self.look.rows - self.answers.filled.min(self.look.rows),
+            Place::Records(_) => 0,
+        }
+    }
+
+    /// The files' layout, where it is not the usual one.
+    fn layout(&self) -> String {
+        let separator =
+            self.layout.separator.map(|sign| format!("separator = {}\n", quoted(&sign.to_string())));
+        let encoding = (self.layout.encoding == Encoding::Latin1)
+            .then(|| "encoding = \"latin1\" # what is not UTF-8 is read as Windows-1252\n".to_owned());
+        let lines: String = separator.into_iter().chain(encoding).collect();
+        if lines.is_empty() { lines } else { format!("\n[data.file]\n{lines}") }
+    }
+
+    /// Where labelled, unlabelled and test rows are.
+    fn sets(&self) -> String {
         let path = |path: &Path| quoted(&path.display().to_string());
         let rows = &self.files.rows;
+        if self.unanswered() > 0 {
+            let answered = self.answers.filled;
+            let test = n_held_out(answered, 0.25);
+            let classes = if matches!(self.kind, Kind::Fixed(_)) { ", stratified = true" } else { "" };
+            return format!(
+                "\
+# One file: {answered} of its rows have an answer and are drawn from for training and testing; the others are unlabelled.
+source = {}
+split = {{ labelled = {}, test = {test}{classes} }}",
+                path(&self.files.labelled),
+                answered - test.min(answered)
+            );
+        }
         let unlabelled = match &rows.unlabelled {
             Some(file) => format!("unlabelled = {}", path(file)),
             None => {
@@ -63,24 +115,7 @@ seeds = [1]
 hold_out = 0.25"
                 .into(),
         };
-        let labelled = &self.files.labelled;
-        format!(
-            "\
-# Paths start in the folder in which the command is run.
-[data]
-labelled = {}
-{unlabelled}
-{test}
-on_duplicate = \"skip\" # rows that a file has twice
-
-# The columns of {} are {}.
-[data.columns]
-{}",
-            path(labelled),
-            labelled.display().to_string().escape_debug(),
-            self.look.names(),
-            self.columns()
-        )
+        format!("labelled = {}\n{unlabelled}\n{test}", path(&self.files.labelled))
     }
 
     fn columns(&self) -> String {
@@ -104,8 +139,14 @@ on_duplicate = \"skip\" # rows that a file has twice
                 let counted =
                     |option: &String| format!("{} {}", option.escape_debug(), self.answers.rows_of(option));
                 let counted: Vec<String> = options.iter().map(counted).collect();
+                let several = several_at_once(options).map_or_else(String::new, |option| {
+                    format!(
+                        "# {} looks like several labels at once, and is a class of its own here: a run for each label, with yes and no,\n# tells more.\n",
+                        quoted(option)
+                    )
+                });
                 format!(
-                    "options = {{ fixed = [{}] }}\n{}# labelled rows of each: {}\n",
+                    "options = {{ fixed = [{}] }}\n{}# labelled rows of each: {}\n{several}",
                     list(options),
                     written("text"),
                     counted.join(", ")
@@ -127,13 +168,23 @@ on_duplicate = \"skip\" # rows that a file has twice
         match &self.kind {
             Kind::Numeric => {
                 format!(
-                    "[task]\nkind = \"numeric\"\n{}",
+                    "\
+[task]
+kind = \"numeric\"
+# Right is what equals the row's number digit for digit, unless `absolute_tolerance = 0.5` or `relative_tolerance = 0.01`
+# says how far off it may be.
+{}",
                     instruction("# instruction = \"what stands before every question\"")
                 )
             }
             Kind::Free => {
                 format!(
-                    "[task]\nkind = \"free_text\"\n{}",
+                    "\
+[task]
+kind = \"free_text\"
+# Right is what has the row's very words, whatever the case and the punctuation: longer texts hardly ever do, and are cut
+# after `max_answer_tokens`.
+{}",
                     instruction("# instruction = \"what stands before every question\"")
                 )
             }
@@ -164,7 +215,7 @@ form = \"text\" # the model answers with the option's own words; \"letter\" with
     }
 
     fn train(&self) -> String {
-        let rows = self.look.rows;
+        let rows = self.look.rows - self.unanswered();
         // As a quarter is held out.
         let tested = n_held_out(rows, 0.25);
         let trained = if self.files.rows.test.is_some() { rows } else { rows - tested.min(rows) };
@@ -224,6 +275,14 @@ fn folder_name(text: &str) -> String {
         "" => "mine".to_owned(),
         name => name.to_owned(),
     }
+}
+
+/// An answer that is made of others, as `billing;login` is.
+fn several_at_once(options: &[String]) -> Option<&String> {
+    let known = |part: &str| options.iter().any(|option| option == part.trim());
+    options.iter().find(|option| {
+        [';', '|', ','].iter().any(|sign| option.contains(*sign) && option.split(*sign).all(known))
+    })
 }
 
 /// `a, b or c`.

@@ -161,6 +161,10 @@ fn answer(
 ) -> Result<Answer, DataError> {
     if options.is_empty() {
         return Ok(match value {
+            // Without the exponent that JSON writes small and large ones with.
+            Value::Number(number) if text.contains(['e', 'E']) => {
+                Answer::Number(number.as_f64().map_or_else(|| text.to_owned(), |number| number.to_string()))
+            }
             Value::Number(_) => Answer::Number(text.to_owned()),
             _ => Answer::Text(text.to_owned()),
         });

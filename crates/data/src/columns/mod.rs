@@ -72,7 +72,7 @@ pub(crate) enum Wanted {
     Answer,
     /// The same, and none where it has one that names no option.
     AnswerIfAny,
-    /// Nothing.
+    /// Nothing; and the question itself may be empty.
     Question,
 }
 
@@ -101,7 +101,7 @@ impl Columns {
     /// Reads one row; `number` counts the rows of its file from 1.
     pub(crate) fn map(&self, row: &Row, number: usize, wanted: Wanted) -> Result<Mapped, DataError> {
         let (question, implied) = self.question(row)?;
-        if question.trim().is_empty() {
+        if question.trim().is_empty() && !matches!(wanted, Wanted::Question) {
             return Err(DataError::EmptyCell { at: row.at.clone(), purpose: "question" });
         }
         let question = match &self.shorten {
@@ -125,8 +125,15 @@ impl Columns {
             }
             (Err(error), _) => return Err(error),
         };
-        let (id, category) = (self.id(row, number)?, self.category(row)?);
-        let group = self.group.as_ref().map(|group| group.read(row, "group")).transpose()?.flatten();
+        let id = match (self.id(row, number), wanted) {
+            (Err(DataError::MissingColumn { .. }), Wanted::Question) => Columns::default().id(row, number)?,
+            (id, _) => id?,
+        };
+        // Nothing is reported by them, or kept together, of rows that are answered.
+        let (category, group) = match wanted {
+            Wanted::Question => (None, None),
+            Wanted::Answer | Wanted::AnswerIfAny => (self.category(row)?, self.group(row)?),
+        };
         let sample = Sample { id, question, options: options.into(), category, group };
         Ok(Mapped::Kept { sample, answer, disregarded })
     }
@@ -170,5 +177,9 @@ impl Columns {
                 Ok(usual.map(|value| text_of(value).into_owned()).filter(|value| !value.is_empty()))
             }
         }
+    }
+
+    fn group(&self, row: &Row) -> Result<Option<String>, DataError> {
+        self.group.as_ref().map_or(Ok(None), |group| group.read(row, "group"))
     }
 }

@@ -7,15 +7,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What is read after the end of a csv file: a row of its own, unless a quote is still open.
-const END: &str = "\n\0the end of the file\0";
+const END: &str = "\n\0END\0";
 
-/// Rows of a file with commas and quotes.
+/// Rows of a file with commas, or what stands in their place, and quotes.
 pub(super) fn csv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
     let file: Arc<Path> = Arc::from(path);
     let encoding = options.encoding;
     // `flexible` so that a ragged row is reported in our words, with its line.
     let bytes = lines::open(path)?.chain(END.as_bytes());
-    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    let reader = csv::ReaderBuilder::new()
+        .delimiter(separator(options)?)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(bytes);
     let before_the_end = |record: &csv::Result<csv::ByteRecord>| match record {
         Ok(record) => record.len() != 1 || record[0] != *END.trim_start().as_bytes(),
         Err(_) => true,
@@ -23,23 +27,50 @@ pub(super) fn csv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataE
     let records = reader.into_byte_records().take_while(before_the_end);
     let mut records = records.map(move |record| fields(record, &file, encoding));
     let names = header(path, options, || records.next())?;
-    Ok(Box::new(records.map(move |record| {
-        let (at, cells) = record?;
-        row(&names, at, cells)
-    })))
+    Ok(rows(names, records))
 }
 
-/// Rows of a file with tabs, in which a quote is an ordinary character.
+/// Rows of a file with tabs.
 pub(super) fn tsv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
     let mut records = Lines::open(path, options.encoding)?.map(|line| {
         let (at, line) = line?;
-        Ok((at, line.split('\t').map(str::to_owned).collect::<Vec<_>>()))
+        Ok((at, line.split('\t').map(unquoted).collect::<Vec<_>>()))
     });
     let names = header(path, options, || records.next())?;
-    Ok(Box::new(records.map(move |record| {
+    Ok(rows(names, records))
+}
+
+/// Records under their names. One without anything in its cells, as spreadsheets leave behind the last row, is none.
+fn rows(names: Vec<String>, records: impl Iterator<Item = Fields> + 'static) -> Rows {
+    let blank = |(_, cells): &(Place, Vec<String>)| cells.iter().all(|cell| cell.trim().is_empty());
+    let records = records.filter(move |record| !record.as_ref().is_ok_and(blank));
+    Box::new(records.map(move |record| {
         let (at, cells) = record?;
         row(&names, at, cells)
-    })))
+    }))
+}
+
+/// The byte between cells.
+fn separator(options: &FileOptions) -> Result<u8, DataError> {
+    let separator = options.separator.unwrap_or(',');
+    match u8::try_from(separator) {
+        Ok(byte) if (byte.is_ascii_punctuation() || matches!(byte, b'\t' | b' ')) && byte != b'"' => Ok(byte),
+        _ => {
+            let reason = format!(
+                "data.file.separator = {separator:?}: it has to be a comma, a semicolon, a tab or another ASCII sign, but no quote"
+            );
+            Err(DataError::Config { reason })
+        }
+    }
+}
+
+/// A cell without the quotes that stand around all of it and double those within.
+fn unquoted(cell: &str) -> String {
+    let inner = cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match inner.filter(|inner| !inner.replace("\"\"", "").contains('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => cell.to_owned(),
+    }
 }
 
 type Fields = Result<(Place, Vec<String>), DataError>;

@@ -18,9 +18,10 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// Comma-separated with quotes (RFC 4180).
+    /// Separated by commas, or by what `separator` says, with quotes (RFC 4180).
     Csv,
-    /// Tab-separated, one row a line; quotes are ordinary characters.
+    /// Tab-separated, one row a line. Quotes are ordinary characters, but for those around a whole cell, which spreadsheets
+    /// write around commas and quotes.
     Tsv,
     /// One JSON object a line; a file that begins with `[` is read as one array of objects.
     Jsonl,
@@ -48,7 +49,8 @@ pub enum Encoding {
     /// UTF-8, with or without a byte order mark; anything else is an error.
     #[default]
     Utf8,
-    /// ISO 8859-1: every byte is the character of that number, so nothing is an error.
+    /// Windows-1252, of which ISO 8859-1 is a part, wherever the bytes are not UTF-8: so nothing is an error, and a file in
+    /// UTF-8 beside others stays as it is.
     Latin1,
 }
 
@@ -61,6 +63,10 @@ pub struct FileOptions {
     pub format: Option<Format>,
     /// The encoding of csv, tsv and jsonl files.
     pub encoding: Encoding,
+    /// What stands between the cells of a csv file: one ASCII character, such as `";"`, which spreadsheets write where the
+    /// decimal sign is a comma; a comma when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separator: Option<char>,
     /// The columns of a csv or tsv file that has no header line; when absent the first line is the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
@@ -128,13 +134,15 @@ fn refuse_no_rows(path: &Path, format: Option<Format>) -> Result<(), DataError> 
 
 /// Bytes to text, or the error that says what encoding to state.
 fn decode(bytes: Vec<u8>, encoding: Encoding, at: &Place) -> Result<String, DataError> {
-    match encoding {
-        Encoding::Latin1 => Ok(bytes.into_iter().map(char::from).collect()),
-        Encoding::Utf8 => String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).or_else(|error| match encoding {
+        Encoding::Latin1 => {
+            Ok(encoding_rs::WINDOWS_1252.decode_without_bom_handling(error.as_bytes()).0.into_owned())
+        }
+        Encoding::Utf8 => {
             let bad = error.utf8_error().valid_up_to();
             let bytes = error.as_bytes();
             let near = &bytes[bad.saturating_sub(20)..bytes.len().min(bad + 10)];
-            DataError::Encoding { at: at.clone(), near: String::from_utf8_lossy(near).into_owned() }
-        }),
-    }
+            Err(DataError::Encoding { at: at.clone(), near: String::from_utf8_lossy(near).into_owned() })
+        }
+    })
 }
