@@ -30,7 +30,7 @@ pub struct OverlapReport {
     pub pairs: Vec<Overlap>,
 }
 
-/// Finds rows whose question and options are the same but for case, punctuation and white space.
+/// Finds rows whose question and options are the same but for case, white space and the punctuation around words.
 ///
 /// Linear in the number of rows. A row of one set that stands twice in another is one pair per repetition.
 ///
@@ -60,8 +60,8 @@ pub fn overlap(sets: &[(&str, &[Sample])]) -> OverlapReport {
     OverlapReport { pairs }
 }
 
-/// What two rows have in common that ask the same: their question and options but for case, punctuation and white space.
-/// Options count: two questions worded alike with other options are two questions.
+/// What two rows have in common that ask the same: their question and options but for case, white space and the punctuation
+/// around words. Options count: two questions worded alike with other options are two questions.
 pub fn question_key(sample: &Sample) -> String {
     let parts = std::iter::once(&sample.question).chain(sample.options.iter());
     parts.map(|part| folded(part)).collect::<Vec<_>>().join("\u{1f}")

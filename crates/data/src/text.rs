@@ -32,11 +32,46 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     stripped.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// Letters and digits of every script in lower case, runs of anything else folded to one space. A text of
-/// neither keeps its symbols, or all such texts would be alike.
+/// Lower-case words without the punctuation around them, one space between each. Signs that say something stay: `+1` and
+/// `-1`, `10 + 2` and `10 - 2`, two emoji. A text of punctuation alone stays as it is, or all such texts would be alike.
 pub(crate) fn folded(text: &str) -> String {
     let lower = text.to_lowercase();
-    let runs = lower.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty());
-    let folded = runs.collect::<Vec<_>>().join(" ");
+    let words = lower.split_whitespace().filter_map(|word| {
+        let bare = word.trim_matches(is_wrapping);
+        // Punctuation, or a face of it such as `:-*`.
+        let face = bare.len() < word.len() && bare.bytes().all(|byte| byte.is_ascii_punctuation());
+        // One alone may be a minus.
+        let dash = bare != "-" && bare.chars().all(|c| matches!(c, '-' | '–' | '—'));
+        (!face && !dash).then_some(bare)
+    });
+    let folded = words.collect::<Vec<_>>().join(" ");
     if folded.is_empty() { lower.trim().to_owned() } else { folded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folded;
+
+    #[test]
+    fn signs_that_say_something_tell_texts_apart() {
+        for (one, other) in [
+            ("What is 10 + 2?", "What is 10 - 2?"),
+            ("10 * 2", "10 / 2"),
+            ("+1", "-1"),
+            ("Login page \u{1f44d}", "Login page \u{1f44e}!"),
+            ("C++", "C"),
+            ("a <= b", "a >= b"),
+            ("?", "!"),
+        ] {
+            assert_ne!(folded(one), folded(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("Is it so?", " is  it so"),
+            ("\u{201c}Yes,\u{201d} he said ...", "yes he said"),
+            ("Fine! :-*", "fine :)"),
+            ("Login page \u{1f44d}", "login page \u{1f44d}!"),
+        ] {
+            assert_eq!(folded(one), folded(other), "{one} {other}");
+        }
+    }
 }
