@@ -117,7 +117,7 @@ impl CommandTrainer {
         }
         let missing = |file: PathBuf, error: std::io::Error| TrainError::File {
             path: file.display().to_string(),
-            reason: format!("{error}: training has ended, but there is no adapter in PEFT's layout"),
+            reason: format!("{error}: training has ended, but there is no whole adapter in PEFT's layout"),
             source: None,
         };
         let read = |name: &str| {
@@ -125,13 +125,21 @@ impl CommandTrainer {
             fs::read(&file).map_err(|error| missing(file, error))
         };
         let (weights, config) = (read(Adapter::WEIGHTS_FILE)?, read(Adapter::CONFIG_FILE)?);
-        let rank =
-            serde_json::from_slice::<serde_json::Value>(&config).ok().and_then(|config| config["r"].as_u64());
+        let said = serde_json::from_slice::<serde_json::Value>(&config).unwrap_or_default();
+        let rank = said["r"].as_u64();
         if rank != Some(job.recipe.rank as u64) {
             return Err(unfit(format!(
                 "the adapter in {} has rank {rank:?}, and the job asks for {}: was it trained by another configuration?",
                 left.display(),
                 job.recipe.rank
+            )));
+        }
+        // Answers would be computed, and kept, with another scale than that of the training.
+        if let Some(alpha) = said["lora_alpha"].as_f64().filter(|alpha| *alpha != job.recipe.alpha) {
+            return Err(unfit(format!(
+                "the adapter in {} has lora_alpha {alpha}, and the job asks for {}: was it trained by another configuration?",
+                left.display(),
+                job.recipe.alpha
             )));
         }
         // One that is still being copied would be kept for good.
@@ -171,9 +179,22 @@ impl Trainer for CommandTrainer {
         let left = folder.join("adapter");
         let before = written(&folder);
         write(&self.config, job, &folder)?;
-        // By hand, or by a command that ended before a kill: the adapter of this very job may be there already.
-        let ended = self.config.command.is_empty() || folder.join(ENDED).is_file();
-        let is_there = ended && before == written(&folder) && left.join(Adapter::WEIGHTS_FILE).is_file();
+        let is_of_this_job = before == written(&folder);
+        let by_hand = self.config.command.is_empty();
+        if by_hand && left.exists() && !is_of_this_job {
+            // Hours of somebody's work: put aside.
+            let aside = (1..).map(|n| folder.join(format!("adapter-{n}"))).find(|aside| !aside.exists());
+            let aside = aside.unwrap_or_else(|| left.clone());
+            fs::rename(&left, &aside).map_err(|error| file_error(&left, &error))?;
+        }
+        // By hand, where any of it may still be on its way, or by a command that ended before a kill: the adapter of this
+        // very job may be there already.
+        let is_there = is_of_this_job
+            && if by_hand {
+                left.exists()
+            } else {
+                folder.join(ENDED).is_file() && left.join(Adapter::WEIGHTS_FILE).is_file()
+            };
         if !is_there {
             if left.exists() {
                 fs::remove_dir_all(&left).map_err(|error| file_error(&left, &error))?;

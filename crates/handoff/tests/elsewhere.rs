@@ -109,10 +109,14 @@ fn failures_say_what_happened() {
     for (shell, expected) in [
         ("echo all went wrong >&2; exit 3", "ended with exit status: 3"),
         ("echo all went wrong >&2; exit 3", "all went wrong"),
-        ("true", "there is no adapter in PEFT's layout"),
+        ("true", "there is no whole adapter in PEFT's layout"),
         (
             "mkdir adapter && echo '{\"r\": 8}' > adapter/adapter_config.json && touch adapter/adapter_model.safetensors",
             "has rank Some(8), and the job asks for 4",
+        ),
+        (
+            "mkdir adapter && echo '{\"r\": 4, \"lora_alpha\": 5}' > adapter/adapter_config.json && touch adapter/adapter_model.safetensors",
+            "has lora_alpha 5, and the job asks for",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -128,6 +132,39 @@ fn failures_say_what_happened() {
 }
 
 #[test]
+fn a_command_that_did_not_end_is_run_again_and_one_that_did_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let calls = || fs::read_to_string(out.join("handoff/calls")).unwrap().lines().count();
+    // It leaves a whole adapter and fails all the same, the first time.
+    let shell = format!("echo called >> calls; {LEAVE} && test $(wc -l < calls) -gt 1");
+    assert!(train(&shell, &out, &mut |_| ()).is_err());
+    assert!(out.join("handoff/adapter/adapter_model.safetensors").is_file());
+    train(&shell, &out, &mut |_| ()).unwrap();
+    assert_eq!(calls(), 2);
+    train(&shell, &out, &mut |_| ()).unwrap();
+    assert_eq!(calls(), 2);
+}
+
+#[test]
+fn a_command_is_stopped_with_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let progress = "echo '{\"current_steps\": 1, \"total_steps\": 9}' > adapter/trainer_log.jsonl";
+    let command = ["sh", "-c", &format!("{LEAVE} && {progress}; echo $$ > pid; exec sleep 600")];
+    let config =
+        ElsewhereConfig { command: command.map(String::from).into(), ..ElsewhereConfig::new("some/base") };
+    let (examples, recipe) = (examples(), Recipe { rank: 4, ..Recipe::default() });
+    let job = TrainJob { examples: &examples, recipe: &recipe, seed: Seed(3), out: &out, from: None };
+    let mut stop = |_: &Step| ControlFlow::Break(());
+    let stopped = CommandTrainer::new(config, ModelId::new("base here")).train(&job, &mut stop);
+    assert!(matches!(stopped, Err(TrainError::Stopped { steps: 1 })), "{stopped:?}");
+    let pid = fs::read_to_string(out.join("handoff/pid")).unwrap();
+    let alive = std::process::Command::new("kill").args(["-0", pid.trim()]).status().unwrap();
+    assert!(!alive.success(), "{pid} goes on");
+}
+
+#[test]
 fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -137,6 +174,10 @@ fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
     fs::create_dir_all(&left).unwrap();
     fs::write(left.join("adapter_config.json"), "{\"r\": 4}").unwrap();
     let weights = left.join("adapter_model.safetensors");
+    // What has come so far is left alone, and the rest is asked for by name.
+    let error = train("", &out, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("adapter_model.safetensors") && error.contains("no whole adapter"), "{error}");
+    assert!(left.join("adapter_config.json").is_file());
     let whole = b"\x02\0\0\0\0\0\0\0{}";
     // Half of a copy is no adapter, and stands in nobody's way when the other half is there.
     fs::write(&weights, &whole[..5]).unwrap();
@@ -144,9 +185,10 @@ fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
     assert!(error.contains("no whole safetensors file"), "{error}");
     fs::write(&weights, whole).unwrap();
     assert!(train("", &out, &mut |_| ()).is_ok());
-    // Of another job it is not taken.
+    // Of another job it is not taken, and not lost either.
     fs::write(out.join("handoff/train.jsonl"), "another").unwrap();
     assert!(train("", &out, &mut |_| ()).is_err());
+    assert!(out.join("handoff/adapter-1/adapter_model.safetensors").is_file() && !left.exists());
 }
 
 #[test]

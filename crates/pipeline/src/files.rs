@@ -84,6 +84,14 @@ pub(crate) fn json_line(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// SHA-256 of bytes, in hexadecimal.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    let mut hasher = Hashing::default();
+    // Writing to a hasher cannot fail.
+    let _ = hasher.write_all(bytes);
+    hasher.hex()
+}
+
 /// SHA-256 of a file's bytes, in hexadecimal.
 pub(crate) fn digest(path: &Path) -> io::Result<String> {
     let mut hasher = Hashing::default();

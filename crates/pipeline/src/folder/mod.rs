@@ -118,8 +118,9 @@ impl Place {
         self.folder.join(BOOKKEEPING).join(format!("{}.json", self.name))
     }
 
+    /// Its name has the key: what was answered under other settings stays until these are back.
     fn journal_path(&self) -> PathBuf {
-        self.folder.join(BOOKKEEPING).join(format!("{}.journal", self.name))
+        self.folder.join(BOOKKEEPING).join(format!("{}-{}.journal", self.name, &self.key[..16]))
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 /// common, and so do seeds.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    manifests: Mutex<BTreeMap<String, PathBuf>>,
+    /// All that there are of a key, for one of them may have lost its files.
+    manifests: Mutex<BTreeMap<String, Vec<PathBuf>>>,
 }
 
 impl Shelf {
@@ -35,35 +36,45 @@ impl Shelf {
 
     pub(super) fn add(&self, key: &str, manifest: &Path) {
         let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        manifests.entry(key.to_owned()).or_insert_with(|| manifest.to_owned());
+        let known = manifests.entry(key.to_owned()).or_default();
+        if !known.iter().any(|one| one == manifest) {
+            known.push(manifest.to_owned());
+        }
     }
 
     /// Copies the output of a stage that has this key to `output`, if there is one and its files are as they
     /// were written.
     pub(super) fn copy(&self, key: &str, output: &Path) -> Result<Option<Manifest>, PipelineError> {
         let manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((path, manifest)) = manifests.get(key).and_then(|path| Some((path, read(path)?))) else {
+        let known = manifests.get(key).into_iter().flatten();
+        let Some((manifest, whole)) = known.filter_map(|path| intact(path, key, output)).next() else {
             return Ok(None);
         };
-        let Some(folder) = path.parent().and_then(Path::parent) else { return Ok(None) };
-        let source = folder.join(&manifest.output);
-        if manifest.key != key || source == output {
-            return Ok(None);
-        }
         if output.is_dir() {
-            // Of another key: a checkpoint in it would be taken for one of these files' own.
+            // Of another key: a checkpoint in it would be taken for one of these files' own. Not before all that takes its
+            // place is at hand.
             fs::remove_dir_all(output).map_err(|error| PipelineError::file(output, error))?;
         }
-        for (file, digest) in &manifest.files {
-            let from = join(&source, file);
-            if !files::digest(&from).is_ok_and(|found| found == *digest) {
-                return Ok(None);
-            }
-            let bytes = fs::read(&from).map_err(|error| PipelineError::file(&from, error))?;
-            files::write(&join(output, file), &bytes)?;
+        for (file, bytes) in whole {
+            files::write(&join(output, &file), &bytes)?;
         }
         Ok(Some(manifest))
     }
+}
+
+/// Files by their names.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// A stage's files, if all are as they were written, and none of them is `output` itself.
+fn intact(path: &Path, key: &str, output: &Path) -> Option<(Manifest, Files)> {
+    let manifest = read(path).filter(|manifest| manifest.key == key)?;
+    let source = path.parent().and_then(Path::parent)?.join(&manifest.output);
+    let whole = |(file, digest): (&String, &String)| {
+        let bytes = fs::read(join(&source, file)).ok()?;
+        (files::digest_of(&bytes) == *digest).then(|| (file.clone(), bytes))
+    };
+    let files = (source != output).then(|| manifest.files.iter().map(whole).collect::<Option<_>>())??;
+    Some((manifest, files))
 }
 
 /// The folders in a folder, in the order of their names.
@@ -76,4 +87,58 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
         fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::{Inputs, Place};
+
+    /// A stage of this key in `out/RUN/seed-1`.
+    fn place(out: &Path, run: &str, name: &str, work: &str) -> Place {
+        Place::new(&out.join(run).join("seed-1"), name, name, Inputs::of(work))
+    }
+
+    fn finish(place: &Place, text: &str) {
+        for file in ["a", "b"] {
+            files::write(&place.output().join(file), text.as_bytes()).unwrap();
+        }
+        place.finish(&Shelf::default(), &["a", "b"]).unwrap();
+    }
+
+    #[test]
+    fn of_several_copies_a_whole_one_is_taken_and_else_nothing_is_touched() {
+        let out = tempfile::tempdir().unwrap();
+        let [first, second] = ["run-1", "run-2"].map(|run| place(out.path(), run, "warm", "train"));
+        finish(&first, "learnt");
+        finish(&second, "learnt");
+        fs::remove_file(first.output().join("b")).unwrap();
+        let third = place(out.path(), "run-3", "sft", "train");
+        assert!(third.is_finished(&Shelf::of(out.path())).unwrap());
+        assert_eq!(fs::read_to_string(third.output().join("b")).unwrap(), "learnt");
+
+        // All of them damaged: what was computed so far stays where it is.
+        fs::write(second.output().join("a"), "changed").unwrap();
+        fs::remove_file(third.output().join("a")).unwrap();
+        let fourth = place(out.path(), "run-4", "warm", "train");
+        let checkpoint = fourth.output().join("checkpoint");
+        files::write(&checkpoint, b"half").unwrap();
+        assert!(!fourth.is_finished(&Shelf::of(out.path())).unwrap());
+        assert_eq!(fs::read_to_string(&checkpoint).unwrap(), "half");
+
+        // What is of another key goes before the copy comes.
+        let other = place(out.path(), "run-5", "warm", "other");
+        finish(&other, "otherwise");
+        let fifth = place(out.path(), "run-4", "warm", "other");
+        assert!(fifth.is_finished(&Shelf::of(out.path())).unwrap() && !checkpoint.exists());
+    }
+
+    #[test]
+    fn what_was_answered_under_other_settings_waits_for_them() {
+        let out = tempfile::tempdir().unwrap();
+        let [before, after] = ["4096", "8192"].map(|context| place(out.path(), "run", "asked", context));
+        before.journal::<String>().unwrap().0.result(3, &"three").unwrap();
+        assert!(after.journal::<String>().unwrap().1.results.is_empty());
+        assert_eq!(before.journal::<String>().unwrap().1.results[&3], "three");
+    }
 }
