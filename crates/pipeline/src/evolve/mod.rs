@@ -135,6 +135,7 @@ impl SeedRun<'_> {
             calibration: Vec::new(),
             notes: Vec::new(),
             open: (0..unlabelled.len()).collect(),
+            asked: Vec::new(),
             newest: Vec::new(),
         };
         let pretrained = config.pretrain.as_ref();
@@ -178,7 +179,8 @@ impl SeedRun<'_> {
                 let asked = Asked { unlabelled, rows: &progress.open, tag: &tag, first: false };
                 outcome = self.round(method, &library, &own, models, asked, events)?;
             }
-            files::write_jsonl(&self.rows_file(&format!("selection{tag}")), &outcome.selected)?;
+            let selection = self.rows_file(&format!("selection{tag}"));
+            files::write_jsonl(&selection, &outcome.selected)?;
             for note in std::mem::take(&mut outcome.notes) {
                 progress.say(note, events);
             }
@@ -187,6 +189,7 @@ impl SeedRun<'_> {
             let kept = progress.take(unlabelled, std::mem::take(&mut outcome), last);
             if let Some(HeldOutScore { right, own, of, .. }) = score.filter(HeldOutScore::does_harm) {
                 progress.undo("; given up, so as to do no harm");
+                files::write_jsonl(&selection, &progress.last_selected())?;
                 progress.say(
                     format!(
                         "of {of} labels that they have not learnt the models alone answer {own} right, the pseudo-labels' way {right}: the model trained on the labels alone stays"
@@ -212,6 +215,7 @@ impl SeedRun<'_> {
             rounds.push(RoundResult { kept, right, rolled_back });
             if rolled_back {
                 progress.undo("; the round was undone");
+                files::write_jsonl(&selection, &progress.last_selected())?;
                 let shown = |right: Option<usize>| right.unwrap_or_default();
                 let note = format!(
                     "round {number} answers {} of {} held-out labels right, the model before {}: that one stays",

@@ -25,6 +25,8 @@ pub(super) struct Progress {
     pub notes: Vec<String>,
     /// The samples that are not kept yet.
     pub open: Vec<usize>,
+    /// Those that the last round asked about.
+    pub asked: Vec<usize>,
     /// Those that the last round kept.
     pub newest: Vec<usize>,
 }
@@ -42,10 +44,10 @@ impl Progress {
         if self.selected.is_empty() {
             self.calibration = calibration;
         }
-        let open = std::mem::take(&mut self.open);
+        self.asked = std::mem::take(&mut self.open);
         self.newest.clear();
         self.n_taught = self.taught.len();
-        for (index, selected) in open.iter().zip(&selected) {
+        for (index, selected) in self.asked.iter().zip(&selected) {
             match (&selected.answer, selected.accepted) {
                 (Some(answer), true) => {
                     self.newest.push(*index);
@@ -57,9 +59,9 @@ impl Progress {
                 _ => self.open.push(*index),
             }
         }
-        put(&mut self.hits, &open, hits);
-        put(&mut self.soft, &open, soft);
-        put(&mut self.selected, &open, selected);
+        put(&mut self.hits, &self.asked, hits);
+        put(&mut self.soft, &self.asked, soft);
+        put(&mut self.selected, &self.asked, selected);
         self.newest.len()
     }
 
@@ -77,6 +79,11 @@ impl Progress {
             self.selected[index].weight = 0.0;
             self.selected[index].reason.push_str(why);
         }
+    }
+
+    /// What became of the samples that the last round asked about.
+    pub fn last_selected(&self) -> Vec<&Selected> {
+        self.asked.iter().map(|index| &self.selected[*index]).collect()
     }
 }
 
