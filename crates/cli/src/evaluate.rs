@@ -56,6 +56,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // A row without an answer is found before the model is asked.
     rows.labeled().with_context(|| args.rows.display().to_string())?;
     let key = AnswerKey::new(&rows.samples, &rows.answers)?;
+    let task = config.task.build()?;
+    if let Some(id) = key.unreadable(&rows.samples, &|predicted, gold| task.is_correct(predicted, gold)) {
+        bail!(
+            "{}: sample `{id}`: its answer is none that the task can read, so nobody could be right; correct it, or leave the row out",
+            args.rows.display()
+        );
+    }
     let grade = |model: Arc<dyn LanguageModel>| -> anyhow::Result<(Graded, Vec<Predicted>)> {
         let predictor = Predictor::new(config, model)?;
         let mut predicted = Vec::with_capacity(rows.len());
@@ -151,7 +158,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         println!("\n{table}");
     }
     let categories = graded.by_category();
-    if !categories.is_empty() {
+    // Categories of hardly more than a row each tell nothing.
+    if !categories.is_empty() && 2 * categories.len() <= graded.len() {
         let columns = [("right", Align::Right), ("rows", Align::Right)];
         let mut table = Table::new([("category", Align::Left)].into_iter().chain(columns));
         for (category, (right, all)) in &categories {

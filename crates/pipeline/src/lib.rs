@@ -108,6 +108,7 @@ pub use library::{Library, NeighbourRecord, PromptRecord};
 pub use method::{
     CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, RoundsConfig, Targets, WarmConfig,
 };
+pub use plan::check_classifier;
 pub use pretrain::PretrainConfig;
 pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Start, Trained};
 pub use semievol_select::options::OptionScore;

@@ -226,7 +226,11 @@ fn check_model(parts: &Parts<'_>, collaborator: &str, model: &str) -> Result<(),
     ))
 }
 
-pub(crate) fn check_classifier(
+/// Whether a classifier that is fitted in so many folds of the labels can answer these samples.
+///
+/// # Errors
+/// Says what it lacks: rows for the folds, a closed set, options that all rows share.
+pub fn check_classifier(
     name: &str,
     folds: usize,
     labelled: &[Labeled],

@@ -16,7 +16,7 @@ use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
 
 /// Folds of the classifier's cross-validation, where it is an arm.
-const FOLDS: usize = 5;
+pub(crate) const FOLDS: usize = 5;
 
 /// Neighbours in the prompts of arms that show some, where the method shows none; the paper's number.
 const NEIGHBOURS: usize = 3;
@@ -43,10 +43,12 @@ impl Cost {
     /// Counts a stage, whether it was computed or read. Disputes count where a model decides them.
     fn count(&mut self, event: &StageEvent, judged: bool) {
         let (StageEvent::Begin(stage) | StageEvent::Kept(stage)) = event else { return };
+        // What stands before it is the method's name, which may be any.
+        let name = stage.name.rsplit('/').next().unwrap_or_default();
         match stage.unit {
             Unit::Steps => self.steps += stage.total,
-            Unit::Prompts if stage.name.contains("predictions-") => {}
-            Unit::Prompts if stage.name.contains("justified") && !judged => {}
+            Unit::Prompts if name.starts_with("predictions-") => {}
+            Unit::Prompts if name.starts_with("justified") && !judged => {}
             Unit::Prompts => self.prompts += stage.total,
             _ => {}
         }
@@ -269,5 +271,31 @@ impl Arms<'_> {
         events: OnEvent<'_>,
     ) -> Result<Vec<Answered>, PipelineError> {
         self.seed.answer(arm.as_str(), model, &self.sets.test, shots, events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cost;
+    use semievol_pipeline::{Stage, StageEvent, Unit};
+
+    #[test]
+    fn a_stage_counts_by_its_own_name_and_not_by_the_methods() {
+        let stages = [
+            ("predictions-x/warm", Unit::Steps, 10),
+            ("predictions-x/candidates", Unit::Prompts, 5),
+            ("predictions-x/predictions-predictions-x", Unit::Prompts, 100),
+            ("justified/candidates", Unit::Prompts, 3),
+            ("justified/justified-round-2", Unit::Prompts, 7),
+            ("embeddings", Unit::Texts, 50),
+        ];
+        for (judged, prompts) in [(false, 8), (true, 15)] {
+            let mut cost = Cost::default();
+            for (name, unit, total) in stages {
+                let stage = Stage { name: name.to_owned(), unit, total };
+                cost.count(&StageEvent::Begin(stage), judged);
+            }
+            assert_eq!(cost, Cost { steps: 10, prompts });
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! What would fail in the middle of a run is refused before it.
 
+use crate::arms::FOLDS;
 use crate::{Arm, ExperimentConfig, RunError};
 use semievol_core::{Labeled, Sample, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_model::LanguageModel;
-use semievol_pipeline::{Method, Parts};
+use semievol_pipeline::{Method, Parts, check_classifier};
 
 /// What a run is made of, before any rows.
 pub(crate) struct Check<'a> {
@@ -26,6 +27,8 @@ pub(crate) struct Rows<'a> {
     pub test: &'a [Sample],
     /// An unlabelled row whose gold answer the data does not have.
     pub unanswered: Option<&'a str>,
+    /// A test row whose gold answer the task cannot read.
+    pub unreadable: Option<&'a str>,
 }
 
 impl Check<'_> {
@@ -42,9 +45,22 @@ impl Check<'_> {
                 method.check_without_folds(folds, seed, parts, task, rows.labelled, rows.unlabelled);
             checked.map_err(RunError::stage(rows.seed))?;
         }
+        if self.config.arms.contains(&Arm::Classifier) {
+            let checked = check_classifier(Arm::Classifier.as_str(), FOLDS, rows.labelled, rows.test);
+            checked.map_err(RunError::stage(rows.seed))?;
+        }
         if let (true, Some(id)) = (self.config.arms.contains(&Arm::Oracle), rows.unanswered) {
             return Err(RunError::Assembly(format!(
                 "the arm `oracle` trains on the unlabelled rows' gold answers, but `{id}` has none: leave the arm out"
+            )));
+        }
+        let own = |one: &&Labeled| !self.task.is_correct(&one.answer, &one.answer);
+        let labelled = rows.labelled.iter().find(own);
+        let labelled = labelled.map(|one| format!("`{}`: its answer `{}`", one.sample.id, one.answer));
+        let test = || rows.unreadable.map(|id| format!("`{id}`: its answer"));
+        if let Some(which) = labelled.or_else(test) {
+            return Err(RunError::Assembly(format!(
+                "sample {which} is none that the task can read, so nobody could be right; correct it, leave the row out, or check task.kind and data.columns.answer"
             )));
         }
         let labelled = rows.labelled.iter().map(|labeled| &labeled.sample);

@@ -26,6 +26,7 @@ pub struct Drawn {
     pub overlap: OverlapReport,
     seed: u64,
     unanswered: Option<String>,
+    unreadable: Option<String>,
 }
 
 /// What an arm computes at most.
@@ -49,9 +50,12 @@ impl Experiment {
         let sets = pool.draw(seed)?;
         let overlap = sets.overlap();
         let unanswered = sets.unanswered().map(str::to_owned);
+        // What is wrong with the task itself is told by whoever asks it.
+        let task = self.config().task.build().ok();
+        let unreadable = task.and_then(|task| sets.unreadable(task.as_ref()).map(str::to_owned));
         let (labelled, unlabelled, test, sizes) =
             (sets.labelled, sets.unlabelled.to_vec(), sets.test, sets.sizes);
-        Ok(Drawn { labelled, unlabelled, test, sizes, overlap, seed, unanswered })
+        Ok(Drawn { labelled, unlabelled, test, sizes, overlap, seed, unanswered, unreadable })
     }
 
     /// What the run refuses before it computes anything: rows, task, methods and models that do not go together.
@@ -80,7 +84,8 @@ impl Experiment {
             base: base.as_ref(),
         };
         let Drawn { labelled, unlabelled, test, seed, .. } = drawn;
-        check.rows(&Rows { seed: *seed, labelled, unlabelled, test, unanswered: drawn.unanswered.as_deref() })
+        let (unanswered, unreadable) = (drawn.unanswered.as_deref(), drawn.unreadable.as_deref());
+        check.rows(&Rows { seed: *seed, labelled, unlabelled, test, unanswered, unreadable })
     }
 
     /// What models of elsewhere would be asked in all, one sentence for each that says so; nothing is asked for it. The other

@@ -501,7 +501,8 @@ impl Run<'_> {
             base: self.base.as_ref(),
         };
         let Sets { labelled, unlabelled, test, .. } = sets;
-        check.rows(&Rows { seed, labelled, unlabelled, test, unanswered: sets.unanswered() })
+        let (unanswered, unreadable) = (sets.unanswered(), sets.unreadable(self.task.as_ref()));
+        check.rows(&Rows { seed, labelled, unlabelled, test, unanswered, unreadable })
     }
 
     fn grade(

@@ -4,7 +4,7 @@ use crate::config::{Draw, Origin, PreparedFiles, TestRows};
 use crate::engine::fetch;
 use crate::{Event, ExperimentConfig, RunError};
 use semievol_core::{Answer, Groups, Labeled, Sample, Seed};
-use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, overlap, split};
+use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, Task, overlap, split};
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::{Deserialize, Serialize};
@@ -321,6 +321,11 @@ impl Sets {
             .map_err(|source| RunError::Eval { seed, source: source.into() })?;
         let labelled = labelled.labeled().map_err(data("data.labelled"))?;
         Ok(Sets { labelled, unlabelled, test: test.samples, key, unlabelled_key, sizes })
+    }
+
+    /// A test row whose gold answer the task cannot read, if there is one.
+    pub fn unreadable(&self, task: &dyn Task) -> Option<&str> {
+        self.key.unreadable(&self.test, &|predicted, gold| task.is_correct(predicted, gold))
     }
 
     /// An unlabelled row whose gold answer the data does not have, if there is one.

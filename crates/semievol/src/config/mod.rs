@@ -363,6 +363,10 @@ impl ExperimentConfig {
             return refuse("taught_paraphrases", format!("{both:?}"), expected);
         }
         if self.elsewhere.is_some() {
+            if self.arms.contains(&Arm::SftPretrained) {
+                let expected = "left out where `sft_pretrained` is an arm: other programs cannot go on from what was pretrained";
+                return refuse("elsewhere", "set".into(), expected);
+            }
             for method in methods() {
                 let weighs = matches!(method.select, SelectorConfig::Weighted { .. });
                 if method.evolve.targets == Targets::Soft || weighs || method.pretrain.is_some() {
