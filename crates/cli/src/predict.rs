@@ -41,7 +41,7 @@ pub struct Args {
     /// The format of standard input; jsonl by default.
     #[arg(long, value_name = "FORMAT")]
     from: Option<From>,
-    /// Writes over an output that is there.
+    /// Writes over an output that is there, and over what a stopped run left of it.
     #[arg(long)]
     force: bool,
 }
@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     if unread > 0 {
         eprintln!(
-            "{unread} of {} rows have no answer: the prompt did not fit (`error` says so), or the response could not be read",
+            "{unread} of {} rows have no answer: the question is empty or the prompt did not fit (`error` says so), or the response could not be read",
             samples.len()
         );
     }
@@ -146,6 +146,12 @@ fn layout(args: &Args) -> anyhow::Result<To> {
     let device = file.exists() && !file.is_file();
     if file.exists() && !device && !args.force {
         bail!("{}: is there already; --force writes over it, or name another with -o", file.display());
+    }
+    if let Some(part) = args.left().filter(|part| part.exists() && !args.force) {
+        bail!(
+            "{}: holds the answers of a run that was stopped, or of one that is under way; keep them under another name, or --force writes over them",
+            part.display()
+        );
     }
     match (args.to, Format::of(file)) {
         (Some(to), _) => Ok(to),

@@ -1,5 +1,5 @@
 use crate::SourceError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Why a source could not be had. The message alone says what to change.
@@ -15,7 +15,7 @@ pub enum HubError {
     )]
     NoCacheFolder,
     /// A local path leads nowhere.
-    #[error("{}: no such file or folder (relative paths start in {})", path.display(), start.display())]
+    #[error("{}: no such file or folder (relative paths start in {}){}", path.display(), start.display(), meant(path))]
     NotFound {
         /// The path as it was written.
         path: PathBuf,
@@ -145,5 +145,23 @@ pub(crate) trait IoContext<T> {
 impl<T> IoContext<T> for std::io::Result<T> {
     fn at(self, doing: &'static str, path: impl Into<PathBuf>) -> Result<T, HubError> {
         self.map_err(|source| HubError::Io { path: path.into(), doing, source })
+    }
+}
+
+/// Models are often named as the hub names them, `OWNER/NAME`.
+fn meant(path: &Path) -> String {
+    const FILES: [&str; 9] =
+        ["csv", "tsv", "tab", "jsonl", "ndjson", "json", "parquet", "gguf", "safetensors"];
+    let name = path.to_string_lossy();
+    let word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    let is_file = path.extension().is_some_and(|end| FILES.iter().any(|file| end.eq_ignore_ascii_case(file)));
+    match name.split('/').collect::<Vec<_>>().as_slice() {
+        [owner, repository] if word(owner) && word(repository) && !is_file => {
+            format!("; a model of the hub is written `hf:{name}`")
+        }
+        _ => String::new(),
     }
 }

@@ -361,7 +361,15 @@ impl<'a> Connection<'a> {
                     at = format!("{}{path}", origin(&at).unwrap_or_default())
                 }
                 Some(location) => at = location.to_string(),
-                None => return Err(self.refused(&at, format!("the server answered {status}"))),
+                None => {
+                    let gated = match status.as_u16() {
+                        401 | 403 => {
+                            " (a model with terms of its own wants them accepted on its page, and HF_TOKEN set to a token of who did)"
+                        }
+                        _ => "",
+                    };
+                    return Err(self.refused(&at, format!("the server answered {status}{gated}")));
+                }
             }
         }
         Err(self.refused(url, format!("more than {MOST_REDIRECTS} redirects")))

@@ -27,7 +27,7 @@ pub struct Predicted {
     pub options: Vec<OptionScore>,
     /// The generated text of an open task.
     pub response: Option<String>,
-    /// Why there is no answer: the prompt did not fit the model.
+    /// Why there is no answer: the question is empty, or the prompt did not fit the model.
     pub error: Option<String>,
 }
 
@@ -51,14 +51,16 @@ impl Predictor {
         self.model.as_ref()
     }
 
-    /// One answer for each sample. A prompt that does not fit is an answer that is absent.
+    /// One answer for each sample. To an empty question and to a prompt that does not fit it is absent.
     ///
     /// # Errors
     /// If the model fails.
     pub fn answer(&self, samples: &[Sample]) -> Result<Vec<Predicted>, RunError> {
         let closed = |sample: &Sample| !self.task.candidates(sample).is_empty();
+        let (empty, asked): (Vec<usize>, Vec<usize>) =
+            (0..samples.len()).partition(|index| samples[*index].question.trim().is_empty());
         let (scored, written): (Vec<usize>, Vec<usize>) =
-            (0..samples.len()).partition(|index| closed(&samples[*index]));
+            asked.into_iter().partition(|index| closed(&samples[*index]));
         let requests: Vec<ScoreRequest> = scored
             .iter()
             .map(|index| ScoreRequest {
@@ -67,7 +69,9 @@ impl Predictor {
             })
             .collect();
         let failed = |error: ModelError| RunError::load("model", error);
-        let mut all: Vec<(usize, Predicted)> = Vec::with_capacity(samples.len());
+        let nothing =
+            || Predicted { error: Some("the question is empty".to_owned()), ..Predicted::nothing() };
+        let mut all: Vec<(usize, Predicted)> = empty.into_iter().map(|index| (index, nothing())).collect();
         for (index, scores) in scored.into_iter().zip(self.model.score(&requests).map_err(failed)?) {
             let predicted = match scores {
                 Ok(scores) => Predicted::scored(&samples[index], &scores)?,

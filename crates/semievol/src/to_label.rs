@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
-const COLUMNS: [&str; 6] = ["rank", "id", "question", "options", "suggestion", "confidence"];
+const COLUMNS: [&str; 7] = ["rank", "id", "question", "options", "suggestion", "confidence", "answer"];
 
 /// Writes the unlabelled rows to `to-label.csv`, the ones that a label would tell most about first: those without an
 /// answer, then the less sure the earlier (uncertainty sampling, Lewis and Gale, SIGIR 1994). Of rows with one question
-/// only the first is listed.
+/// only the first is listed. The last column is empty: the label's place.
 pub(crate) fn write(folder: &Path, unlabelled: &[Sample], pseudo: &PseudoResults) -> Result<(), RunError> {
     let samples = &unlabelled[..pseudo.n];
     Ok(files::write_with(&folder.join("to-label.csv"), |file| {
@@ -36,6 +36,7 @@ fn csv(samples: &[Sample], pseudo: &PseudoResults, out: impl Write) -> Result<()
             &options,
             &suggestion,
             &confidence,
+            "",
         ])?;
     }
     Ok(writer.flush()?)

@@ -49,7 +49,7 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
         open_prompt(base, &task.prompt(first, &[]), false)?;
     }
 
-    let counts = Counts::of(base, task.as_ref(), &drawn)?;
+    let counts = Counts::of(base, task.as_ref(), &drawn, config.max_answer_tokens)?;
     heading("tokens of a prompt, neighbours not counted");
     println!(
         "{:.0} in the mean, {} at most, of the {} that the model can read{}",
@@ -83,12 +83,19 @@ pub(super) struct Counts {
     over_labelled: Vec<String>,
     /// Other rows whose prompt does not fit.
     over: Vec<String>,
+    /// Labelled rows whose answer is longer than what is generated.
+    over_answer: Vec<String>,
     /// Rows of the largest set that was looked at, where that was not all.
     first_of: Option<usize>,
 }
 
 impl Counts {
-    fn of(base: &BaseModel, task: &dyn Task, drawn: &Drawn) -> anyhow::Result<Counts> {
+    fn of(
+        base: &BaseModel,
+        task: &dyn Task,
+        drawn: &Drawn,
+        max_answer_tokens: usize,
+    ) -> anyhow::Result<Counts> {
         let limit = base.llama.config().max_context;
         let sets = [&drawn.test, &drawn.unlabelled];
         let largest = sets.iter().map(|set| set.len()).max().unwrap_or(0).max(drawn.labelled.len());
@@ -98,9 +105,10 @@ impl Counts {
             limit,
             over_labelled: Vec::new(),
             over: Vec::new(),
+            over_answer: Vec::new(),
             first_of: (largest > COUNTED).then_some(COUNTED),
         };
-        let mut n = 0;
+        let (mut n, mut over_answer) = (0, Vec::new());
         let mut count = |sample: &Sample, answer: usize| {
             let prompt = base.tokenizer.encode_prompt(&task.prompt(sample, &[]))?.len();
             n += 1;
@@ -114,6 +122,9 @@ impl Counts {
             if count(&one.sample, answer.ids.len())? {
                 counts.over_labelled.push(one.sample.id.clone());
             }
+            if answer.ids.len() > max_answer_tokens && task.candidates(&one.sample).is_empty() {
+                over_answer.push(one.sample.id.clone());
+            }
         }
         for sample in sets.into_iter().flat_map(|set| set.iter().take(COUNTED)) {
             if count(sample, 1)? {
@@ -121,6 +132,7 @@ impl Counts {
             }
         }
         counts.mean /= f64::from(n.max(1));
+        counts.over_answer = over_answer;
         Ok(counts)
     }
 }

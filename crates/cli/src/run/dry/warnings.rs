@@ -69,6 +69,12 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
             counts.over[0]
         ));
     }
+    if let Some(first) = counts.over_answer.first() {
+        warnings.push(format!(
+            "the answers of {} labelled rows are longer than max_answer_tokens (the first is `{first}`): what is generated is cut before it can be like them, and nothing that is cut becomes a pseudo-label; raise it",
+            counts.over_answer.len()
+        ));
+    }
     if !drawn.overlap.is_empty() {
         warnings.push(format!("{}", drawn.overlap));
     }
@@ -163,7 +169,12 @@ fn doubtful(labelled: &[Labeled], NamedEmbedder { embedder, .. }: NamedEmbedder<
     let fold_of = stratified_folds(&classes, None, FOLDS, Seed(0));
     let fitted = fit_by_cross_validation(&features, &classes, n_classes, &fold_of).ok()?;
     let mut found: Vec<(f64, String)> = Vec::new();
+    let rows_of = |class: &usize| classes.iter().filter(|other| *other == class).count();
     for ((one, class), likely) in labelled.iter().zip(&classes).zip(&fitted.held_out) {
+        // Without its own the fold would know too few of its class.
+        if rows_of(class) < FEW {
+            continue;
+        }
         let other = (0..n_classes).max_by(|a, b| likely[*a].total_cmp(&likely[*b]))?;
         if likely[*class] < IMPROBABLE && likely[other] > PROBABLE {
             let said = format!(
