@@ -116,12 +116,20 @@ fn what_a_folder_asks_for_and_is_not_computed_is_refused() {
             r#"{"default_prompt_name": "query"}"#.into(),
             Some("the prompt `query`"),
         ),
+        ("1_Pooling/config.json", r#"{"pooling_mode_mean_tokens": true}"#.into(), None),
+        (
+            "1_Pooling/config.json",
+            r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#.into(),
+            Some("sets pooling_mode_cls_token"),
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         for name in ["config.json", "model.safetensors", "tokenizer.json", "sentence_bert_config.json"] {
             std::fs::copy(fixture("tiny-bert").join(name), folder.path().join(name)).unwrap();
         }
-        std::fs::write(folder.path().join(file), content).unwrap();
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
         let error = BertEmbedder::load(folder.path()).err().map(|error| error.to_string());
         match (expected, &error) {
             (None, None) => {}

@@ -137,8 +137,7 @@ const COMMAND_LINE: &[Case] = &[
     ("an option in capitals, too", |place| place.run(&["init", "labeled.csv", "--options", "A, a"])),
     ("an empty option", |place| place.run(&["init", "labeled.csv", "--options", "A,,B"])),
     ("semicolons for commas", |place| {
-        place.write("rows.csv", b"text;label\nfirst;good\nsecond;bad\n");
-        place.run(&["init", "rows.csv"])
+        labelled(place, "rows.csv", b"id;question;options;answer\n1;first;;yes\n")
     }),
     ("init with a folder", |place| {
         std::fs::create_dir(place.path("rows")).unwrap();
@@ -395,6 +394,13 @@ const ROWS: &[Case] = &[
     ("a number to learn that is none", |place| {
         place.write("rows.csv", b"question,answer\na,1.5\nb,many\n");
         place.write("exp.toml", experiment("").replace("labeled.csv", "rows.csv").as_bytes());
+        with(place, "[data.columns]\noptions = []\n[task]\nkind = \"numeric\"\n")
+    }),
+    ("a number to grade by that is none", |place| {
+        place.write("rows.csv", b"question,answer\na,1.5\nb,2\n");
+        place.write("marks.csv", b"question,answer\nc,3\nd,n/a\n");
+        let text = experiment("").replace("labeled.csv", "rows.csv").replace("test.csv", "marks.csv");
+        place.write("exp.toml", text.as_bytes());
         with(place, "[data.columns]\noptions = []\n[task]\nkind = \"numeric\"\n")
     }),
     ("a document for a question", |place| {

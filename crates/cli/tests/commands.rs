@@ -85,6 +85,18 @@ fn from_files_to_answers() {
     let csv = place.run(&["predict", &runs, "new.csv", "--to", "csv", "--arm", "sft"]);
     assert_eq!(csv.out.lines().next(), Some("id,answer,confidence,error"));
 
+    // A blank row is none.
+    place.write("new.csv", b"remark\nIt broke at once.\n\"\"\nNothing to add.\n");
+    let said = place.run(&["predict", &runs, "new.csv", "-o", "answers.jsonl"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let answers = json_lines(&place.read("answers.jsonl"));
+    assert_eq!(values(&answers), values(&rows));
+    // What a stopped run has answered is not written over in silence.
+    place.write("more.jsonl.part", b"{}\n");
+    let said = place.run(&["predict", &runs, "new.csv", "-o", "more.jsonl"]);
+    assert_eq!((said.code, place.read("more.jsonl.part").as_str()), (Some(1), "{}\n"), "{}", said.err);
+    assert!(said.err.contains("--force"), "{}", said.err);
+
     let graded = place.run(&["evaluate", &runs, "labelled.csv", "--json"]);
     let graded: Value = serde_json::from_str(&graded.out).unwrap_or_else(|_| panic!("{}", graded.err));
     assert_eq!(graded["n"], 12);
@@ -186,7 +198,10 @@ fn init_knows_the_usual_files() {
 #[test]
 fn predict_gives_what_the_run_gave() {
     let place = Place::with_remarks();
-    place.write("exp.toml", experiment("arms = ['vanilla', 'sft', 'semievol']").as_bytes());
+    // Steps that are large enough for the tiny model to answer otherwise afterwards.
+    let experiment =
+        experiment("arms = ['vanilla', 'sft', 'semievol']").replace("[train]", "[train]\nlr = 0.05");
+    place.write("exp.toml", experiment.as_bytes());
     let said = place.run(&["run", "exp.toml"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let runs = folder(&said.out);
@@ -194,7 +209,9 @@ fn predict_gives_what_the_run_gave() {
         let said = place.run(&["predict", &runs, "test.csv", "--arm", arm]);
         assert_eq!(said.code, Some(0), "{}", said.err);
         let of_run = json_lines(&place.read(&format!("{runs}/seed-1/predictions-{arm}.jsonl")));
-        for (ours, theirs) in json_lines(&said.out).iter().zip(&of_run) {
+        let ours = json_lines(&said.out);
+        assert!(!ours.is_empty() && ours.len() == of_run.len());
+        for (ours, theirs) in ours.iter().zip(&of_run) {
             assert_eq!(ours["id"], theirs["id"]);
             for option in theirs["options"].as_array().unwrap() {
                 let name = option["option"].as_str().unwrap();
@@ -204,6 +221,19 @@ fn predict_gives_what_the_run_gave() {
             }
         }
     }
+    // And what `evaluate` finds is what the run found.
+    let metrics: Value = serde_json::from_str(&place.read(&format!("{runs}/metrics.json"))).unwrap();
+    let of_run = |arm: &str| {
+        let arms = metrics["summary"].as_array().unwrap();
+        arms.iter().find(|one| one["arm"] == arm).unwrap()["accuracy"]["mean"].as_f64().unwrap()
+    };
+    let said = place.run(&["evaluate", &runs, "test.csv", "--arm", "sft", "--json"]);
+    let found: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}", said.err));
+    let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-9;
+    assert!(near(&found["accuracy"], of_run("sft")), "{found}");
+    assert!(near(&found["base"]["accuracy"], of_run("vanilla")), "{found}");
+    let gain = of_run("sft") - of_run("vanilla");
+    assert!(gain != 0.0 && near(&found["base"]["gain"]["difference"], gain), "{gain} {found}");
 }
 
 #[test]
@@ -213,6 +243,94 @@ fn rows_to_be_answered_may_say_anything_of_their_answers() {
     place.write("new.csv", rows.as_bytes());
     let said = place.run(&["predict", "exp.toml", "--arm", "vanilla", "new.csv"]);
     assert_eq!((said.code, json_lines(&said.out).len()), (Some(0), 2), "{}", said.err);
+}
+
+/// A thread of tickets, one of them empty: every row has its line, in the file's order.
+#[test]
+fn every_row_that_is_to_be_answered_has_a_line() {
+    let place = Place::with_remarks();
+    let with_columns =
+        experiment("").replace("[train]", "[data.columns]\ncategory = 'queue'\ngroup = 'thread'\n[train]");
+    place.write("mine.toml", with_columns.as_bytes());
+    let options = "\"[\"\"x\"\", \"\"y\"\"]\"";
+    let rows = format!("id,question,options\n1,a,{options}\n1,,{options}\n2,b,{options}\n");
+    place.write("new.csv", rows.as_bytes());
+    let said = place.run(&["predict", "mine.toml", "--arm", "vanilla", "new.csv"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let lines = json_lines(&said.out);
+    let ids: Vec<&Value> = lines.iter().map(|line| &line["id"]).collect();
+    assert_eq!(ids, ["1", "1", "2"]);
+    let answered: Vec<bool> = lines.iter().map(|line| line["answer"].is_string()).collect();
+    assert_eq!(answered, [true, false, true]);
+    assert_eq!(lines[1]["error"], "the question is empty");
+}
+
+/// What spreadsheets write where the decimal sign is a comma, in the letters that they use there, beside a file of another
+/// program's; and rows below the last that have nothing in them.
+#[test]
+fn a_spreadsheets_file_is_read() {
+    let place = Place::new();
+    let classes = ["gut", "schlecht"];
+    let row = |n: usize| format!("Sch\u{f6}n, und {n} \u{80};{}\n", classes[n % 2]);
+    let text = format!("Text;Urteil\r\n{};\r\n;\r\n", (0..20).map(row).collect::<String>());
+    // Windows-1252, where the sign of the euro is 0x80.
+    let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    place.write("rows.csv", &bytes);
+    let unlabelled: String = (0..6).map(|n| format!("{{\"Text\": \"Sch\u{f6}n {n} \u{20ac}\"}}\n")).collect();
+    place.write("more.jsonl", unlabelled.as_bytes());
+    let said = place.run(&["init", "rows.csv", "more.jsonl", "--answer", "Urteil", "-o", "exp.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let proposed = place.read("exp.toml");
+    for line in [
+        "separator = \";\"",
+        "encoding = \"latin1\"",
+        "question = \"Text\"",
+        "# labelled rows of each: gut 10, schlecht 10",
+        "over 15 labelled rows",
+    ] {
+        assert!(proposed.contains(line), "no {line} in\n{proposed}");
+    }
+    let model = format!("model={}", fixture("tiny-llama").display());
+    let said = place.run(&["inspect", "exp.toml", "--set", &model, "--set", "arms=['vanilla', 'sft']"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains('\u{20ac}') && !said.out.contains('\u{c3}'), "{}", said.out);
+}
+
+#[test]
+fn rows_with_several_labels_are_told_apart() {
+    let place = Place::new();
+    let tags = ["billing", "login", "billing;login"];
+    let row = |n: usize| format!("Ticket {n},{}\n", tags[n % 3]);
+    place.write("joined.csv", format!("text,label\n{}", (0..30).map(row).collect::<String>()).as_bytes());
+    let said = place.run(&["init", "joined.csv"]);
+    assert!(
+        said.out.contains("# \"billing;login\" looks like several labels at once"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+    let row = |n: usize| format!("{{\"text\": \"Ticket {n}\", \"label\": [\"{}\"]}}\n", tags[n % 2]);
+    place.write("lists.jsonl", (0..30).map(row).collect::<String>().as_bytes());
+    let said = place.run(&["init", "lists.jsonl"]);
+    assert!(said.err.contains("`label` holds lists, and a row has one answer"), "{}", said.err);
+}
+
+/// One file, of whose rows some have an answer.
+#[test]
+fn a_file_that_is_labelled_in_part_is_split() {
+    let place = Place::new();
+    let row = |n: usize| format!("Offer {n},{}\n", if n < 24 { ["yes", "no"][n % 2] } else { "" });
+    place.write("part.csv", format!("text,label\n{}", (0..60).map(row).collect::<String>()).as_bytes());
+    let said = place.run(&["init", "part.csv", "-o", "exp.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let proposed = place.read("exp.toml");
+    let split = "source = \"part.csv\"\nsplit = { labelled = 18, test = 6, stratified = true }";
+    assert!(proposed.contains(split), "{proposed}");
+    let model = format!("model={}", fixture("tiny-llama").display());
+    let said = place.run(&["inspect", "exp.toml", "--set", &model, "--set", "arms=['vanilla', 'sft']"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let said = place.run(&["init", "part.csv", "part.csv"]);
+    assert!(said.err.contains("36 of 60 rows have nothing in `label`"), "{}", said.err);
 }
 
 #[test]
@@ -441,8 +559,10 @@ fn a_merged_model_answers_like_base_and_adapter() {
     place.write("merged.toml", merged.as_bytes());
     let whole = place.run(&["predict", "merged.toml", "--arm", "vanilla", "test.csv"]);
     let apart = place.run(&["predict", &runs, "--arm", "sft", "test.csv"]);
-    assert_eq!(whole.code, Some(0), "{}", whole.err);
-    for (whole, apart) in json_lines(&whole.out).iter().zip(&json_lines(&apart.out)) {
+    assert_eq!((whole.code, apart.code), (Some(0), Some(0)), "{}{}", whole.err, apart.err);
+    let (whole, apart) = (json_lines(&whole.out), json_lines(&apart.out));
+    assert!(!whole.is_empty() && whole.len() == apart.len());
+    for (whole, apart) in whole.iter().zip(&apart) {
         for (name, probability) in whole["options"].as_object().unwrap() {
             assert!((probability.as_f64().unwrap() - apart["options"][name].as_f64().unwrap()).abs() < 1e-4);
         }

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use semievol_core::{Answer, Labeled, Role, Sample};
-use semievol_data::{AnswerForm, ClosedSet, FreeText, Numeric, Task, TaskConfig};
+use semievol_data::{AnswerForm, ClosedSet, FreeText, Numeric, Task, TaskConfig, Wording};
 
 const CLASSES: [&str; 3] = ["negative", "neutral", "positive"];
 
@@ -234,6 +234,35 @@ fn numbers_are_graded_exactly_unless_told_otherwise() {
     let absolute = Numeric { absolute_tolerance: Some(0.5), ..Numeric::default() };
     assert!(absolute.is_correct(&number("3.5"), &number("3")));
     assert!(!absolute.is_correct(&number("3.51"), &number("3")));
+}
+
+#[test]
+fn another_wording_leaves_the_rest_as_it_is() {
+    let sample = Sample::new("1", "Is it?").with_options(["no", "yes"]);
+    let said = |task: &dyn Task, form: Option<AnswerForm>, instruction: Option<&str>| {
+        let wording = Wording { form, instruction: instruction.map(str::to_owned) };
+        task.reworded(&wording).map(|task| task.prompt(&sample, &[]).messages[0].content.clone())
+    };
+    let own = ClosedSet { instruction: Some("Give the letter.".into()), ..ClosedSet::default() };
+    let (letters, texts) = ("A. no", "- no");
+    for (form, instruction, begins, shows) in [
+        (None, None, "Give the letter.", letters),
+        (None, Some("Say."), "Say.", letters),
+        // Words about letters do not fit words.
+        (Some(AnswerForm::Text), None, "Answer the question with one of the options.", texts),
+        (Some(AnswerForm::Text), Some("Say."), "Say.", texts),
+        (Some(AnswerForm::Letter), None, "Give the letter.", letters),
+    ] {
+        let said = said(&own, form, instruction).unwrap();
+        assert!(said.starts_with(begins) && said.contains(shows), "{form:?} {instruction:?}: {said}");
+    }
+    for task in [&Numeric::default() as &dyn Task, &FreeText::default()] {
+        assert!(said(task, None, Some("Say.")).unwrap().starts_with("Say."));
+        assert!(
+            said(task, Some(AnswerForm::Text), None).is_none(),
+            "there are no options to write otherwise"
+        );
+    }
 }
 
 #[test]

@@ -138,6 +138,23 @@ mod tests {
     }
 
     #[test]
+    fn a_labels_own_answer_has_no_say_in_its_chance() {
+        let chances = |turned: usize| {
+            let one = |i: usize| {
+                let (fold, sure) = (i / 30, (i % 30) as f64 / 30.0);
+                answer(fold, sure, (i * 7 % 11) as f64, (sure > 0.5) != (fold == turned))
+            };
+            let held_out: Vec<HeldOutAnswer> = (0..120).map(one).collect();
+            let calibrated = apply(&held_out, &[], &mut [], Seed(1)).unwrap_or_default();
+            calibrated.iter().map(|one| one.confidence.value()).collect::<Vec<_>>()
+        };
+        // No fold has the number 9.
+        let (plain, turned) = (chances(9), chances(2));
+        assert_eq!((plain.len(), &plain[60..90]), (120, &turned[60..90]));
+        assert!(plain[..30].iter().zip(&turned[..30]).any(|(one, other)| (one - other).abs() > 0.01));
+    }
+
+    #[test]
     fn of_right_answers_alone_nothing_is_learnt() {
         let held_out: Vec<HeldOutAnswer> =
             (0..30).map(|i| answer(i % 3, i as f64 / 30.0, 0.0, true)).collect();

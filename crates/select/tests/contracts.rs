@@ -4,7 +4,8 @@
 
 use semievol_select::classify::{CrossValidatedRegression, NearestNeighbours};
 use semievol_select::{
-    All, Balanced, Majority, Mixture, NoiseAware, Over, PerClass, Percentile, Random, SelfJustify, Weighted,
+    All, Balanced, ErrorControlled, Majority, Mixture, NoiseAware, Over, PerClass, Percentile, Random, Rule,
+    SelfJustify, Weighted,
 };
 use semievol_testkit::contracts;
 
@@ -73,6 +74,17 @@ fn all() {
 #[test]
 fn noise_aware() {
     contracts::selector(&NoiseAware);
+}
+
+#[test]
+fn error_controlled() {
+    for rule in [Rule::Conformal, Rule::Lec] {
+        for alpha in [0.01, 0.2, 0.9] {
+            let plain = ErrorControlled::new(alpha, rule).unwrap();
+            contracts::selector(&plain);
+            contracts::selector(&plain.otherwise(50.0).unwrap());
+        }
+    }
 }
 
 #[test]

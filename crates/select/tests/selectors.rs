@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use semievol_core::{Answer, Confidence, Scale, Seed};
-use semievol_select::{Pool, PseudoLabel, SelectError, Selection, Selector, SelectorConfig};
+use semievol_select::{Pool, PseudoLabel, Rule, SelectError, Selection, Selector, SelectorConfig};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn label(id: &str, choice: Option<usize>, confidence: Option<f64>) -> PseudoLabel {
@@ -164,6 +164,10 @@ fn settings_outside_their_range_are_named() {
     assert!(toml::from_str::<SelectorConfig>("kind = 'percentile'\nthreshold = 50").is_err());
 }
 
+fn error_controlled(alpha: f64, rule: Rule, otherwise: Option<f64>) -> SelectorConfig {
+    SelectorConfig::ErrorControlled { alpha, rule, otherwise }
+}
+
 #[test]
 fn every_setting_shows_in_the_id() {
     let configs = [
@@ -175,6 +179,15 @@ fn every_setting_shows_in_the_id() {
         SelectorConfig::All {},
         SelectorConfig::Random { theta: 50.0 },
         SelectorConfig::Random { theta: 10.0 },
+        SelectorConfig::Balanced { theta: 50.0 },
+        SelectorConfig::Balanced { theta: 10.0 },
+        SelectorConfig::Weighted {},
+        SelectorConfig::NoiseAware {},
+        error_controlled(0.1, Rule::Conformal, None),
+        error_controlled(0.2, Rule::Conformal, None),
+        error_controlled(0.1, Rule::Lec, None),
+        error_controlled(0.1, Rule::Conformal, Some(50.0)),
+        error_controlled(0.1, Rule::Conformal, Some(40.0)),
     ];
     let ids: BTreeSet<String> = configs.iter().map(|config| config.build().unwrap().id()).collect();
     assert_eq!(ids.len(), configs.len(), "{ids:?}");

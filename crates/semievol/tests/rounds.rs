@@ -145,6 +145,9 @@ fn a_round_that_harms_is_undone() {
     // Nothing of it counts as kept.
     let pseudo = &results.seeds[0].pseudo[0];
     assert_eq!((pseudo.n_kept, pseudo.rounds[0].kept > 0), (0, true));
+    let selected: Vec<Selected> = rows(&results, "selection.jsonl");
+    assert!(selected.iter().all(|one| !one.accepted && one.weight == 0.0), "{selected:?}");
+    assert!(selected.iter().any(|one| one.reason.ends_with("the round was undone")), "{selected:?}");
     // The warm model answers the test rows.
     let predictions =
         std::fs::read_to_string(results.folder.join("seed-1/predictions-semievol.jsonl")).unwrap();

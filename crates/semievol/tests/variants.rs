@@ -73,6 +73,11 @@ fn methods_share_the_stages_that_they_have_in_common() {
         std::fs::read_to_string(file).unwrap().lines().count()
     };
     assert_eq!(steps("sft_matched"), steps("paper/evolved").max(steps("few/evolved")));
+    // What an arm costs is what it trains and asks, its test rows not among it.
+    let cost = |name: &str| seed.arms.iter().find(|arm| arm.arm.as_str() == name).unwrap().cost;
+    assert_eq!((cost("sft").steps, cost("sft").prompts), (steps("sft"), 0));
+    assert_eq!(cost("paper").steps, steps("sft") + steps("paper/evolved"));
+    assert!(cost("paper").prompts > 4 * paper.n && cost("in_context_bm25").prompts == 0);
 
     // The first method is what the others are held against, and nothing else is.
     let accuracy = |name: &str| seed.arms.iter().find(|arm| arm.arm.as_str() == name).unwrap().accuracy;

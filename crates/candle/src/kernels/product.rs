@@ -547,6 +547,41 @@ mod tests {
         assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
+    /// Real models contract over thousands, chunk by chunk.
+    #[test]
+    fn a_contraction_of_several_chunks_agrees_with_the_definition() {
+        let (rows, inner, columns) = (7, 1_703, 61);
+        let (x, b) = (wave(rows * inner, 0.3), wave(inner * columns, 0.23));
+        for precision in [Precision::F32, Precision::Bf16, Precision::Q8] {
+            let w = Panels::pack(&wave(columns * inner, 0.7), columns, inner, precision);
+            let v = Panels::pack(&wave(inner * columns, 0.9), inner, columns, precision);
+            let (stored_w, stored_v) = (w.unpack(), v.unpack());
+            let mut expected = vec![0.0; rows * columns];
+            let left = |r: usize, i: usize| x[r * inner + i];
+            add_naive(&mut expected, &left, &|i, c| stored_w[c * inner + i], [rows, inner, columns]);
+            add_naive(&mut expected, &left, &|i, c| stored_v[i * columns + c], [rows, inner, columns]);
+            add_naive(&mut expected, &left, &|i, c| b[i * columns + c], [rows, inner, columns]);
+            add_naive(&mut expected, &left, &|i, c| b[c * inner + i], [rows, inner, columns]);
+            let left = Mat::new(&x, rows, inner);
+            let rights = [
+                Factor::Transposed(&w),
+                Factor::Plain(&v),
+                Factor::Mat(Mat::new(&b, inner, columns)),
+                Factor::Mat(Mat::new(&b, columns, inner).t()),
+            ];
+            let terms = rights.map(|right| Term { left, right });
+            for isa in Isa::available() {
+                let mut out = vec![0.0; rows * columns];
+                let sum = MatMut::new(&mut out, rows, columns);
+                products_with(isa, &mut [Product { out: sum, write: Write::Set, terms: &terms }]);
+                for (at, (found, expected)) in out.iter().zip(&expected).enumerate() {
+                    let off = (f64::from(*found) - expected).abs();
+                    assert!(off < 1e-3, "{precision:?} {isa:?} {at}: {found} {expected}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn nothing_to_add_is_zero() {
         let mut out = vec![1.0; 6];

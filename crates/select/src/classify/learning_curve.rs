@@ -183,14 +183,16 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_nothing_tells_apart_are_not_learnt_by_way_of_prompts() {
+    fn labels_that_nothing_tells_apart_are_not_learnt() {
         // Classes by chance, in as many directions as a memory needs: half of them stay wrong, whatever was answered.
         let (labels, _) = cloud(60, 1);
         let (pool, _) = cloud(400, 2);
         let classes: Vec<usize> = (0..60).map(|row| Seed(4).child("class", row).0 as usize % 2).collect();
-        let (_, curve) = curves(&labels, &classes, &pool, 5, Seed(3)).unwrap();
-        for at in 0..3 {
-            assert!((0.3..0.7).contains(&mean(&curve, at)), "{}", mean(&curve, at));
+        let (by_labels, by_prompts) = curves(&labels, &classes, &pool, 5, Seed(3)).unwrap();
+        for (curve, at) in
+            [&by_labels, &by_prompts].into_iter().flat_map(|curve| [(curve, 0), (curve, 1), (curve, 2)])
+        {
+            assert!((0.3..0.7).contains(&mean(curve, at)), "{curve:?}");
         }
     }
 

@@ -230,6 +230,26 @@ mod tests {
         assert!(hits(&pool) > hits(&LogPool::equal(3)) + 60);
     }
 
+    /// The strength is a power: of 1 it is the whole way, of a half its square root.
+    #[test]
+    fn half_an_alignment_goes_half_the_way_in_logarithms() {
+        let rows = [[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1]];
+        let moved = |strength: f64| {
+            let alignment =
+                Alignment::new(&rows, &[0.3, 0.3, 0.4], strength).unwrap_or_else(|e| panic!("{e}"));
+            let mut row = rows[0];
+            alignment.apply(&mut row);
+            // Against the first option, so that what makes it a distribution drops out.
+            [1, 2].map(|at| (row[at] / row[0]).ln() - (rows[0][at] / rows[0][0]).ln())
+        };
+        let (whole, half, quarter) = (moved(1.0), moved(0.5), moved(0.25));
+        for at in 0..2 {
+            assert!(whole[at].abs() > 0.1, "{whole:?}");
+            assert!((half[at] - whole[at] / 2.0).abs() < 1e-9, "{half:?} {whole:?}");
+            assert!((quarter[at] - whole[at] / 4.0).abs() < 1e-9, "{quarter:?} {whole:?}");
+        }
+    }
+
     #[test]
     fn few_rows_leave_the_weights_near_equal() {
         let (rows, right) = rows(2, &[(0.9, 0.7), (0.5, 0.7)]);
