@@ -136,7 +136,7 @@ impl Graded {
 
     /// The interval of the accuracy: Wilson's. Where samples come in groups, they count as so many single ones as their variance
     /// over whole groups says (the design effect, Kish, Survey Sampling, 1965), and at most as those that there are; the normal
-    /// distribution gives way to Student's t of the groups less one. That variance is known from the groups that hold
+    /// distribution gives way to Student's t of their effective number less one. That variance is known from the groups that hold
     /// wrong answers (or right ones, where these are fewer); the fewer than six they are, the more is it taken for
     /// the largest possible, as if all samples of a group were alike.
     ///

@@ -50,8 +50,8 @@ pub struct PseudoResults {
     /// Chance that a right answer is surer than a wrong one; absent if all are right or all wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auroc: Option<f64>,
-    /// How well each estimator tells right answers from wrong ones, whichever was used; empty for open answers and where
-    /// no gold answer is known.
+    /// How well each estimator tells right answers from wrong ones, whichever was used, and of open answers the one that was;
+    /// empty where no gold answer is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confidences: Vec<ConfidenceResults>,
     /// What promises on the share of wrong ones would have kept; empty where no folds measured the confidence, and with

@@ -29,7 +29,8 @@ pub enum Rule {
     #[default]
     Conformal,
     /// `(1 + w) / (1 + a)`, with `a` the calibration answers at or above `t`: the sufficient condition of LEC (arXiv
-    /// 2512.01556), which does not look at the pool.
+    /// 2512.01556), which does not look at the pool. It bounds the errors by what is accepted, each in the mean, and not the
+    /// mean of their share; that a threshold is chosen on the same labels is what the simulation of the tests covers.
     Lec,
 }
 
