@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use semievol_core::{Answer, Groups, Sample, Seed};
 use semievol_eval::{
-    AnswerKey, EvalError, Graded, Metric, Prediction, bootstrap, compare, compare_over_seeds, holm, mcnemar,
-    over_seeds, wilson,
+    AnswerKey, EvalError, Graded, Metric, OverSeeds, Prediction, bootstrap, compare, compare_over_seeds,
+    holm, mcnemar, over_seeds, wilson,
 };
 
 const N_OPTIONS: usize = 4;
@@ -193,6 +193,29 @@ fn a_clear_difference_is_found_and_none_is_not() {
         let ends = none.interval.low..=none.interval.high;
         assert!(metric != Metric::Accuracy || (ends.contains(&-0.01) && ends.contains(&0.01)), "{none:?}");
     }
+}
+
+/// Seeds that test other rows each, and not as many. Of two classes that are as frequent and as often mistaken for each other,
+/// macro-F1 is accuracy, and so is its interval, which is drawn where the other's is computed.
+#[test]
+fn macro_f1_over_seeds_with_rows_of_their_own() {
+    let run = |seed: usize, n: usize, wrong: usize| {
+        let gold: Vec<usize> = (0..n).map(|row| row % 2).collect();
+        // Pairs of rows, one of each class, that are wrong now and then.
+        let said = |row: usize| if row / 2 % wrong == seed % wrong { 1 - row % 2 } else { row % 2 };
+        let said: Vec<_> = (0..n).map(|row| Some(said(row))).collect();
+        grade_as(&format!("{seed}-"), &gold, &said)
+    };
+    let runs = |wrong| [run(1, 120, wrong), run(2, 280, wrong)];
+    let (ours, theirs) = (runs(7), runs(4));
+    let [accuracy, f1] = [Metric::Accuracy, Metric::MacroF1]
+        .map(|metric| compare_over_seeds(metric, &ours, &theirs, Seed(1)).unwrap());
+    assert!((accuracy.difference - f1.difference).abs() < 1e-3, "{accuracy:?} {f1:?}");
+    let mean: f64 = ours.iter().zip(&theirs).map(|(one, other)| one.accuracy() - other.accuracy()).sum();
+    assert!((accuracy.difference - mean / 2.0).abs() < 1e-12, "{accuracy:?}");
+    let width = |one: &OverSeeds| one.interval.high - one.interval.low;
+    let ratio = width(&f1) / width(&accuracy);
+    assert!((0.85..1.15).contains(&ratio), "{ratio}: {accuracy:?} {f1:?}");
 }
 
 /// Two results of `n` samples, of which so many are right in one alone.
