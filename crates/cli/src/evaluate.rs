@@ -57,9 +57,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     rows.labeled().with_context(|| args.rows.display().to_string())?;
     let key = AnswerKey::new(&rows.samples, &rows.answers)?;
     let task = config.task.build()?;
-    if let Some(id) = key.unreadable(&rows.samples, &|predicted, gold| task.is_correct(predicted, gold)) {
+    let is_correct = |predicted: &_, gold: &_| task.is_correct(predicted, gold);
+    if let Some((id, answer)) = key.unreadable(&rows.samples, &is_correct) {
         bail!(
-            "{}: sample `{id}`: its answer is none that the task can read, so nobody could be right; correct it, or leave the row out",
+            "{}: sample `{id}`: its answer `{answer}` is none that the task can read, so nobody could be right; correct it, or leave the row out",
             args.rows.display()
         );
     }
@@ -158,8 +159,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         println!("\n{table}");
     }
     let categories = graded.by_category();
-    // Categories of hardly more than a row each tell nothing.
-    if !categories.is_empty() && 2 * categories.len() <= graded.len() {
+    if !categories.is_empty() {
         let columns = [("right", Align::Right), ("rows", Align::Right)];
         let mut table = Table::new([("category", Align::Left)].into_iter().chain(columns));
         for (category, (right, all)) in &categories {

@@ -47,36 +47,45 @@ impl Look {
         Self::at_first(file, usize::MAX)
     }
 
-    /// At its beginning, which says what its columns are.
-    pub fn at_beginning(file: &Path) -> anyhow::Result<Look> {
-        Self::at_first(file, FEW)
+    /// At its beginning, which says what its columns are. One column is taken for one if it can be one with this separator,
+    /// that of another file, whatever its text has in it.
+    pub fn at_beginning(file: &Path, separator: Option<char>) -> anyhow::Result<Look> {
+        match Self::at_first(file, FEW) {
+            Ok(look) if look.columns.len() > 1 => Ok(look),
+            other => match separator.and_then(|sign| Self::decode(file, Some(sign), FEW).ok()) {
+                Some(look) if look.rows > 0 && is_csv(file) => Ok(look),
+                _ => other,
+            },
+        }
     }
 
     fn at_first(file: &Path, n: usize) -> anyhow::Result<Look> {
-        let utf8 = Self::read(file, FileOptions::default(), n);
-        let encoding = match &utf8 {
-            Err(DataError::Encoding { .. }) => Encoding::Latin1,
-            _ => Encoding::Utf8,
-        };
-        let layout = FileOptions { encoding, ..FileOptions::default() };
-        let look = if encoding == Encoding::Utf8 { utf8 } else { Self::read(file, layout.clone(), n) };
+        let look = Self::decode(file, None, n);
         // One column, whether all rows have one or not: perhaps several, with something else between them.
         let whole = match &look {
             Ok(look) => look.columns.len() == 1,
             Err(error) => matches!(error, DataError::Ragged { expected: 1, .. }),
         };
         let otherwise = || {
-            let layouts = SEPARATORS.map(|one| FileOptions { separator: Some(one), ..layout.clone() });
-            let looks = layouts.into_iter().filter_map(|layout| Self::read(file, layout, n).ok());
+            let looks = SEPARATORS.into_iter().filter_map(|sign| Self::decode(file, Some(sign), n).ok());
             looks.into_iter().find(|look| look.columns.len() > 1)
         };
-        let look = match (whole && Format::of(file) == Some(Format::Csv)).then(otherwise).flatten() {
+        let look = match (whole && is_csv(file)).then(otherwise).flatten() {
             Some(other) => other,
             None => look?,
         };
         (look.rows > 0)
             .then_some(look)
             .with_context(|| format!("{}: holds no row; check that it is the right file", file.display()))
+    }
+
+    /// In UTF-8, or else in Windows-1252.
+    fn decode(file: &Path, separator: Option<char>, n: usize) -> Result<Look, DataError> {
+        let layout = |encoding| FileOptions { encoding, separator, ..FileOptions::default() };
+        match Self::read(file, layout(Encoding::Utf8), n) {
+            Err(DataError::Encoding { .. }) => Self::read(file, layout(Encoding::Latin1), n),
+            look => look,
+        }
     }
 
     fn read(file: &Path, layout: FileOptions, n: usize) -> Result<Look, DataError> {
@@ -118,6 +127,11 @@ impl Look {
             .collect::<Vec<_>>()
             .join(", ")
     }
+}
+
+/// Whether a separator stands between its cells.
+pub fn is_csv(file: &Path) -> bool {
+    Format::of(file) == Some(Format::Csv)
 }
 
 impl Column {

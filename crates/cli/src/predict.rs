@@ -118,16 +118,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let open = samples.iter().any(|sample| predictor.task().candidates(sample).is_empty());
     let mut out = Out::new(Box::new(BufWriter::new(out)), to, open)?;
     let at = || args.output.as_deref().map_or_else(|| "standard output".to_owned(), cannot);
-    let mut unread = 0;
-    answer_in_chunks(&predictor, &samples, |chunk, answers| {
+    let (mut unread, mut answered) = (0, 0);
+    let done = answer_in_chunks(&predictor, &samples, |chunk, answers| {
         for (sample, predicted) in chunk.iter().zip(answers) {
             unread += usize::from(predicted.answer.is_none());
             out.row(sample, &predicted).with_context(at)?;
         }
+        answered += chunk.len();
         // Whoever reads along sees each chunk, and one that stops here keeps it.
         out.flush().with_context(at)
-    })?;
+    });
     drop(out);
+    if let (Err(_), Some(part), 0) = (&done, &part, answered) {
+        // It holds nothing that anyone would miss.
+        let _ = std::fs::remove_file(part);
+    }
+    done?;
     if let (Some(part), Some(file)) = (&part, &args.output) {
         std::fs::rename(part, file).with_context(|| cannot(file))?;
     }
@@ -147,7 +153,8 @@ fn layout(args: &Args) -> anyhow::Result<To> {
     if file.exists() && !device && !args.force {
         bail!("{}: is there already; --force writes over it, or name another with -o", file.display());
     }
-    if let Some(part) = args.left().filter(|part| part.exists() && !args.force) {
+    let holds_something = |part: &PathBuf| part.metadata().is_ok_and(|file| file.len() > 0);
+    if let Some(part) = args.left().filter(|part| holds_something(part) && !args.force) {
         bail!(
             "{}: holds the answers of a run that was stopped, or of one that is under way; keep them under another name, or --force writes over them",
             part.display()

@@ -3,10 +3,12 @@
 mod text;
 
 use crate::input::Rows;
-use crate::look::{Column, Look};
+use crate::look::{Column, Look, is_csv};
 use anyhow::bail;
 use semievol::core::Answer;
-use semievol::data::{Dataset, DatasetConfig, Encoding, FileOptions, Format};
+use semievol::data::{
+    AnswerFrom, Columns, Dataset, DatasetConfig, Encoding, FileOptions, OnBadRow, OnDuplicate, OptionsFrom,
+};
 use std::path::{Path, PathBuf};
 
 /// Files, and what flags say of them.
@@ -68,28 +70,30 @@ struct Proposal<'a> {
     place: Place,
     answers: Column,
     kind: Kind,
+    /// Where some rows have no answer, how many of the others can be drawn.
+    drawable: Option<usize>,
 }
 
 /// The text of an experiment file.
 pub fn propose(files: &Files) -> anyhow::Result<String> {
     let Files { labelled, rows, .. } = files;
     let look = Look::at(labelled)?;
-    let mut layout = look.layout.clone();
     if let Some(what) = records(&look, rows) {
+        let layout = look.layout.clone();
         let answers = answers_of(labelled, &layout)?;
         let kind = kind(&look, rows, &answers);
         let place = Place::Records(what);
-        return Ok(Proposal { files, look: &look, layout, place, answers, kind }.to_toml());
+        return Ok(Proposal { files, look: &look, layout, place, answers, kind, drawable: None }.to_toml());
     }
     let question = question(&look, rows)?;
     let answer = answer(&look, rows, &question)?;
     if question == answer {
         bail!("--answer {answer}: this is the question's column, too; name another");
     }
+    let mut others = Vec::new();
     for (file, tests) in [(&rows.unlabelled, false), (&rows.test, true)] {
         let Some(file) = file else { continue };
-        let other = Look::at_beginning(file)?;
-        add(&mut layout, &look, &other)?;
+        let other = Look::at_beginning(file, look.layout.separator)?;
         if tests && other.column(&answer).is_none() {
             bail!(
                 "{}: no column `{answer}`, which holds the answer in {}; its columns are {}; rows that test need answers",
@@ -106,11 +110,14 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
                 other.names()
             );
         }
+        others.push(other);
     }
+    let looks: Vec<&Look> = std::iter::once(&look).chain(&others).collect();
+    let layout = layout_of(&looks)?;
     let column = look.column(&answer).cloned().unwrap_or_else(|| Column::of(&answer, []));
     if column.nested > 0 {
         bail!(
-            "{}: `{answer}` holds lists, and a row has one answer; make a column of yes and no for each label, and a run of each",
+            "{}: `{answer}` holds lists, and a row has one answer; name another column with --answer, or make one of yes and no for each label, and a run of each",
             labelled.display()
         );
     }
@@ -124,30 +131,34 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
             column.values.keys().take(10).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
         );
     }
-    let (filled, others) = (column.filled, look.rows - column.filled.min(look.rows));
-    if others > 0 && (rows.unlabelled.is_some() || rows.test.is_some()) {
+    let empty = look.rows - column.filled;
+    if column.filled == 0 {
+        bail!("{}: no row has anything in `{answer}`; name another column with --answer", labelled.display());
+    }
+    if empty > 0 && (rows.unlabelled.is_some() || rows.test.is_some()) {
         bail!(
-            "{}: {others} of {} rows have nothing in `{answer}`; take them out, or give this file alone: its rows without an answer are then the unlabelled ones",
+            "{}: {empty} of {} rows have nothing in `{answer}`; take them out, or give this file alone: its rows without an answer are then the unlabelled ones",
             labelled.display(),
-            filled + others
+            look.rows
         );
     }
+    let drawable = (empty > 0).then(|| drawable(labelled, &layout, &question, &answer)).transpose()?;
     let kind = kind(&look, rows, &column);
     let place = Place::Columns { question, answer };
-    Ok(Proposal { files, look: &look, layout, place, answers: column, kind }.to_toml())
+    Ok(Proposal { files, look: &look, layout, place, answers: column, kind, drawable }.to_toml())
 }
 
-/// One layout for all files: an encoding that reads them all, and what stands between cells of those with cells.
-fn add(layout: &mut FileOptions, first: &Look, other: &Look) -> anyhow::Result<()> {
-    if other.layout.encoding == Encoding::Latin1 {
-        layout.encoding = Encoding::Latin1;
-    }
-    let cells = |look: &Look| Format::of(&look.file) == Some(Format::Csv);
-    if !cells(other) || other.layout.separator == layout.separator {
-        return Ok(());
-    }
-    if cells(first) {
-        let sign = |look: &Look| look.layout.separator.unwrap_or(',');
+/// One layout for all files: an encoding that reads what was looked at, and what stands between cells of those with cells.
+fn layout_of(looks: &[&Look]) -> anyhow::Result<FileOptions> {
+    let latin1 = looks.iter().any(|look| look.layout.encoding == Encoding::Latin1);
+    let encoding = if latin1 { Encoding::Latin1 } else { Encoding::Utf8 };
+    let with_cells: Vec<&&Look> =
+        looks.iter().filter(|look| is_csv(&look.file) && look.columns.len() > 1).collect();
+    let sign = |look: &Look| look.layout.separator.unwrap_or(',');
+    if let Some((first, other)) = with_cells
+        .iter()
+        .find_map(|other| (sign(other) != sign(with_cells[0])).then_some((with_cells[0], other)))
+    {
         bail!(
             "{}: {:?} stands between its cells, and {:?} between those of {}; save one like the other",
             other.file.display(),
@@ -156,8 +167,24 @@ fn add(layout: &mut FileOptions, first: &Look, other: &Look) -> anyhow::Result<(
             first.file.display()
         );
     }
-    layout.separator = other.layout.separator;
-    Ok(())
+    let separator = with_cells.first().and_then(|look| look.layout.separator);
+    Ok(FileOptions { encoding, separator, ..FileOptions::default() })
+}
+
+/// Labelled rows that can be drawn: those with an answer, each question once.
+fn drawable(labelled: &Path, file: &FileOptions, question: &str, answer: &str) -> anyhow::Result<usize> {
+    let config = DatasetConfig {
+        file: file.clone(),
+        columns: Columns {
+            question: Some(question.to_owned()),
+            options: Some(OptionsFrom::Fixed { fixed: Vec::new() }),
+            answer: Some(AnswerFrom::column(answer)),
+            ..Columns::default()
+        },
+        on_bad_row: OnBadRow::Skip,
+        on_duplicate: OnDuplicate::Skip,
+    };
+    Ok(Dataset::read([labelled], &config)?.answers.iter().flatten().count())
 }
 
 /// Options are told apart whatever their case, as answers are.

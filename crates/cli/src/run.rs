@@ -133,23 +133,14 @@ fn next(results: &Results) -> anyhow::Result<String> {
     let models: Vec<(Arm, PathBuf)> = arms.filter_map(of).collect();
     let mut lines: Vec<String> =
         models.iter().map(|(arm, folder)| format!("model of {arm}: {}", folder.display())).collect();
-    // The arm that is used unless another is named.
-    let used = [Arm::Semievol, Arm::Sft].into_iter().find(|used| models.iter().any(|(arm, _)| arm == used));
-    if let Some(used) = used {
-        let right = |arm: &Arm| {
-            let summary = results.summary.iter().find(|summary| summary.arm == *arm);
-            summary.map_or(f64::NEG_INFINITY, |summary| summary.accuracy.mean)
-        };
-        // The oracle's is trained on answers that are no part of the question.
-        let others = models.iter().map(|(arm, _)| arm).filter(|arm| **arm != Arm::Oracle);
-        let better = others.filter(|arm| right(arm) > right(&used));
-        let better = better.max_by(|one, other| right(one).total_cmp(&right(other)));
-        let better = better.map_or_else(
-            || "--arm says which".to_owned(),
-            |arm| format!("--arm {arm}: it answers more of the test rows right than {used}"),
-        );
+    // The oracle's is trained on answers that are no part of the question.
+    let right = results.summary.iter().map(|summary| (&summary.arm, summary.accuracy.mean));
+    let right =
+        right.filter(|(arm, _)| **arm != Arm::Oracle && models.iter().any(|(known, _)| known == *arm));
+    if let Some((best, right)) = right.max_by(|(_, one), (_, other)| one.total_cmp(other)) {
         lines.push(format!(
-            "to use one: semievol predict {folder} new.csv; semievol merge {folder} -o merged ({better})"
+            "to use one: semievol predict {folder} new.csv; semievol merge {folder} -o merged (--arm says which; of the test rows {best} answers the most right, {:.1}%)",
+            100.0 * right
         ));
     }
     Ok(lines.join("\n"))

@@ -396,6 +396,17 @@ const ROWS: &[Case] = &[
         place.write("exp.toml", experiment("").replace("labeled.csv", "rows.csv").as_bytes());
         with(place, "[data.columns]\noptions = []\n[task]\nkind = \"numeric\"\n")
     }),
+    ("a number for an answer where there are options", |place| with(place, "[task]\nkind = \"numeric\"\n")),
+    ("options that no row has", |place| with(place, "[data.columns]\noptions = []\n")),
+    ("a gold answer for the oracle that is no number", |place| {
+        place.write("rows.csv", b"question,answer\na,1.5\nb,2\n");
+        place.write("more.csv", b"question,answer\nc,3\nd,n/a\n");
+        place.write("marks.csv", b"question,answer\ne,3\nf,4\n");
+        let text = experiment("arms = ['sft', 'oracle']").replace("labeled.csv", "rows.csv");
+        let text = text.replace("test.csv", "marks.csv").replace("unlabeled.jsonl", "more.csv");
+        place.write("exp.toml", text.as_bytes());
+        with(place, "[data.columns]\noptions = []\n[task]\nkind = \"numeric\"\n")
+    }),
     ("a number to grade by that is none", |place| {
         place.write("rows.csv", b"question,answer\na,1.5\nb,2\n");
         place.write("marks.csv", b"question,answer\nc,3\nd,n/a\n");

@@ -86,7 +86,7 @@ fn from_files_to_answers() {
     assert_eq!(csv.out.lines().next(), Some("id,answer,confidence,error"));
 
     // A blank row is none.
-    place.write("new.csv", b"remark\nIt broke at once.\n\"\"\nNothing to add.\n");
+    place.write("new.csv", b"remark,price\nIt broke at once.,3\n,\nNothing to add.,4\n");
     let said = place.run(&["predict", &runs, "new.csv", "-o", "answers.jsonl"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let answers = json_lines(&place.read("answers.jsonl"));
@@ -221,19 +221,24 @@ fn predict_gives_what_the_run_gave() {
             }
         }
     }
-    // And what `evaluate` finds is what the run found.
-    let metrics: Value = serde_json::from_str(&place.read(&format!("{runs}/metrics.json"))).unwrap();
-    let of_run = |arm: &str| {
-        let arms = metrics["summary"].as_array().unwrap();
-        arms.iter().find(|one| one["arm"] == arm).unwrap()["accuracy"]["mean"].as_f64().unwrap()
+    // `evaluate` grades the same answers: against what one arm says, that arm is right, and the base model where it agrees.
+    let said = |arm: &str| {
+        let said = place.run(&["predict", &runs, "unlabeled.jsonl", "--arm", arm]);
+        json_lines(&said.out).iter().map(|line| line["answer"].clone()).collect::<Vec<_>>()
     };
-    let said = place.run(&["evaluate", &runs, "test.csv", "--arm", "sft", "--json"]);
-    let found: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}", said.err));
+    let (sft, base) = (said("sft"), said("vanilla"));
+    let mut rows = json_lines(&place.read("unlabeled.jsonl"));
+    assert_eq!(rows.len(), sft.len());
+    rows.iter_mut().zip(&sft).for_each(|(row, answer)| row["answer"] = answer.clone());
+    let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    place.write("graded.jsonl", rows.as_bytes());
+    let found = place.run(&["evaluate", &runs, "graded.jsonl", "--arm", "sft", "--json"]);
+    let found: Value = serde_json::from_str(&found.out).unwrap_or_else(|_| panic!("{}", found.err));
+    let agree = sft.iter().zip(&base).filter(|(one, other)| one == other).count() as f64 / sft.len() as f64;
     let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-9;
-    assert!(near(&found["accuracy"], of_run("sft")), "{found}");
-    assert!(near(&found["base"]["accuracy"], of_run("vanilla")), "{found}");
-    let gain = of_run("sft") - of_run("vanilla");
-    assert!(gain != 0.0 && near(&found["base"]["gain"]["difference"], gain), "{gain} {found}");
+    assert!(agree < 1.0 && near(&found["accuracy"], 1.0), "{found}");
+    assert!(near(&found["base"]["accuracy"], agree), "{agree} {found}");
+    assert!(near(&found["base"]["gain"]["difference"], 1.0 - agree), "{agree} {found}");
 }
 
 #[test]
@@ -272,12 +277,25 @@ fn a_spreadsheets_file_is_read() {
     let place = Place::new();
     let classes = ["gut", "schlecht"];
     let row = |n: usize| format!("Sch\u{f6}n, und {n} \u{80};{}\n", classes[n % 2]);
-    let text = format!("Text;Urteil\r\n{};\r\n;\r\n", (0..20).map(row).collect::<String>());
+    // A comma comes before the first letter that is no ASCII.
+    let rows: String = (1..20).map(row).collect();
+    let text = format!("Text;Urteil\r\nGut, aber 0;gut\n{rows};\r\n;\r\n");
     // Windows-1252, where the sign of the euro is 0x80.
     let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     place.write("rows.csv", &bytes);
     let unlabelled: String = (0..6).map(|n| format!("{{\"Text\": \"Sch\u{f6}n {n} \u{20ac}\"}}\n")).collect();
     place.write("more.jsonl", unlabelled.as_bytes());
+    // One column of a text with commas is one column.
+    place.write("column.csv", b"Text\nGut, aber teuer\nNie, nie wieder\n");
+    let said = place.run(&["init", "rows.csv", "column.csv", "--answer", "Urteil"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    place.write("commas.csv", b"Text,Urteil\nGut,gut\n");
+    let said = place.run(&["init", "rows.csv", "more.jsonl", "commas.csv", "--answer", "Urteil"]);
+    assert!(
+        said.err.contains("',' stands between its cells, and ';' between those of rows.csv"),
+        "{}",
+        said.err
+    );
     let said = place.run(&["init", "rows.csv", "more.jsonl", "--answer", "Urteil", "-o", "exp.toml"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let proposed = place.read("exp.toml");
@@ -320,7 +338,9 @@ fn rows_with_several_labels_are_told_apart() {
 fn a_file_that_is_labelled_in_part_is_split() {
     let place = Place::new();
     let row = |n: usize| format!("Offer {n},{}\n", if n < 24 { ["yes", "no"][n % 2] } else { "" });
-    place.write("part.csv", format!("text,label\n{}", (0..60).map(row).collect::<String>()).as_bytes());
+    // One of the labelled rows stands there twice.
+    let rows = format!("text,label\n{}{}", row(3), (0..60).map(row).collect::<String>());
+    place.write("part.csv", rows.as_bytes());
     let said = place.run(&["init", "part.csv", "-o", "exp.toml"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let proposed = place.read("exp.toml");
@@ -330,7 +350,7 @@ fn a_file_that_is_labelled_in_part_is_split() {
     let said = place.run(&["inspect", "exp.toml", "--set", &model, "--set", "arms=['vanilla', 'sft']"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let said = place.run(&["init", "part.csv", "part.csv"]);
-    assert!(said.err.contains("36 of 60 rows have nothing in `label`"), "{}", said.err);
+    assert!(said.err.contains("36 of 61 rows have nothing in `label`"), "{}", said.err);
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Dataset {
         }
     }
 
-    /// Reads rows that are to be answered, a sample for each. What they say of their answers may be anything, ids may occur
+    /// Reads rows that are to be answered, a sample for each that has anything in it. What they say of their answers may be anything, ids may occur
     /// twice, a question may be empty, and there need be no columns for id, category and group; the latter two are not read.
     ///
     /// # Errors

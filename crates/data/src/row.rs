@@ -1,4 +1,5 @@
 use crate::error::{DataError, Place};
+use crate::read::Format;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -21,8 +22,9 @@ impl Row {
     pub(crate) fn missing(&self, wanted: &str, purpose: &'static str) -> DataError {
         let names: Vec<String> = self.values.keys().map(|name| format!("`{name}`")).collect();
         let mut columns = names.join(", ");
-        if let ([only], Some(sign)) = (names.as_slice(), columns.chars().find(|sign| ";\t|".contains(*sign)))
-        {
+        let is_csv = Format::of(&self.at.file) == Some(Format::Csv);
+        let sign = columns.chars().find(|sign| is_csv && ";\t|,".contains(*sign));
+        if let ([only], Some(sign)) = (names.as_slice(), sign) {
             columns =
                 format!("{only}, which data.file.separator = {:?} would make several", sign.to_string());
         }

@@ -33,13 +33,14 @@ pub(crate) fn words(text: &str) -> Vec<String> {
 }
 
 /// Lower-case words without the punctuation around them, one space between each. Signs that say something stay: `+1` and
-/// `-1`, `10 + 2` and `10 - 2`, two emoji. A text of punctuation alone stays as it is, or all such texts would be alike.
+/// `-1`, `10 + 2` and `10 - 2`, `C` and `C#`, two emoji. A text of punctuation alone stays as it is, or all such texts would
+/// be alike.
 pub(crate) fn folded(text: &str) -> String {
-    let lower = text.to_lowercase();
+    let lower = text.to_lowercase().replace('’', "'");
     let words = lower.split_whitespace().filter_map(|word| {
-        let bare = word.trim_matches(is_wrapping);
-        // Punctuation, or a face of it such as `:-*`.
-        let face = bare.len() < word.len() && bare.bytes().all(|byte| byte.is_ascii_punctuation());
+        let bare = word.trim_matches(|c| is_wrapping(c) && c != '#').trim_start_matches('#');
+        // `:-*`, whatever its nose and mouth.
+        let face = word.starts_with([':', ';']) && bare.bytes().all(|byte| byte.is_ascii_punctuation());
         // One alone may be a minus.
         let dash = bare != "-" && bare.chars().all(|c| matches!(c, '-' | '–' | '—'));
         (!face && !dash).then_some(bare)
@@ -60,6 +61,9 @@ mod tests {
             ("+1", "-1"),
             ("Login page \u{1f44d}", "Login page \u{1f44e}!"),
             ("C++", "C"),
+            ("In C#.", "In C."),
+            ("What does `&&` do?", "What does `||` do?"),
+            ("Rh (+)", "Rh (-)"),
             ("a <= b", "a >= b"),
             ("?", "!"),
         ] {
@@ -69,6 +73,8 @@ mod tests {
             ("Is it so?", " is  it so"),
             ("\u{201c}Yes,\u{201d} he said ...", "yes he said"),
             ("Fine! :-*", "fine :)"),
+            ("Don’t (#never)", "don't never"),
+            ("Is it -- so ?", "is it so"),
             ("Login page \u{1f44d}", "login page \u{1f44d}!"),
         ] {
             assert_eq!(folded(one), folded(other), "{one} {other}");

@@ -114,6 +114,8 @@ fn answers_in_every_form() {
         Err("set data.columns.answer = { column = \"...\", kind = \"one_based\" }"),
     );
     check("a.jsonl", r#"{"question": "q", "answer": 12.50}"#, "", Ok(&["a:1|q||#12.5|-"]));
+    check("a.jsonl", r#"{"question": "q", "answer": 0.00001}"#, "", Ok(&["a:1|q||#0.00001|-"]));
+    check("a.jsonl", r#"{"question": "q", "answer": -3e21}"#, "", Ok(&["a:1|q||#-3000000000000000000000|-"]));
 }
 
 /// The classes of news are called b, e, m and t in one well-known file; its letters are no places.

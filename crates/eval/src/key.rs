@@ -94,17 +94,16 @@ impl AnswerKey {
         self.entries.get(id).map(|entry| entry.is_right(answer, is_correct))
     }
 
-    /// The first of these samples whose own answer does not count as right: one that nobody can read (`n/a` where numbers are
-    /// asked for), so that everybody would be wrong.
+    /// The id and the answer of the first of these samples whose own answer does not count as right: one that nobody can read
+    /// (`n/a` where numbers are asked for), so that everybody would be wrong.
     pub fn unreadable<'s>(
-        &self,
+        &'s self,
         samples: &'s [Sample],
         is_correct: &dyn Fn(&Answer, &Answer) -> bool,
-    ) -> Option<&'s str> {
-        let mut ids = samples.iter().map(|sample| sample.id.as_str());
-        ids.find(|id| {
-            self.entries.get(*id).is_some_and(|entry| !entry.is_right(Some(&entry.gold), is_correct))
-        })
+    ) -> Option<(&'s str, &'s Answer)> {
+        let known = samples.iter().filter_map(|sample| Some((sample, self.entries.get(&sample.id)?)));
+        let mut odd = known.filter(|(_, entry)| !entry.is_right(Some(&entry.gold), is_correct));
+        odd.next().map(|(sample, entry)| (sample.id.as_str(), &entry.gold))
     }
 
     /// Grades predictions for any of the key's samples, in the order given. `is_correct` takes the predicted

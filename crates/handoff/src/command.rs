@@ -58,11 +58,7 @@ impl CommandTrainer {
         on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<(), TrainError> {
         let [program, arguments @ ..] = self.config.command.as_slice() else {
-            return Err(unfit(format!(
-                "the job stands in {}: train it there (llamafactory.yaml, axolotl.yaml), put the adapter into {} and run again; or set elsewhere.command",
-                folder.display(),
-                folder.join("adapter").display()
-            )));
+            return Err(unfit("elsewhere.command is empty".to_owned()));
         };
         let log = folder.join(LOG);
         let out = File::create(&log).map_err(|error| file_error(&log, &error))?;
@@ -101,6 +97,32 @@ impl CommandTrainer {
         }
     }
 
+    /// The adapter that somebody brought, or an error that says where to put it. Nothing of it is ever removed, whole or not.
+    fn by_hand(
+        &self,
+        job: &TrainJob<'_>,
+        folder: &Path,
+        is_of_this_job: bool,
+    ) -> Result<Adapter, TrainError> {
+        let left = folder.join("adapter");
+        if is_of_this_job && left.exists() {
+            return self.take(job, folder);
+        }
+        let mut aside = String::new();
+        if left.exists() {
+            let free = (1..).map(|n| folder.join(format!("adapter-{n}"))).find(|free| !free.exists());
+            if let Some(free) = free {
+                fs::rename(&left, &free).map_err(|error| file_error(&left, &error))?;
+                aside = format!(" (the one of another job that was there is {} now)", free.display());
+            }
+        }
+        Err(unfit(format!(
+            "the job stands in {}: train it there (llamafactory.yaml, axolotl.yaml), put the adapter into {} and run again; or set elsewhere.command{aside}",
+            folder.display(),
+            left.display()
+        )))
+    }
+
     fn step(&self, job: &TrainJob<'_>, progress: &Progress) -> Step {
         let total = progress.total_steps.max(1);
         let step = progress.current_steps.saturating_sub(1).min(total - 1);
@@ -117,7 +139,9 @@ impl CommandTrainer {
         }
         let missing = |file: PathBuf, error: std::io::Error| TrainError::File {
             path: file.display().to_string(),
-            reason: format!("{error}: training has ended, but there is no whole adapter in PEFT's layout"),
+            reason: format!(
+                "{error}: there is no whole adapter in PEFT's layout; one that is brought by hand has to be there whole before the run goes on"
+            ),
             source: None,
         };
         let read = |name: &str| {
@@ -180,21 +204,12 @@ impl Trainer for CommandTrainer {
         let before = written(&folder);
         write(&self.config, job, &folder)?;
         let is_of_this_job = before == written(&folder);
-        let by_hand = self.config.command.is_empty();
-        if by_hand && left.exists() && !is_of_this_job {
-            // Hours of somebody's work: put aside.
-            let aside = (1..).map(|n| folder.join(format!("adapter-{n}"))).find(|aside| !aside.exists());
-            let aside = aside.unwrap_or_else(|| left.clone());
-            fs::rename(&left, &aside).map_err(|error| file_error(&left, &error))?;
+        if self.config.command.is_empty() {
+            return self.by_hand(job, &folder, is_of_this_job);
         }
-        // By hand, where any of it may still be on its way, or by a command that ended before a kill: the adapter of this
-        // very job may be there already.
-        let is_there = is_of_this_job
-            && if by_hand {
-                left.exists()
-            } else {
-                folder.join(ENDED).is_file() && left.join(Adapter::WEIGHTS_FILE).is_file()
-            };
+        // A command that ended before a kill: the adapter of this very job is there already.
+        let is_there =
+            is_of_this_job && folder.join(ENDED).is_file() && left.join(Adapter::WEIGHTS_FILE).is_file();
         if !is_there {
             if left.exists() {
                 fs::remove_dir_all(&left).map_err(|error| file_error(&left, &error))?;

@@ -151,7 +151,7 @@ fn a_command_is_stopped_with_the_training() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let progress = "echo '{\"current_steps\": 1, \"total_steps\": 9}' > adapter/trainer_log.jsonl";
-    let command = ["sh", "-c", &format!("{LEAVE} && {progress}; echo $$ > pid; exec sleep 600")];
+    let command = ["sh", "-c", &format!("echo $$ > pid; {LEAVE} && {progress}; exec sleep 600")];
     let config =
         ElsewhereConfig { command: command.map(String::from).into(), ..ElsewhereConfig::new("some/base") };
     let (examples, recipe) = (examples(), Recipe { rank: 4, ..Recipe::default() });
@@ -187,7 +187,8 @@ fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
     assert!(train("", &out, &mut |_| ()).is_ok());
     // Of another job it is not taken, and not lost either.
     fs::write(out.join("handoff/train.jsonl"), "another").unwrap();
-    assert!(train("", &out, &mut |_| ()).is_err());
+    let error = train("", &out, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("put the adapter into") && error.contains("handoff/adapter-1 now"), "{error}");
     assert!(out.join("handoff/adapter-1/adapter_model.safetensors").is_file() && !left.exists());
 }
 

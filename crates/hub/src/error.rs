@@ -159,7 +159,8 @@ fn meant(path: &Path) -> String {
     };
     let is_file = path.extension().is_some_and(|end| FILES.iter().any(|file| end.eq_ignore_ascii_case(file)));
     match name.split('/').collect::<Vec<_>>().as_slice() {
-        [owner, repository] if word(owner) && word(repository) && !is_file => {
+        // A folder that is there is meant as one.
+        [owner, repository] if word(owner) && word(repository) && !is_file && !Path::new(owner).is_dir() => {
             format!("; a model of the hub is written `hf:{name}`")
         }
         _ => String::new(),

@@ -9,7 +9,6 @@ use semievol_testkit::{HashingTrainer, ScriptedModel};
 use semievol_train::Recipe;
 use std::sync::Arc;
 
-/// With `N` tokens for the judge's answer.
 const METHOD: &str = r#"
 neighbours = 0
 retrieval = { kind = "bm25" }
@@ -18,7 +17,7 @@ collaborators = [
     { kind = "language_model", name = "warm" },
     { kind = "language_model", name = "base", model = "base" },
 ]
-justify = { kind = "self_justify", max_tokens = N }
+justify = { kind = "self_justify", max_tokens = TOKENS }
 confidence = { kind = "mean_nll" }
 select = { kind = "all" }
 evolve = {}
@@ -32,8 +31,8 @@ impl ModelLoader for Two {
     }
 }
 
-/// What became of three prompts, with so many tokens for an answer and for the judge's. The base model says one word, the warm one, which is the
-/// judge as well, many.
+/// What became of three prompts, with so many tokens for an answer and for the judge's. The base model says one word, the
+/// warm one, which is the judge as well, many.
 fn selected(max_answer_tokens: usize, of_judge: usize) -> Vec<Selected> {
     let out = tempfile::tempdir().unwrap();
     let base = ScriptedModel::new("base", |_| "blue".to_owned());
@@ -59,9 +58,11 @@ fn selected(max_answer_tokens: usize, of_judge: usize) -> Vec<Selected> {
     let labelled: Vec<Labeled> = (0..4).map(label).collect();
     let unlabelled: Vec<Sample> =
         (0..3).map(|n| Sample::new(format!("u{n}"), format!("What colour is {n}?"))).collect();
-    let method = METHOD.replace('N', &of_judge.to_string());
+    let method = METHOD.replace("TOKENS", &of_judge.to_string());
     let method = toml::from_str::<MethodConfig>(&method).unwrap().build().unwrap();
-    run.evolve(&method, &labelled, &unlabelled, &[], &mut |_| ()).unwrap().selected
+    let selected = run.evolve(&method, &labelled, &unlabelled, &[], &mut |_| ()).unwrap().selected;
+    assert_eq!(selected.len(), 3);
+    selected
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::arms::FOLDS;
 use crate::{Arm, ExperimentConfig, RunError};
-use semievol_core::{Labeled, Sample, Seed};
+use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_model::LanguageModel;
 use semievol_pipeline::{Method, Parts, check_classifier};
@@ -27,8 +27,8 @@ pub(crate) struct Rows<'a> {
     pub test: &'a [Sample],
     /// An unlabelled row whose gold answer the data does not have.
     pub unanswered: Option<&'a str>,
-    /// A test row whose gold answer the task cannot read.
-    pub unreadable: Option<&'a str>,
+    /// A row that grades or, as the oracle's, teaches and whose gold answer the task cannot read.
+    pub unreadable: Option<(&'a str, &'a Answer)>,
 }
 
 impl Check<'_> {
@@ -54,15 +54,13 @@ impl Check<'_> {
                 "the arm `oracle` trains on the unlabelled rows' gold answers, but `{id}` has none: leave the arm out"
             )));
         }
-        let own = |one: &&Labeled| !self.task.is_correct(&one.answer, &one.answer);
-        let labelled = rows.labelled.iter().find(own);
-        let labelled = labelled.map(|one| format!("`{}`: its answer `{}`", one.sample.id, one.answer));
-        let test = || rows.unreadable.map(|id| format!("`{id}`: its answer"));
-        if let Some(which) = labelled.or_else(test) {
-            return Err(RunError::Assembly(format!(
-                "sample {which} is none that the task can read, so nobody could be right; correct it, leave the row out, or check task.kind and data.columns.answer"
-            )));
-        }
+        self.options(rows)?;
+        self.readable(rows)?;
+        self.scores()
+    }
+
+    /// Closed sets have options, and open answers none.
+    fn options(&self, rows: &Rows<'_>) -> Result<(), RunError> {
         let labelled = rows.labelled.iter().map(|labeled| &labeled.sample);
         let mut samples = labelled.chain(rows.unlabelled).chain(rows.test);
         if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
@@ -75,11 +73,31 @@ impl Check<'_> {
                 ))),
             };
         }
-        if let Some(sample) = samples.find(|sample| self.task.candidates(sample).is_empty()) {
-            return Err(RunError::Assembly(format!(
+        match samples.find(|sample| self.task.candidates(sample).is_empty()) {
+            None => Ok(()),
+            Some(sample) => Err(RunError::Assembly(format!(
                 "sample `{}` has no options, and task.kind = \"closed_set\" needs them: set data.columns.options, or another task.kind",
                 sample.id
-            )));
+            ))),
+        }
+    }
+
+    /// Nobody can be right where the task cannot read the answer itself.
+    fn readable(&self, rows: &Rows<'_>) -> Result<(), RunError> {
+        let odd = rows.labelled.iter().find(|one| !self.task.is_correct(&one.answer, &one.answer));
+        let labelled = odd.map(|one| (one.sample.id.as_str(), &one.answer));
+        match labelled.or(rows.unreadable) {
+            None => Ok(()),
+            Some((id, answer)) => Err(RunError::Assembly(format!(
+                "sample `{id}`: its answer `{answer}` is none that the task can read, so nobody could be right; correct it, leave the row out, or check task.kind and data.columns.answer"
+            ))),
+        }
+    }
+
+    /// Closed sets are scored.
+    fn scores(&self) -> Result<(), RunError> {
+        if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
+            return Ok(());
         }
         let asked = self.methods.iter().flat_map(|method| &method.config.collaborators);
         let asked = asked.filter_map(|one| self.parts.models.get(one.model()?).map(AsRef::as_ref));

@@ -5,7 +5,7 @@ use crate::check::{Check, Rows};
 use crate::run::method_of;
 use crate::sets::Pool;
 use crate::{Arm, Event, Experiment, RunError, SetSizes};
-use semievol_core::{Labeled, Sample};
+use semievol_core::{Answer, Labeled, Sample};
 use semievol_data::OverlapReport;
 use semievol_hub::Hub;
 use semievol_pipeline::{Method, Parts};
@@ -26,7 +26,7 @@ pub struct Drawn {
     pub overlap: OverlapReport,
     seed: u64,
     unanswered: Option<String>,
-    unreadable: Option<String>,
+    unreadable: Option<(String, Answer)>,
 }
 
 /// What an arm computes at most.
@@ -52,7 +52,11 @@ impl Experiment {
         let unanswered = sets.unanswered().map(str::to_owned);
         // What is wrong with the task itself is told by whoever asks it.
         let task = self.config().task.build().ok();
-        let unreadable = task.and_then(|task| sets.unreadable(task.as_ref()).map(str::to_owned));
+        let oracle = self.config().arms.contains(&Arm::Oracle);
+        let unreadable = task.and_then(|task| {
+            let (id, answer) = sets.unreadable(task.as_ref(), oracle)?;
+            Some((id.to_owned(), answer.clone()))
+        });
         let (labelled, unlabelled, test, sizes) =
             (sets.labelled, sets.unlabelled.to_vec(), sets.test, sets.sizes);
         Ok(Drawn { labelled, unlabelled, test, sizes, overlap, seed, unanswered, unreadable })
@@ -84,7 +88,8 @@ impl Experiment {
             base: base.as_ref(),
         };
         let Drawn { labelled, unlabelled, test, seed, .. } = drawn;
-        let (unanswered, unreadable) = (drawn.unanswered.as_deref(), drawn.unreadable.as_deref());
+        let unanswered = drawn.unanswered.as_deref();
+        let unreadable = drawn.unreadable.as_ref().map(|(id, answer)| (id.as_str(), answer));
         check.rows(&Rows { seed: *seed, labelled, unlabelled, test, unanswered, unreadable })
     }
 

@@ -501,7 +501,8 @@ impl Run<'_> {
             base: self.base.as_ref(),
         };
         let Sets { labelled, unlabelled, test, .. } = sets;
-        let (unanswered, unreadable) = (sets.unanswered(), sets.unreadable(self.task.as_ref()));
+        let oracle = self.config.arms.contains(&Arm::Oracle);
+        let (unanswered, unreadable) = (sets.unanswered(), sets.unreadable(self.task.as_ref(), oracle));
         check.rows(&Rows { seed, labelled, unlabelled, test, unanswered, unreadable })
     }
 

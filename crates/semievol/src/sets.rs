@@ -323,9 +323,12 @@ impl Sets {
         Ok(Sets { labelled, unlabelled, test: test.samples, key, unlabelled_key, sizes })
     }
 
-    /// A test row whose gold answer the task cannot read, if there is one.
-    pub fn unreadable(&self, task: &dyn Task) -> Option<&str> {
-        self.key.unreadable(&self.test, &|predicted, gold| task.is_correct(predicted, gold))
+    /// A test row whose gold answer the task cannot read, or for the oracle an unlabelled one, if there is one.
+    pub fn unreadable(&self, task: &dyn Task, oracle: bool) -> Option<(&str, &Answer)> {
+        let is_correct = |predicted: &Answer, gold: &Answer| task.is_correct(predicted, gold);
+        let taught = || self.unlabelled_key.unreadable(&self.unlabelled, &is_correct);
+        let tested = self.key.unreadable(&self.test, &is_correct);
+        tested.or_else(|| oracle.then(taught).flatten())
     }
 
     /// An unlabelled row whose gold answer the data does not have, if there is one.

@@ -66,14 +66,6 @@ on_duplicate = \"skip\" # rows that a file has twice
         )
     }
 
-    /// Labelled rows without an answer.
-    fn unanswered(&self) -> usize {
-        match self.place {
-            Place::Columns { .. } => self.look.rows - self.answers.filled.min(self.look.rows),
-            Place::Records(_) => 0,
-        }
-    }
-
     /// The files' layout, where it is not the usual one.
     fn layout(&self) -> String {
         let separator =
@@ -88,8 +80,7 @@ on_duplicate = \"skip\" # rows that a file has twice
     fn sets(&self) -> String {
         let path = |path: &Path| quoted(&path.display().to_string());
         let rows = &self.files.rows;
-        if self.unanswered() > 0 {
-            let answered = self.answers.filled;
+        if let Some(answered) = self.drawable {
             let test = n_held_out(answered, 0.25);
             let classes = if matches!(self.kind, Kind::Fixed(_)) { ", stratified = true" } else { "" };
             return format!(
@@ -215,7 +206,7 @@ form = \"text\" # the model answers with the option's own words; \"letter\" with
     }
 
     fn train(&self) -> String {
-        let rows = self.look.rows - self.unanswered();
+        let rows = self.drawable.unwrap_or(self.look.rows);
         // As a quarter is held out.
         let tested = n_held_out(rows, 0.25);
         let trained = if self.files.rows.test.is_some() { rows } else { rows - tested.min(rows) };

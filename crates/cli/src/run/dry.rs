@@ -108,7 +108,7 @@ impl Counts {
             over_answer: Vec::new(),
             first_of: (largest > COUNTED).then_some(COUNTED),
         };
-        let (mut n, mut over_answer) = (0, Vec::new());
+        let mut n = 0;
         let mut count = |sample: &Sample, answer: usize| {
             let prompt = base.tokenizer.encode_prompt(&task.prompt(sample, &[]))?.len();
             n += 1;
@@ -123,7 +123,7 @@ impl Counts {
                 counts.over_labelled.push(one.sample.id.clone());
             }
             if answer.ids.len() > max_answer_tokens && task.candidates(&one.sample).is_empty() {
-                over_answer.push(one.sample.id.clone());
+                counts.over_answer.push(one.sample.id.clone());
             }
         }
         for sample in sets.into_iter().flat_map(|set| set.iter().take(COUNTED)) {
@@ -132,7 +132,6 @@ impl Counts {
             }
         }
         counts.mean /= f64::from(n.max(1));
-        counts.over_answer = over_answer;
         Ok(counts)
     }
 }

@@ -43,7 +43,8 @@ pub struct Columns {
     /// Where the answer comes from; default `answer` if there is one. Unlabelled rows need none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerFrom>,
-    /// What accuracy is reported by; default `category`, `Subject` or `subject` if there is one.
+    /// What accuracy is reported by, where it has two rows or more in the mean; default `category`, `Subject` or `subject` if
+    /// there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<Cell>,
     /// What folds of the labels, `data.hold_out` and `split.by_group` keep together, and intervals and tests over test rows

@@ -40,9 +40,11 @@ pub(super) fn tsv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataE
     Ok(rows(names, records))
 }
 
-/// Records under their names. One without anything in its cells, as spreadsheets leave behind the last row, is none.
+/// Records under their names. One of several cells without anything in them, as spreadsheets leave behind the last row, is none.
 fn rows(names: Vec<String>, records: impl Iterator<Item = Fields> + 'static) -> Rows {
-    let blank = |(_, cells): &(Place, Vec<String>)| cells.iter().all(|cell| cell.trim().is_empty());
+    let blank = |(_, cells): &(Place, Vec<String>)| {
+        cells.len() > 1 && cells.iter().all(|cell| cell.trim().is_empty())
+    };
     let records = records.filter(move |record| !record.as_ref().is_ok_and(blank));
     Box::new(records.map(move |record| {
         let (at, cells) = record?;

@@ -61,7 +61,7 @@ pub struct FileOptions {
     /// The format; by the extension when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
-    /// The encoding of csv, tsv and jsonl files.
+    /// The encoding of csv, tsv and jsonl files; `latin1` is Windows-1252 wherever their bytes are not UTF-8.
     pub encoding: Encoding,
     /// What stands between the cells of a csv file: one ASCII character, such as `";"`, which spreadsheets write where the
     /// decimal sign is a comma; a comma when absent.

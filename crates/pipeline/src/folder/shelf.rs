@@ -50,10 +50,10 @@ impl Shelf {
         let Some((manifest, whole)) = known.filter_map(|path| intact(path, key, output)).next() else {
             return Ok(None);
         };
-        if output.is_dir() {
-            // Of another key: a checkpoint in it would be taken for one of these files' own. Not before all that takes its
-            // place is at hand.
-            fs::remove_dir_all(output).map_err(|error| PipelineError::file(output, error))?;
+        // Of another key: a checkpoint in it would be taken for one of these files' own. Not before all that takes its place is
+        // at hand, and no folder in it: what was brought by hand stands in one.
+        for file in entries(output).iter().filter(|path| path.is_file()) {
+            fs::remove_file(file).map_err(|error| PipelineError::file(file, error))?;
         }
         for (file, bytes) in whole {
             files::write(&join(output, &file), &bytes)?;

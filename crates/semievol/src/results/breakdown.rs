@@ -35,13 +35,7 @@ impl Results {
             let all = arm.by_category.iter();
             all.map(|(name, &(right, of))| (name.clone(), RightOf { right, of })).collect()
         };
-        // Categories of hardly more than a row each, such as the subjects of e-mails, tell nothing.
-        let few = |breakdown: &Breakdown| {
-            let rows = breakdown.parts.iter().flat_map(|part| part.right.first()).map(|right| right.of);
-            2 * breakdown.parts.len() * self.seeds.len() <= rows.sum()
-        };
-        let by_category = self.breakdown("category", of_categories).filter(few);
-        let all = [self.breakdown("class", of_classes), by_category];
+        let all = [self.breakdown("class", of_classes), self.breakdown("category", of_categories)];
         all.into_iter().flatten().collect()
     }
 
