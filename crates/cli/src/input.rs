@@ -5,7 +5,7 @@ use crate::screen::Screen;
 use anyhow::{Context, bail};
 use semievol::engine::Engine;
 use semievol::hub::{Hub, Source};
-use semievol::{Drawn, Event, Experiment, ExperimentConfig, Override, RunError};
+use semievol::{Event, Experiment, ExperimentConfig, Override, RunError, Sets};
 use std::fs;
 use std::path::PathBuf;
 
@@ -101,7 +101,7 @@ impl Input {
 type Open = fn(&Experiment, &Hub, &mut dyn FnMut(&Event)) -> Result<Engine, RunError>;
 
 /// The rows of a seed, and the models that `open` loads, with what happens meanwhile on the terminal.
-pub fn prepare(experiment: &Experiment, seed: u64, hub: &Hub, open: Open) -> anyhow::Result<(Drawn, Engine)> {
+pub fn prepare(experiment: &Experiment, seed: u64, hub: &Hub, open: Open) -> anyhow::Result<(Sets, Engine)> {
     let mut screen = Screen::new();
     let drawn = experiment.draw(seed, hub, &mut |event| screen.on(event));
     let engine = drawn.and_then(|drawn| Ok((drawn, open(experiment, hub, &mut |event| screen.on(event))?)));

@@ -11,7 +11,7 @@ use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::model::ModelLoader;
 use semievol::pipeline::{SeedRun, Shelf};
-use semievol::{Arm, Drawn, Experiment};
+use semievol::{Arm, Experiment, Sets};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,7 +85,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     heading("rows that stand twice");
-    println!("{}", if drawn.overlap.is_empty() { "none".to_owned() } else { drawn.overlap.to_string() });
+    let overlap = drawn.overlap();
+    println!("{}", if overlap.is_empty() { "none".to_owned() } else { overlap.to_string() });
     Ok(())
 }
 
@@ -168,7 +169,7 @@ fn neighbours(
     experiment: &Experiment,
     seed: u64,
     engine: &Engine,
-    drawn: &Drawn,
+    drawn: &Sets,
     rows: &[Sample],
 ) -> anyhow::Result<Vec<Vec<Labeled>>> {
     let config = experiment.config();

@@ -89,7 +89,7 @@ impl From<Vec<Answered>> for Answers {
 
 impl Arms<'_> {
     pub fn run_all(&self, events: OnEvent<'_>) -> Result<Done, PipelineError> {
-        let arms = &self.run.config.arms;
+        let arms = &self.run.assembly.config.arms;
         let mut done = Done { arms: Vec::new(), evolved: Vec::new() };
         // Tables follow the configuration; the matched control can only be trained when the steps are known.
         let (last, first): (Vec<_>, Vec<_>) = arms.iter().partition(|arm| **arm == Arm::SftMatched);
@@ -115,7 +115,7 @@ impl Arms<'_> {
     pub fn method_of(&self, arm: &Arm) -> Option<&Method> {
         match arm {
             Arm::Semievol => Some(self.method),
-            arm => self.run.method_of(arm),
+            arm => self.run.assembly.method_of(arm),
         }
     }
 

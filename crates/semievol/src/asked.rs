@@ -1,42 +1,25 @@
 //! What models of elsewhere will be asked.
 
-use crate::ExperimentConfig;
-use semievol_core::{Labeled, Sample};
-use semievol_data::Task;
+use crate::assembly::Assembly;
+use crate::sets::Sets;
+use semievol_core::Labeled;
 use semievol_model::{LanguageModel, Work};
-use semievol_pipeline::{Method, Parts};
+use semievol_pipeline::Method;
 use std::sync::Arc;
 
-/// What is asked of whom.
-pub(crate) struct Asked<'a> {
-    pub config: &'a ExperimentConfig,
-    /// That of the arm `semievol`.
-    pub method: &'a Method,
-    /// Of the arms that have one.
-    pub methods: Vec<&'a Method>,
-    pub task: &'a dyn Task,
-}
-
-impl Asked<'_> {
-    /// For each model that is asked and is none of this process, what that takes, in words; `seeds` has the labelled and the
-    /// unlabelled rows of each.
-    pub fn estimates<'r>(
-        &self,
-        parts: &Parts<'_>,
-        seeds: impl Iterator<Item = (&'r [Labeled], &'r [Sample])> + Clone,
-    ) -> Vec<String> {
+impl Assembly<'_> {
+    /// For each model that is asked and is none of this process, what that takes for the rows of these seeds, in words.
+    pub fn asked_elsewhere<'s>(&self, seeds: impl Iterator<Item = &'s Sets> + Clone) -> Vec<String> {
         // To choose a selector, the prompts are asked about anew without each fold of the labels.
         let folds = self.config.tune.as_ref().filter(|tune| !tune.select.is_empty());
         let folds = std::iter::repeat_n(self.method, folds.map_or(0, |tune| tune.folds));
-        let methods = self.methods.iter().copied().chain(folds);
+        let methods = self.methods().chain(folds);
         let estimate = |(name, model): (&String, &Arc<dyn LanguageModel>)| {
             let mut work = Work::default();
             for method in methods.clone() {
                 let collaborators = method.config.collaborators.iter();
                 for collaborator in collaborators.filter(|one| one.model() == Some(name)) {
-                    for (labelled, unlabelled) in seeds.clone() {
-                        self.count(method, collaborator.shots(), labelled, unlabelled, &mut work);
-                    }
+                    seeds.clone().for_each(|sets| self.count(method, collaborator.shots(), sets, &mut work));
                 }
             }
             let estimate = model.estimate(&work).filter(|_| work.prompts > 0)?;
@@ -44,18 +27,12 @@ impl Asked<'_> {
                 "model `{name}`, all arms and seeds: {estimate}; what was answered before is not asked again"
             ))
         };
-        parts.models.iter().filter_map(estimate).collect()
+        self.parts.models.iter().filter_map(estimate).collect()
     }
 
     /// Adds what a collaborator is asked about the rows of one seed. Any neighbours are as long as the first.
-    fn count(
-        &self,
-        method: &Method,
-        shots: usize,
-        labelled: &[Labeled],
-        unlabelled: &[Sample],
-        work: &mut Work,
-    ) {
+    fn count(&self, method: &Method, shots: usize, sets: &Sets, work: &mut Work) {
+        let Sets { labelled, unlabelled, .. } = sets;
         let shown: Vec<&Labeled> = labelled.iter().take(shots).collect();
         let unlabelled = method.config.of_pool(labelled.len(), unlabelled);
         // Of folds the labels are asked about, too.

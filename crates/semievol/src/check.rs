@@ -1,68 +1,44 @@
 //! What would fail in the middle of a run is refused before it.
 
 use crate::arms::FOLDS;
-use crate::{Arm, ExperimentConfig, RunError};
-use semievol_core::{Answer, Labeled, Sample, Seed};
-use semievol_data::{Task, TaskConfig};
-use semievol_model::LanguageModel;
-use semievol_pipeline::{Method, Parts, check_classifier};
+use crate::assembly::Assembly;
+use crate::sets::Sets;
+use crate::{Arm, RunError};
+use semievol_core::Seed;
+use semievol_data::TaskConfig;
+use semievol_pipeline::check_classifier;
 
-/// What a run is made of, before any rows.
-pub(crate) struct Check<'a> {
-    pub config: &'a ExperimentConfig,
-    /// Of the arms that have one.
-    pub methods: Vec<&'a Method>,
-    /// Methods that each seed chooses from on folds of its labels.
-    pub candidates: &'a [Method],
-    pub task: &'a dyn Task,
-    pub parts: &'a Parts<'a>,
-    pub base: &'a dyn LanguageModel,
-}
-
-/// The rows of a seed.
-pub(crate) struct Rows<'a> {
-    pub seed: u64,
-    pub labelled: &'a [Labeled],
-    pub unlabelled: &'a [Sample],
-    pub test: &'a [Sample],
-    /// An unlabelled row whose gold answer the data does not have.
-    pub unanswered: Option<&'a str>,
-    /// A row that grades or, as the oracle's, teaches and whose gold answer the task cannot read.
-    pub unreadable: Option<(&'a str, &'a Answer)>,
-}
-
-impl Check<'_> {
+impl Assembly<'_> {
     /// Rows, task, methods and models that do not go together are an error that names the setting and what to do.
-    pub fn rows(&self, rows: &Rows<'_>) -> Result<(), RunError> {
-        for method in &self.methods {
-            let checked = method.check(self.parts, self.task, rows.labelled, rows.unlabelled);
-            checked.map_err(RunError::stage(rows.seed))?;
+    pub fn check(&self, sets: &Sets) -> Result<(), RunError> {
+        let Sets { labelled, unlabelled, test, seed, .. } = sets;
+        let (parts, task) = (&self.parts, self.task.as_ref());
+        let failed = RunError::stage(*seed);
+        for method in self.methods() {
+            method.check(parts, task, labelled, unlabelled).map_err(&failed)?;
         }
         let folds = self.config.tune.as_ref().map_or(0, |tune| tune.folds);
-        for method in self.candidates {
-            let (seed, parts, task) = (Seed(rows.seed), self.parts, self.task);
-            let checked =
-                method.check_without_folds(folds, seed, parts, task, rows.labelled, rows.unlabelled);
-            checked.map_err(RunError::stage(rows.seed))?;
+        for method in &self.candidates {
+            let checked = method.check_without_folds(folds, Seed(*seed), parts, task, labelled, unlabelled);
+            checked.map_err(&failed)?;
         }
         if self.config.arms.contains(&Arm::Classifier) {
-            let checked = check_classifier(Arm::Classifier.as_str(), FOLDS, rows.labelled, rows.test);
-            checked.map_err(RunError::stage(rows.seed))?;
+            check_classifier(Arm::Classifier.as_str(), FOLDS, labelled, test).map_err(&failed)?;
         }
-        if let (true, Some(id)) = (self.config.arms.contains(&Arm::Oracle), rows.unanswered) {
+        if let (true, Some(id)) = (self.config.arms.contains(&Arm::Oracle), sets.unanswered()) {
             return Err(RunError::Assembly(format!(
                 "the arm `oracle` trains on the unlabelled rows' gold answers, but `{id}` has none: leave the arm out"
             )));
         }
-        self.options(rows)?;
-        self.readable(rows)?;
+        self.options(sets)?;
+        self.readable(sets)?;
         self.scores()
     }
 
     /// Closed sets have options, and open answers none.
-    fn options(&self, rows: &Rows<'_>) -> Result<(), RunError> {
-        let labelled = rows.labelled.iter().map(|labeled| &labeled.sample);
-        let mut samples = labelled.chain(rows.unlabelled).chain(rows.test);
+    fn options(&self, sets: &Sets) -> Result<(), RunError> {
+        let labelled = sets.labelled.iter().map(|labeled| &labeled.sample);
+        let mut samples = labelled.chain(&*sets.unlabelled).chain(&sets.test);
         if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
             // Its answer would be an option's place, which no open answer can be graded against.
             return match samples.find(|sample| !sample.options.is_empty()) {
@@ -83,10 +59,11 @@ impl Check<'_> {
     }
 
     /// Nobody can be right where the task cannot read the answer itself.
-    fn readable(&self, rows: &Rows<'_>) -> Result<(), RunError> {
-        let odd = rows.labelled.iter().find(|one| !self.task.is_correct(&one.answer, &one.answer));
+    fn readable(&self, sets: &Sets) -> Result<(), RunError> {
+        let oracle = self.config.arms.contains(&Arm::Oracle);
+        let odd = sets.labelled.iter().find(|one| !self.task.is_correct(&one.answer, &one.answer));
         let labelled = odd.map(|one| (one.sample.id.as_str(), &one.answer));
-        match labelled.or(rows.unreadable) {
+        match labelled.or_else(|| sets.unreadable(self.task.as_ref(), oracle)) {
             None => Ok(()),
             Some((id, answer)) => Err(RunError::Assembly(format!(
                 "sample `{id}`: its answer `{answer}` is none that the task can read, so nobody could be right; correct it, leave the row out, or check task.kind and data.columns.answer"
@@ -99,9 +76,9 @@ impl Check<'_> {
         if !matches!(self.config.task, TaskConfig::ClosedSet(_)) {
             return Ok(());
         }
-        let asked = self.methods.iter().flat_map(|method| &method.config.collaborators);
+        let asked = self.methods().flat_map(|method| &method.config.collaborators);
         let asked = asked.filter_map(|one| self.parts.models.get(one.model()?).map(AsRef::as_ref));
-        let mut models = std::iter::once(self.base).chain(asked);
+        let mut models = std::iter::once(self.base.as_ref()).chain(asked);
         match models.find(|model| !model.capabilities().scores) {
             None => Ok(()),
             Some(model) => Err(RunError::Assembly(format!(

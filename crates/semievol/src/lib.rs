@@ -65,6 +65,7 @@
 mod arm;
 mod arms;
 mod asked;
+mod assembly;
 mod certified;
 mod check;
 mod config;
@@ -92,13 +93,13 @@ pub use event::Event;
 pub use finished::FinishedRun;
 pub use heard::{CollaboratorResults, ConfidenceResults};
 pub use predictor::{Predicted, Predictor};
-pub use preview::{ArmWork, Drawn};
+pub use preview::ArmWork;
 pub use pseudo::{PseudoResults, RightOf};
 pub use report::written;
 pub use results::{Against, ArmResults, ArmSummary, Gain, GainMethod, Results, SeedResults};
 pub use run::Experiment;
 pub use semievol_pipeline::{Answered, Method, OptionScore, Parts, Stage, StageEvent, Unit};
-pub use sets::{ClassCount, SetSizes, n_held_out};
+pub use sets::{ClassCount, SetSizes, Sets, Unlabelled, n_held_out};
 pub use worth::{WorthOfMore, WorthResults};
 
 pub use semievol_candle as candle;

@@ -1,33 +1,11 @@
 //! What an experiment would do: its rows, and how much work they are.
 
-use crate::asked::Asked;
-use crate::check::{Check, Rows};
-use crate::run::method_of;
-use crate::sets::Pool;
+use crate::assembly::Assembly;
+use crate::sets::{Pool, Sets};
 use crate::{Arm, Event, Experiment, RunError, SetSizes};
-use semievol_core::{Answer, Labeled, Sample};
-use semievol_data::OverlapReport;
 use semievol_hub::Hub;
 use semievol_pipeline::{Method, Parts};
 use semievol_train::Recipe;
-
-/// The rows of a seed. What the test and unlabelled rows' answers are is not among it.
-#[derive(Debug, Clone)]
-pub struct Drawn {
-    /// Rows that train with their answers.
-    pub labelled: Vec<Labeled>,
-    /// Rows that train without.
-    pub unlabelled: Vec<Sample>,
-    /// Rows that test.
-    pub test: Vec<Sample>,
-    /// How many there are, by set and class.
-    pub sizes: SetSizes,
-    /// Rows that stand twice.
-    pub overlap: OverlapReport,
-    seed: u64,
-    unanswered: Option<String>,
-    unreadable: Option<(String, Answer)>,
-}
 
 /// What an arm computes at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,52 +23,24 @@ impl Experiment {
     ///
     /// # Errors
     /// If a file cannot be fetched or understood, or has too few rows.
-    pub fn draw(&self, seed: u64, hub: &Hub, events: &mut dyn FnMut(&Event)) -> Result<Drawn, RunError> {
-        let pool = Pool::read(self.config(), self.origin(), hub, events)?;
-        let sets = pool.draw(seed)?;
-        let overlap = sets.overlap();
-        let unanswered = sets.unanswered().map(str::to_owned);
-        // What is wrong with the task itself is told by whoever asks it.
-        let task = self.config().task.build().ok();
-        let oracle = self.config().arms.contains(&Arm::Oracle);
-        let unreadable = task.and_then(|task| {
-            let (id, answer) = sets.unreadable(task.as_ref(), oracle)?;
-            Some((id.to_owned(), answer.clone()))
-        });
-        let (labelled, unlabelled, test, sizes) =
-            (sets.labelled, sets.unlabelled.to_vec(), sets.test, sets.sizes);
-        Ok(Drawn { labelled, unlabelled, test, sizes, overlap, seed, unanswered, unreadable })
+    pub fn draw(&self, seed: u64, hub: &Hub, events: &mut dyn FnMut(&Event)) -> Result<Sets, RunError> {
+        Pool::read(self.config(), self.origin(), hub, events)?.draw(seed)
     }
 
     /// What the run refuses before it computes anything: rows, task, methods and models that do not go together.
     ///
     /// # Errors
     /// Names the setting, what does not fit it, and what to do.
-    pub fn check_rows(&self, drawn: &Drawn, parts: Parts<'_>) -> Result<(), RunError> {
-        self.check_rows_with(&self.method()?, drawn, parts)
+    pub fn check_rows(&self, sets: &Sets, parts: Parts<'_>) -> Result<(), RunError> {
+        self.check_rows_with(&self.method()?, sets, parts)
     }
 
     /// The same of [`Experiment::run_with`].
     ///
     /// # Errors
     /// As [`Experiment::check_rows`].
-    pub fn check_rows_with(&self, method: &Method, drawn: &Drawn, parts: Parts<'_>) -> Result<(), RunError> {
-        let task = self.config().task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
-        let (variants, candidates) = (self.variants(method)?, self.candidates(method)?);
-        let methods = self.config().arms.iter().filter_map(|arm| method_of(arm, method, &variants));
-        let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
-        let check = Check {
-            config: self.config(),
-            methods: methods.collect(),
-            candidates: &candidates,
-            task: task.as_ref(),
-            parts: &parts,
-            base: base.as_ref(),
-        };
-        let Drawn { labelled, unlabelled, test, seed, .. } = drawn;
-        let unanswered = drawn.unanswered.as_deref();
-        let unreadable = drawn.unreadable.as_ref().map(|(id, answer)| (id.as_str(), answer));
-        check.rows(&Rows { seed: *seed, labelled, unlabelled, test, unanswered, unreadable })
+    pub fn check_rows_with(&self, method: &Method, sets: &Sets, parts: Parts<'_>) -> Result<(), RunError> {
+        Assembly::new(self, method, parts)?.check(sets)
     }
 
     /// What models of elsewhere would be asked in all, one sentence for each that says so; nothing is asked for it. The other
@@ -98,15 +48,10 @@ impl Experiment {
     ///
     /// # Errors
     /// As [`Experiment::check_rows`].
-    pub fn asked_elsewhere(&self, drawn: &Drawn, parts: Parts<'_>) -> Result<Vec<String>, RunError> {
-        let task = self.config().task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
+    pub fn asked_elsewhere(&self, sets: &Sets, parts: Parts<'_>) -> Result<Vec<String>, RunError> {
         let method = self.method()?;
-        let variants = self.variants(&method)?;
-        let methods = self.config().arms.iter().filter_map(|arm| method_of(arm, &method, &variants));
-        let asked =
-            Asked { config: self.config(), method: &method, methods: methods.collect(), task: task.as_ref() };
-        let rows = (&drawn.labelled[..], &drawn.unlabelled[..]);
-        Ok(asked.estimates(&parts, std::iter::repeat_n(rows, self.config().seeds.len())))
+        let seeds = std::iter::repeat_n(sets, self.config().seeds.len());
+        Ok(Assembly::new(self, &method, parts)?.asked_elsewhere(seeds))
     }
 
     /// The work of one seed in this process, arm by arm: an upper limit. What two arms share, such as the model trained on the

@@ -1,8 +1,7 @@
 //! The order of the arms.
 
 use crate::arms::Arms;
-use crate::asked::Asked;
-use crate::check::{Check, Rows};
+use crate::assembly::Assembly;
 use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
@@ -21,7 +20,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A checked experiment: made by [`ExperimentConfig::check`] or [`Experiment::read`].
 #[derive(Debug, Clone, PartialEq)]
@@ -133,37 +131,29 @@ impl Experiment {
         events: &mut dyn FnMut(&Event),
         out: &Path,
     ) -> Result<Results, RunError> {
-        let variants = self.variants(method)?;
-        let task = self.config.task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
+        let assembly = Assembly::new(self, method, parts)?;
         let paraphrase = |words: &String| {
             let config = self.config.task.clone().with_instruction(words);
             let task = config.build().map_err(|error| RunError::Assembly(error.to_string()))?;
             Ok((task, id(&config)))
         };
         let all = |words: &[String]| words.iter().map(paraphrase).collect::<Result<Vec<_>, RunError>>();
-        let candidates = self.candidates(method)?;
         let paraphrases = all(&self.config.paraphrases)?;
         let taught = all(&self.config.taught_paraphrases)?.into_iter().map(|(task, _)| task).collect();
         let pool = Pool::read(&self.config, &self.origin, hub, events)?;
-        let base = parts.loader.load(None).map_err(|error| RunError::load("model", error))?;
-        events(&Event::Loaded { model: base.id().clone() });
-        let identity = self.identity(method, base.id(), parts, &pool.digests);
+        let model = assembly.base.id().clone();
+        events(&Event::Loaded { model: model.clone() });
+        let identity = self.identity(method, &model, parts, &pool.digests);
         let folder = out.join(format!("{}-{}", self.config.name, &identity[..8]));
         events(&Event::Folder { path: folder.clone() });
         // First of all: another process may be at work there, by a configuration that differs where results do not.
         let _lock = Lock::take(&folder)?;
         files::write(&folder.join("config.toml"), self.config.to_toml().as_bytes())?;
         let run = Run {
-            config: &self.config,
-            method,
-            parts,
-            candidates,
-            variants,
-            task,
+            assembly,
             task_id: id(&self.config.task),
             paraphrases,
             taught,
-            base,
             folder,
             shelf: Shelf::of(out),
         };
@@ -171,17 +161,17 @@ impl Experiment {
         for seed in &self.config.seeds {
             let sets = pool.draw(*seed)?;
             events(&Event::Drawn { seed: *seed, sizes: sets.sizes.clone() });
-            run.check(*seed, &sets)?;
+            run.assembly.check(&sets)?;
             drawn.push(sets);
         }
-        run.announce(&drawn, events);
-        let mut seeds = Vec::new();
-        for (seed, sets) in self.config.seeds.iter().zip(&drawn) {
-            seeds.push(run.seed(*seed, sets, events)?);
+        // Before anything is asked.
+        for estimate in run.assembly.asked_elsewhere(drawn.iter()) {
+            events(&Event::Note(estimate));
         }
+        let seeds = drawn.iter().map(|sets| run.seed(sets, events)).collect::<Result<_, _>>()?;
         let results = Results {
             name: self.config.name.clone(),
-            model: run.base.id().clone(),
+            model,
             parts: names(parts).into_iter().chain(own_parts(method)).collect(),
             settings: self.settings_with(method),
             data: pool.digests.clone(),
@@ -196,27 +186,6 @@ impl Experiment {
         files::write(&run.folder.join("report.html"), page.as_bytes())?;
         files::write_json(&run.folder.join("manifest.json"), &self.manifest(method, &run, &identity, &pool))?;
         Ok(results)
-    }
-
-    /// The methods of arms of their own, with the classifiers that the first one was given.
-    pub(crate) fn variants(&self, method: &Method) -> Result<BTreeMap<String, Method>, RunError> {
-        let variant = |(name, config): (&String, &MethodConfig)| {
-            Ok((name.clone(), config.build()?.with_classifiers_of(method)))
-        };
-        self.config.methods.iter().map(variant).collect()
-    }
-
-    /// The method with each selector that a seed chooses from.
-    pub(crate) fn candidates(&self, method: &Method) -> Result<Vec<Method>, RunError> {
-        let select = self.config.tune.iter().flat_map(|tune| &tune.select);
-        let candidates = select.map(|select| method.selecting(*select)).collect::<Result<Vec<_>, _>>()?;
-        if !candidates.is_empty() && method.selector.id() != self.method()?.selector.id() {
-            return Err(RunError::Assembly(format!(
-                "tune.select puts another selector in the place of {}, which is none of this file's: leave one of the two out",
-                method.selector.id()
-            )));
-        }
-        Ok(candidates)
     }
 
     /// SHA-256 of what the experiment asks for, whatever its seeds, and without the folder that its relative paths start in:
@@ -273,13 +242,13 @@ impl Experiment {
             "identity": identity,
             "version": env!("CARGO_PKG_VERSION"),
             "seeds": self.config.seeds,
-            "model": run.base.id(),
-            "embedder": run.parts.embedder.map(|embedder| embedder.id),
-            "models": run.parts.models.iter().map(|(name, model)| (name, model.id())).collect::<BTreeMap<_, _>>(),
-            "trainer": run.parts.trainer.id(),
+            "model": run.assembly.base.id(),
+            "embedder": run.assembly.parts.embedder.map(|embedder| embedder.id),
+            "models": run.assembly.parts.models.iter().map(|(name, model)| (name, model.id())).collect::<BTreeMap<_, _>>(),
+            "trainer": run.assembly.parts.trainer.id(),
             "adjudicator": method.adjudicator.id(),
             "confidence": method.estimator.id(),
-            "selector": match &run.candidates[..] {
+            "selector": match &run.assembly.candidates[..] {
                 [] => method.selector.id(),
                 candidates => {
                     let ids: Vec<String> = candidates.iter().map(|method| method.selector.id()).collect();
@@ -331,19 +300,6 @@ fn names(parts: Parts<'_>) -> Vec<String> {
     embedder.chain([parts.trainer.id()]).chain(models).collect()
 }
 
-/// The method that an arm runs, if it is one.
-pub(crate) fn method_of<'m>(
-    arm: &Arm,
-    method: &'m Method,
-    variants: &'m BTreeMap<String, Method>,
-) -> Option<&'m Method> {
-    match arm {
-        Arm::Semievol => Some(method),
-        Arm::Variant(name) => variants.get(name),
-        _ => None,
-    }
-}
-
 /// Names the classifiers of a program's own.
 fn own_parts(method: &Method) -> impl Iterator<Item = String> {
     method.own_classifiers().map(|(name, classifier)| format!("{name}={}", classifier.id()))
@@ -362,26 +318,19 @@ fn id(task: &TaskConfig) -> String {
 
 /// What the seeds of one experiment share.
 pub(crate) struct Run<'a> {
-    pub config: &'a ExperimentConfig,
-    pub method: &'a Method,
-    /// The same with each selector that a seed chooses from; none where nothing is chosen.
-    candidates: Vec<Method>,
-    /// The methods of arms of their own.
-    variants: BTreeMap<String, Method>,
-    parts: Parts<'a>,
-    task: Box<dyn Task>,
+    pub assembly: Assembly<'a>,
     task_id: String,
     /// The task in other words that measure, with their ids.
     pub paraphrases: Vec<(Box<dyn Task>, String)>,
     /// The task in other words that are taught.
     taught: Vec<Box<dyn Task>>,
-    base: Arc<dyn LanguageModel>,
     folder: PathBuf,
     shelf: Shelf,
 }
 
 impl Run<'_> {
-    fn seed(&self, seed: u64, sets: &Sets, events: &mut dyn FnMut(&Event)) -> Result<SeedResults, RunError> {
+    fn seed(&self, sets: &Sets, events: &mut dyn FnMut(&Event)) -> Result<SeedResults, RunError> {
+        let (assembly, seed) = (&self.assembly, sets.seed);
         let overlap = sets.overlap();
         events(&Event::Overlap { seed, report: overlap.clone() });
         if let Some(only) = sets.sizes.only_class() {
@@ -391,33 +340,33 @@ impl Run<'_> {
             )));
         }
         let mut run = SeedRun {
-            parts: self.parts,
-            task: self.task.as_ref(),
+            parts: assembly.parts,
+            task: assembly.task.as_ref(),
             task_id: &self.task_id,
             paraphrases: &self.taught,
-            base: self.base.clone(),
-            recipe: &self.config.train,
-            max_answer_tokens: self.config.max_answer_tokens,
+            base: assembly.base.clone(),
+            recipe: &assembly.config.train,
+            max_answer_tokens: assembly.config.max_answer_tokens,
             seed: Seed(seed),
             folder: self.folder.join(format!("seed-{seed}")),
             shelf: &self.shelf,
             part: self.part(),
         };
-        files::write_json(&run.folder.join("split.json"), &sets.ids(seed))?;
+        files::write_json(&run.folder.join("split.json"), &sets.ids())?;
         let mut on_stage = |event: &StageEvent| events(&Event::Stage { seed, event: event.clone() });
-        let tune = self.config.tune.as_ref();
+        let tune = assembly.config.tune.as_ref();
         let (recipe, tuned) = match tune.filter(|tune| tune.tries_recipes()) {
             None => (run.recipe.clone(), Vec::new()),
             Some(tune) => run.tune(tune, &sets.labelled, &mut on_stage).map_err(RunError::stage(seed))?,
         };
         run.recipe = &recipe;
-        let (method, selectors) = match tune.filter(|_| !self.candidates.is_empty()) {
-            None => (self.method, None),
+        let (method, selectors) = match tune.filter(|_| !assembly.candidates.is_empty()) {
+            None => (assembly.method, None),
             Some(tune) => {
                 let Sets { labelled, unlabelled, .. } = sets;
-                let tried = run.choose(&self.candidates, tune.folds, labelled, unlabelled, &mut on_stage);
+                let tried = run.choose(&assembly.candidates, tune.folds, labelled, unlabelled, &mut on_stage);
                 let (tried, chosen) = tried.map_err(RunError::stage(seed))?;
-                (&self.candidates[chosen], Some(tried))
+                (&assembly.candidates[chosen], Some(tried))
             }
         };
         let all = Arms { run: self, method, seed: &run, sets };
@@ -426,10 +375,9 @@ impl Run<'_> {
         let mut graded: Vec<(Arm, Graded)> = Vec::new();
         let mut paraphrased = Vec::new();
         for done in &done.arms {
-            graded.push((done.arm.clone(), self.grade(seed, &done.arm, sets, &done.answered, events)?));
-            let accuracy = |answered: &Vec<Answered>| {
-                Ok(self.grade(seed, &done.arm, sets, answered, events)?.accuracy())
-            };
+            graded.push((done.arm.clone(), self.grade(&done.arm, sets, &done.answered, events)?));
+            let accuracy =
+                |answered: &Vec<Answered>| Ok(self.grade(&done.arm, sets, answered, events)?.accuracy());
             paraphrased.push(done.paraphrased.iter().map(accuracy).collect::<Result<Vec<f64>, RunError>>()?);
         }
         let mut arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
@@ -438,7 +386,7 @@ impl Run<'_> {
         }
         let pseudo = done.evolved.into_iter().map(|(arm, evolved)| {
             let method = all.method_of(&arm).unwrap_or(method);
-            PseudoResults::new(arm, Seed(seed), method, self.task.as_ref(), sets, evolved)
+            PseudoResults::new(arm, Seed(seed), method, assembly.task.as_ref(), sets, evolved)
         });
         let pseudo = pseudo.collect::<Result<Vec<_>, _>>()?;
         for one in &pseudo {
@@ -465,50 +413,20 @@ impl Run<'_> {
 
     /// Unlabelled rows that are asked about at once. Files of requests are answered overnight: they hold all of them.
     fn part(&self) -> usize {
-        let methods = self.config.arms.iter().filter_map(|arm| self.method_of(arm));
-        let mut asked = methods.flat_map(|method| &method.config.collaborators).filter_map(|one| one.model());
-        if asked.any(|model| self.config.batches.contains_key(model)) { usize::MAX } else { SeedRun::PART }
-    }
-
-    /// The method that an arm runs, if it is one.
-    pub fn method_of(&self, arm: &Arm) -> Option<&Method> {
-        method_of(arm, self.method, &self.variants)
-    }
-
-    /// Says what models of elsewhere will be asked in all, before anything is.
-    fn announce(&self, drawn: &[Sets], events: &mut dyn FnMut(&Event)) {
-        let asked = Asked {
-            config: self.config,
-            method: self.method,
-            methods: self.config.arms.iter().filter_map(|arm| self.method_of(arm)).collect(),
-            task: self.task.as_ref(),
-        };
-        for estimate in
-            asked.estimates(&self.parts, drawn.iter().map(|sets| (&sets.labelled[..], &sets.unlabelled[..])))
-        {
-            events(&Event::Note(estimate));
+        let mut asked = self
+            .assembly
+            .methods()
+            .flat_map(|method| &method.config.collaborators)
+            .filter_map(|one| one.model());
+        if asked.any(|model| self.assembly.config.batches.contains_key(model)) {
+            usize::MAX
+        } else {
+            SeedRun::PART
         }
-    }
-
-    /// Refuses what would fail in the middle of a run.
-    fn check(&self, seed: u64, sets: &Sets) -> Result<(), RunError> {
-        let check = Check {
-            config: self.config,
-            methods: self.config.arms.iter().filter_map(|arm| self.method_of(arm)).collect(),
-            candidates: &self.candidates,
-            task: self.task.as_ref(),
-            parts: &self.parts,
-            base: self.base.as_ref(),
-        };
-        let Sets { labelled, unlabelled, test, .. } = sets;
-        let oracle = self.config.arms.contains(&Arm::Oracle);
-        let (unanswered, unreadable) = (sets.unanswered(), sets.unreadable(self.task.as_ref(), oracle));
-        check.rows(&Rows { seed, labelled, unlabelled, test, unanswered, unreadable })
     }
 
     fn grade(
         &self,
-        seed: u64,
         arm: &Arm,
         sets: &Sets,
         answered: &[Answered],
@@ -518,12 +436,13 @@ impl Run<'_> {
             let n_failed = answered.iter().filter(|answered| answered.error.is_some()).count();
             let of = answered.len();
             events(&Event::Note(format!(
-                "seed {seed}, {arm}: {n_failed} of {of} prompts did not fit and count as wrong; the first: {first}"
+                "seed {}, {arm}: {n_failed} of {of} prompts did not fit and count as wrong; the first: {first}",
+                sets.seed
             )));
         }
         let predictions: Vec<Prediction> =
             answered.iter().map(|one| Prediction::new(&one.id, one.predicted.clone())).collect();
-        let is_correct = |predicted: &_, gold: &_| self.task.is_correct(predicted, gold);
-        sets.key.grade(&predictions, &is_correct).map_err(RunError::eval(seed))
+        let is_correct = |predicted: &_, gold: &_| self.assembly.task.is_correct(predicted, gold);
+        sets.key.grade(&predictions, &is_correct).map_err(RunError::eval(sets.seed))
     }
 }

@@ -37,8 +37,8 @@ struct Files {
 }
 
 /// Rows without their answers. Seeds that draw all of them share them.
-#[derive(Clone, Default)]
-pub(crate) struct Unlabelled(Arc<Dataset>);
+#[derive(Debug, Clone, Default)]
+pub struct Unlabelled(Arc<Dataset>);
 
 impl Deref for Unlabelled {
     type Target = [Sample];
@@ -62,15 +62,22 @@ enum Test {
     HeldOut(f64),
 }
 
-/// The rows of one seed. Gold answers of test and unlabelled rows stand in the keys alone.
-pub(crate) struct Sets {
+/// The rows of one seed. What the test and unlabelled rows' answers are is not for whoever learns.
+#[derive(Debug)]
+pub struct Sets {
+    /// Which draw of the labels it is.
+    pub seed: u64,
+    /// Rows that train with their answers.
     pub labelled: Vec<Labeled>,
+    /// Rows that train without.
     pub unlabelled: Unlabelled,
+    /// Rows that test.
     pub test: Vec<Sample>,
-    pub key: AnswerKey,
-    /// Answers of the unlabelled rows, where the data has them.
-    pub unlabelled_key: AnswerKey,
+    /// How many there are, by set and class.
     pub sizes: SetSizes,
+    pub(crate) key: AnswerKey,
+    /// Answers of the unlabelled rows, where the data has them.
+    pub(crate) unlabelled_key: AnswerKey,
 }
 
 /// Rows of each set.
@@ -320,11 +327,11 @@ impl Sets {
         let unlabelled_key = AnswerKey::new(&unlabelled, &answers)
             .map_err(|source| RunError::Eval { seed, source: source.into() })?;
         let labelled = labelled.labeled().map_err(data("data.labelled"))?;
-        Ok(Sets { labelled, unlabelled, test: test.samples, key, unlabelled_key, sizes })
+        Ok(Sets { seed, labelled, unlabelled, test: test.samples, sizes, key, unlabelled_key })
     }
 
     /// A test row whose gold answer the task cannot read, or for the oracle an unlabelled one, if there is one.
-    pub fn unreadable(&self, task: &dyn Task, oracle: bool) -> Option<(&str, &Answer)> {
+    pub(crate) fn unreadable(&self, task: &dyn Task, oracle: bool) -> Option<(&str, &Answer)> {
         let is_correct = |predicted: &Answer, gold: &Answer| task.is_correct(predicted, gold);
         let taught = || self.unlabelled_key.unreadable(&self.unlabelled, &is_correct);
         let tested = self.key.unreadable(&self.test, &is_correct);
@@ -332,19 +339,20 @@ impl Sets {
     }
 
     /// An unlabelled row whose gold answer the data does not have, if there is one.
-    pub fn unanswered(&self) -> Option<&str> {
+    pub(crate) fn unanswered(&self) -> Option<&str> {
         let mut ids = self.unlabelled.iter().map(|sample| sample.id.as_str());
         ids.find(|id| !self.unlabelled_key.knows(id))
     }
 
+    /// Rows that stand twice.
     pub fn overlap(&self) -> OverlapReport {
         let labelled: Vec<Sample> = self.labelled.iter().map(|labeled| labeled.sample.clone()).collect();
         overlap(&[("labelled", &labelled), ("unlabelled", &self.unlabelled), ("test", &self.test)])
     }
 
-    pub fn ids(&self, seed: u64) -> SplitIds<'_> {
+    pub(crate) fn ids(&self) -> SplitIds<'_> {
         SplitIds {
-            seed,
+            seed: self.seed,
             labelled: self.labelled.iter().map(|labeled| labeled.sample.id.as_str()).collect(),
             unlabelled: self.unlabelled.iter().map(|sample| sample.id.as_str()).collect(),
             test: self.test.iter().map(|sample| sample.id.as_str()).collect(),

@@ -13,7 +13,7 @@ use semievol::engine::Engine;
 use semievol::hub::Hub;
 use semievol::model::ModelLoader;
 use semievol::train::{Example, Recipe, TrainJob, Trainer};
-use semievol::{ArmWork, Drawn, Experiment, ExperimentConfig, Predictor};
+use semievol::{ArmWork, Experiment, ExperimentConfig, Predictor, Sets};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use warnings::{lost_contradictions, warnings};
@@ -93,11 +93,11 @@ impl Counts {
     fn of(
         base: &BaseModel,
         task: &dyn Task,
-        drawn: &Drawn,
+        drawn: &Sets,
         max_answer_tokens: usize,
     ) -> anyhow::Result<Counts> {
         let limit = base.llama.config().max_context;
-        let sets = [&drawn.test, &drawn.unlabelled];
+        let sets = [&drawn.test[..], &drawn.unlabelled[..]];
         let largest = sets.iter().map(|set| set.len()).max().unwrap_or(0).max(drawn.labelled.len());
         let mut counts = Counts {
             mean: 0.0,
@@ -141,7 +141,7 @@ fn estimate(
     experiment: &Experiment,
     base: &BaseModel,
     task: &dyn Task,
-    drawn: &Drawn,
+    drawn: &Sets,
     counts: &Counts,
 ) -> anyhow::Result<()> {
     let config = experiment.config();

@@ -7,7 +7,7 @@ use semievol::hub::Hub;
 use semievol::model::TextRole;
 use semievol::pipeline::NamedEmbedder;
 use semievol::select::classify::{fit_by_cross_validation, stratified_folds};
-use semievol::{Drawn, Experiment, written};
+use semievol::{Experiment, Sets, written};
 use std::collections::HashMap;
 
 /// Rows of a class below which its share among the pseudo-labels is a matter of luck; rows of a group from which on groups
@@ -26,7 +26,7 @@ const PROBABLE: f64 = 0.7;
 const LISTED: usize = 5;
 
 /// What looks wrong.
-pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'_>>) -> Vec<String> {
+pub fn warnings(drawn: &Sets, counts: &Counts, embedder: Option<NamedEmbedder<'_>>) -> Vec<String> {
     let mut warnings = Vec::new();
     let classes = &drawn.sizes.labelled_classes;
     for class in classes.iter().filter(|class| class.rows < FEW) {
@@ -75,8 +75,9 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
             counts.over_answer.len()
         ));
     }
-    if !drawn.overlap.is_empty() {
-        warnings.push(format!("{}", drawn.overlap));
+    let overlap = drawn.overlap();
+    if !overlap.is_empty() {
+        warnings.push(overlap.to_string());
     }
     for (question, ids) in contradictions(&drawn.labelled) {
         warnings.push(format!(
@@ -109,7 +110,7 @@ pub fn warnings(drawn: &Drawn, counts: &Counts, embedder: Option<NamedEmbedder<'
 }
 
 /// Contradictions that `on_duplicate = "skip"` leaves out of what is drawn: the first row stays, right or wrong.
-pub fn lost_contradictions(experiment: &Experiment, drawn: &Drawn, hub: &Hub) -> Vec<String> {
+pub fn lost_contradictions(experiment: &Experiment, drawn: &Sets, hub: &Hub) -> Vec<String> {
     let mut config = experiment.config().clone();
     if config.data.on_duplicate == OnDuplicate::Keep {
         return Vec::new();
