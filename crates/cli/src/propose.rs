@@ -1,13 +1,15 @@
 //! The experiment file for rows of the user's own: a guess, written down with its reasons.
 
+mod layout;
 mod text;
 
 use crate::input::Rows;
-use crate::look::{Column, Look, is_csv};
+use crate::look::{Column, Look};
 use anyhow::bail;
+use layout::layout_of;
 use semievol::core::Answer;
 use semievol::data::{
-    AnswerFrom, Columns, Dataset, DatasetConfig, Encoding, FileOptions, OnBadRow, OnDuplicate, OptionsFrom,
+    AnswerFrom, Columns, Dataset, DatasetConfig, FileOptions, OnBadRow, OnDuplicate, OptionsFrom,
 };
 use std::path::{Path, PathBuf};
 
@@ -90,85 +92,72 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
     if question == answer {
         bail!("--answer {answer}: this is the question's column, too; name another");
     }
-    let mut others = Vec::new();
-    for (file, tests) in [(&rows.unlabelled, false), (&rows.test, true)] {
-        let Some(file) = file else { continue };
-        let other = Look::at_beginning(file, look.layout.separator)?;
-        if tests && other.column(&answer).is_none() {
-            bail!(
-                "{}: no column `{answer}`, which holds the answer in {}; its columns are {}; rows that test need answers",
-                file.display(),
-                labelled.display(),
-                other.names()
-            );
-        }
-        if !question.contains('{') && other.column(&question).is_none() {
-            bail!(
-                "{}: no column `{question}`, which holds the question in {}; its columns are {}; name the question's column alike in all files",
-                other.file.display(),
-                labelled.display(),
-                other.names()
-            );
-        }
-        others.push(other);
-    }
+    let others = others(rows, &look, &question, &answer)?;
     let looks: Vec<&Look> = std::iter::once(&look).chain(&others).collect();
     let layout = layout_of(&looks)?;
     let column = look.column(&answer).cloned().unwrap_or_else(|| Column::of(&answer, []));
-    if column.nested > 0 {
-        bail!(
-            "{}: `{answer}` holds lists, and a row has one answer; name another column with --answer, or make one of yes and no for each label, and a run of each",
-            labelled.display()
-        );
-    }
     check_options(&rows.options)?;
-    let occurs = |option: &String| column.values.is_empty() || column.rows_of(option) > 0;
-    if !rows.options.is_empty() && !rows.options.iter().any(occurs) {
-        bail!(
-            "--options {}: none of them occurs in the column `{answer}` of {}, but {}",
-            rows.options.join(","),
-            labelled.display(),
-            column.values.keys().take(10).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
-        );
-    }
+    check_answers(&look, rows, &column)?;
     let empty = look.rows - column.filled;
-    if column.filled == 0 {
-        bail!("{}: no row has anything in `{answer}`; name another column with --answer", labelled.display());
-    }
-    if empty > 0 && (rows.unlabelled.is_some() || rows.test.is_some()) {
-        bail!(
-            "{}: {empty} of {} rows have nothing in `{answer}`; take them out, or give this file alone: its rows without an answer are then the unlabelled ones",
-            labelled.display(),
-            look.rows
-        );
-    }
     let drawable = (empty > 0).then(|| drawable(labelled, &layout, &question, &answer)).transpose()?;
     let kind = kind(&look, rows, &column);
     let place = Place::Columns { question, answer };
     Ok(Proposal { files, look: &look, layout, place, answers: column, kind, drawable }.to_toml())
 }
 
-/// One layout for all files: an encoding that reads what was looked at, and what stands between cells of those with cells.
-fn layout_of(looks: &[&Look]) -> anyhow::Result<FileOptions> {
-    let latin1 = looks.iter().any(|look| look.layout.encoding == Encoding::Latin1);
-    let encoding = if latin1 { Encoding::Latin1 } else { Encoding::Utf8 };
-    let with_cells: Vec<&&Look> =
-        looks.iter().filter(|look| is_csv(&look.file) && look.columns.len() > 1).collect();
-    let sign = |look: &Look| look.layout.separator.unwrap_or(',');
-    if let Some((first, other)) = with_cells
-        .iter()
-        .find_map(|other| (sign(other) != sign(with_cells[0])).then_some((with_cells[0], other)))
-    {
+/// The other files, which have to have the same columns.
+fn others(rows: &Rows, look: &Look, question: &str, answer: &str) -> anyhow::Result<Vec<Look>> {
+    let mut others = Vec::new();
+    for (file, tests) in [(&rows.unlabelled, false), (&rows.test, true)] {
+        let Some(file) = file else { continue };
+        let other = Look::at_beginning(file, look.layout.separator)?;
+        if tests && other.column(answer).is_none() {
+            bail!(
+                "{}: no column `{answer}`, which holds the answer in {}; its columns are {}; rows that test need answers",
+                file.display(),
+                look.file.display(),
+                other.names()
+            );
+        }
+        if !question.contains('{') && other.column(question).is_none() {
+            bail!(
+                "{}: no column `{question}`, which holds the question in {}; its columns are {}; name the question's column alike in all files",
+                other.file.display(),
+                look.file.display(),
+                other.names()
+            );
+        }
+        others.push(other);
+    }
+    Ok(others)
+}
+
+/// Refuses answers that nothing can be made of.
+fn check_answers(look: &Look, rows: &Rows, column: &Column) -> anyhow::Result<()> {
+    let (file, answer, all) = (look.file.display(), &column.name, look.rows);
+    if column.nested > 0 {
         bail!(
-            "{}: {:?} stands between its cells, and {:?} between those of {}; save one like the other",
-            other.file.display(),
-            sign(other),
-            sign(first),
-            first.file.display()
+            "{file}: `{answer}` holds lists, and a row has one answer; name another column with --answer, or make one of yes and no for each label, and a run of each"
         );
     }
-    let separator = with_cells.first().and_then(|look| look.layout.separator);
-    Ok(FileOptions { encoding, separator, ..FileOptions::default() })
+    if column.filled == 0 {
+        bail!("{file}: no row has anything in `{answer}`; name another column with --answer");
+    }
+    let occurs = |option: &String| column.values.is_empty() || column.rows_of(option) > 0;
+    if !rows.options.is_empty() && !rows.options.iter().any(occurs) {
+        bail!(
+            "--options {}: none of them occurs in the column `{answer}` of {file}, but {}",
+            rows.options.join(","),
+            column.values.keys().take(10).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+        );
+    }
+    let empty = all - column.filled;
+    if empty > 0 && (rows.unlabelled.is_some() || rows.test.is_some()) {
+        bail!(
+            "{file}: {empty} of {all} rows have nothing in `{answer}`; take them out, or give this file alone: its rows without an answer are then the unlabelled ones"
+        );
+    }
+    Ok(())
 }
 
 /// Labelled rows that can be drawn: those with an answer, each question once.
