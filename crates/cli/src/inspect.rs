@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let rows = drawn.unlabelled.iter().enumerate().filter(|(index, sample)| wanted(&sample.id, *index, 1));
     let rows: Vec<_> = rows.map(|(_, sample)| sample.clone()).collect();
-    let shown = neighbours(&experiment, seed, &engine, &drawn, &rows)?;
+    let shown = neighbours(&experiment, &engine, &drawn, &rows)?;
     for (sample, shots) in rows.iter().zip(shown) {
         let shots: Vec<&Labeled> = shots.iter().collect();
         let fit =
@@ -167,7 +167,6 @@ fn tokens(tokenizer: &ChatTokenizer, read: &[u32], learnt: &[u32], ids: bool) {
 /// The labelled neighbours that the method would show each row.
 fn neighbours(
     experiment: &Experiment,
-    seed: u64,
     engine: &Engine,
     drawn: &Sets,
     rows: &[Sample],
@@ -190,7 +189,7 @@ fn neighbours(
         base: engine.base().load(None)?,
         recipe: &config.train,
         max_answer_tokens: config.max_answer_tokens,
-        seed: Seed(seed),
+        seed: Seed(drawn.seed),
         folder: folder.path().to_owned(),
         shelf: &Shelf::of(folder.path()),
     };

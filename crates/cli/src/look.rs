@@ -67,8 +67,8 @@ impl Look {
             Err(error) => matches!(error, DataError::Ragged { expected: 1, .. }),
         };
         let otherwise = || {
-            let looks = SEPARATORS.into_iter().filter_map(|sign| Self::decode(file, Some(sign), n).ok());
-            looks.into_iter().find(|look| look.columns.len() > 1)
+            let mut looks = SEPARATORS.into_iter().filter_map(|sign| Self::decode(file, Some(sign), n).ok());
+            looks.find(|look| look.columns.len() > 1)
         };
         let look = match (whole && is_csv(file)).then(otherwise).flatten() {
             Some(other) => other,

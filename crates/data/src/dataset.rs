@@ -100,8 +100,9 @@ impl Dataset {
         }
     }
 
-    /// Reads rows that are to be answered, a sample for each that has anything in it. What they say of their answers may be anything, ids may occur
-    /// twice, a question may be empty, and there need be no columns for id, category and group; the latter two are not read.
+    /// Reads rows that are to be answered, a sample for each that has anything in it. What they say of their answers may be
+    /// anything, ids may occur twice, a question may be empty, and there need be no columns for id, category and group; the
+    /// latter two are not read.
     ///
     /// # Errors
     /// As [`Dataset::read`], but for these.

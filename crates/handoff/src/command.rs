@@ -53,13 +53,11 @@ impl CommandTrainer {
     /// Runs the command to its end, passing on what progress it writes.
     fn run(
         &self,
+        (program, arguments): (&str, &[String]),
         job: &TrainJob<'_>,
         folder: &Path,
         on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<(), TrainError> {
-        let [program, arguments @ ..] = self.config.command.as_slice() else {
-            return Err(unfit("elsewhere.command is empty".to_owned()));
-        };
         let log = folder.join(LOG);
         let out = File::create(&log).map_err(|error| file_error(&log, &error))?;
         let both = out.try_clone().map_err(|error| file_error(&log, &error))?;
@@ -204,9 +202,9 @@ impl Trainer for CommandTrainer {
         let before = written(&folder);
         write(&self.config, job, &folder)?;
         let is_of_this_job = before == written(&folder);
-        if self.config.command.is_empty() {
+        let [program, arguments @ ..] = self.config.command.as_slice() else {
             return self.by_hand(job, &folder, is_of_this_job);
-        }
+        };
         // A command that ended before a kill: the adapter of this very job is there already.
         let is_there =
             is_of_this_job && folder.join(ENDED).is_file() && left.join(Adapter::WEIGHTS_FILE).is_file();
@@ -218,7 +216,7 @@ impl Trainer for CommandTrainer {
             if mark.exists() {
                 fs::remove_file(&mark).map_err(|error| file_error(&mark, &error))?;
             }
-            self.run(job, &folder, on_step)?;
+            self.run((program, arguments), job, &folder, on_step)?;
             // Not before the adapter is found whole: a command that left half of one is to be run again.
             let adapter = self.take(job, &folder)?;
             fs::write(&mark, "").map_err(|error| file_error(&mark, &error))?;

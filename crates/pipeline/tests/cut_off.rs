@@ -1,13 +1,13 @@
 //! Half a response is no label, and no judge's word.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
-use semievol_core::{Answer, Labeled, Sample, Seed};
+mod common;
+
+use common::{Doubles, Recorder, seed_run};
+use semievol_core::{Answer, Labeled, Sample};
 use semievol_data::FreeText;
-use semievol_model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
-use semievol_pipeline::{MethodConfig, Parts, SeedRun, Selected, Shelf, Verdict};
-use semievol_testkit::{HashingTrainer, ScriptedModel};
-use semievol_train::Recipe;
-use std::sync::Arc;
+use semievol_pipeline::{MethodConfig, Parts, SeedRun, Selected, Verdict};
+use semievol_testkit::ScriptedModel;
 
 const METHOD: &str = r#"
 neighbours = 0
@@ -23,34 +23,13 @@ select = { kind = "all" }
 evolve = {}
 "#;
 
-struct Two(Arc<ScriptedModel>, Arc<ScriptedModel>);
-
-impl ModelLoader for Two {
-    fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
-        Ok(if adapter.is_some() { self.1.clone() } else { self.0.clone() })
-    }
-}
-
 /// What became of three prompts, with so many tokens for an answer and for the judge's. The base model says one word, the
 /// warm one, which is the judge as well, many.
 fn selected(max_answer_tokens: usize, of_judge: usize) -> Vec<Selected> {
     let out = tempfile::tempdir().unwrap();
     let base = ScriptedModel::new("base", |_| "blue".to_owned());
     let warm = ScriptedModel::new("warm", |_| "red as a rose is in June".to_owned());
-    let (loader, trainer) = (Two(Arc::new(base), Arc::new(warm)), HashingTrainer::new(ModelId::new("base")));
-    let run = SeedRun {
-        parts: Parts::new(&loader, &trainer),
-        task: &FreeText::default(),
-        task_id: "free",
-        paraphrases: &[],
-        base: loader.load(None).unwrap(),
-        recipe: &Recipe { max_steps: 2, ..Recipe::default() },
-        max_answer_tokens,
-        seed: Seed(1),
-        folder: out.path().to_owned(),
-        shelf: &Shelf::default(),
-        part: 100,
-    };
+    let (loader, trainer) = (Doubles::of(base, warm), Recorder::new(usize::MAX));
     let label = |n: usize| Labeled {
         sample: Sample::new(format!("l{n}"), format!("Which colour has {n}?")),
         answer: Answer::Text("red".into()),
@@ -60,7 +39,10 @@ fn selected(max_answer_tokens: usize, of_judge: usize) -> Vec<Selected> {
         (0..3).map(|n| Sample::new(format!("u{n}"), format!("What colour is {n}?"))).collect();
     let method = METHOD.replace("TOKENS", &of_judge.to_string());
     let method = toml::from_str::<MethodConfig>(&method).unwrap().build().unwrap();
-    let selected = run.evolve(&method, &labelled, &unlabelled, &[], &mut |_| ()).unwrap().selected;
+    let selected = seed_run(Parts::new(&loader, &trainer), out.path(), |run| {
+        let run = SeedRun { task: &FreeText::default(), task_id: "free", max_answer_tokens, ..run };
+        run.evolve(&method, &labelled, &unlabelled, &[], &mut |_| ()).unwrap().selected
+    });
     assert_eq!(selected.len(), 3);
     selected
 }

@@ -2,60 +2,22 @@
 //! alone, and what was pretrained is gone on from.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
+mod common;
+
+use common::{Doubles, Job, Recorder, seed_run};
 use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_data::{ClosedSet, Task};
-use semievol_model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
-use semievol_pipeline::{Answers, Method, MethodConfig, Parts, SeedRun, Shelf};
+use semievol_pipeline::{Answers, Method, MethodConfig, Parts, SeedRun};
 use semievol_select::SelectError;
 use semievol_select::classify::{Classifier, Rows, Taught};
-use semievol_testkit::{HashingTrainer, ScriptedModel};
-use semievol_train::{Example, Recipe, Step, TrainError, TrainJob, Trainer};
+use semievol_train::{Example, Recipe};
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// What a trainer was asked for.
-struct Job {
-    /// Of its folder.
-    name: String,
-    examples: Vec<Example>,
-    lr: f64,
-    /// Digest of the adapter that it goes on from.
-    from: Option<String>,
-}
-
-impl Job {
-    /// Ids of all samples that stand in it, as questions or as neighbours.
-    fn ids(&self) -> BTreeSet<String> {
-        self.examples.iter().flat_map(|example| ids_in(&text(example))).collect()
-    }
-}
-
-/// A trainer that remembers its jobs.
-struct Recorder {
-    inner: HashingTrainer,
-    jobs: Mutex<Vec<Job>>,
-}
-
-impl Trainer for Recorder {
-    fn id(&self) -> String {
-        self.inner.id()
-    }
-
-    fn train(
-        &self,
-        job: &TrainJob<'_>,
-        on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
-    ) -> Result<Adapter, TrainError> {
-        self.jobs.lock().unwrap().push(Job {
-            name: job.out.file_name().unwrap().to_string_lossy().into_owned(),
-            examples: job.examples.to_vec(),
-            lr: job.recipe.lr,
-            from: job.from.map(|adapter| adapter.digest.clone()),
-        });
-        self.inner.train(job, on_step)
-    }
+/// Ids of all samples that stand in a job, as questions or as neighbours.
+fn ids_of(job: &Job) -> BTreeSet<String> {
+    job.examples.iter().flat_map(|example| ids_in(&text(example))).collect()
 }
 
 /// A classifier that remembers whom it was taught and whom it was asked about.
@@ -73,14 +35,6 @@ impl Classifier for Pupil {
         let ids = |rows: &Rows<'_>| rows.samples.iter().map(|sample| sample.id.clone()).collect();
         self.lessons.lock().unwrap().push([ids(&taught.rows), ids(asked)]);
         Ok(vec![vec![0.5, 0.3, 0.2]; asked.samples.len()])
-    }
-}
-
-struct Base(Arc<ScriptedModel>);
-
-impl ModelLoader for Base {
-    fn load(&self, _: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
-        Ok(self.0.clone())
     }
 }
 
@@ -110,22 +64,9 @@ fn unlabelled() -> Vec<Sample> {
 
 /// The jobs of what is done with a seed.
 fn jobs(out: &Path, paraphrases: &[Box<dyn Task>], work: impl FnOnce(&SeedRun<'_>)) -> Vec<Job> {
-    let loader = Base(Arc::new(ScriptedModel::babbler("base")));
-    let trainer = Recorder { inner: HashingTrainer::new(ModelId::new("base")), jobs: Mutex::new(Vec::new()) };
-    work(&SeedRun {
-        parts: Parts::new(&loader, &trainer),
-        task: &ClosedSet::default(),
-        task_id: "letters",
-        paraphrases,
-        base: loader.load(None).unwrap(),
-        recipe: &Recipe { max_steps: 2, ..Recipe::default() },
-        max_answer_tokens: 16,
-        seed: Seed(1),
-        folder: out.to_owned(),
-        shelf: &Shelf::default(),
-        part: 100,
-    });
-    trainer.jobs.into_inner().unwrap()
+    let (loader, trainer) = (Doubles::new(), Recorder::new(usize::MAX));
+    seed_run(Parts::new(&loader, &trainer), out, |run| work(&SeedRun { paraphrases, ..run }));
+    trainer.into_jobs()
 }
 
 fn method(more: &str) -> Method {
@@ -171,7 +112,7 @@ fn a_fold_is_asked_of_models_that_have_not_seen_it() {
         met += asked.len();
         let job = jobs.iter().find(|job| job.name == format!("fold-{fold}")).unwrap();
         let learnt: BTreeSet<String> = all.difference(&asked).cloned().collect();
-        assert_eq!(job.ids(), learnt, "fold {fold} is asked about {asked:?}");
+        assert_eq!(ids_of(job), learnt, "fold {fold} is asked about {asked:?}");
         // Some show a neighbour, which is none of the fold's either.
         assert!(job.examples.iter().any(|example| ids_in(&text(example)).len() > 1));
     }

@@ -1,22 +1,12 @@
 //! What is shown beside a label.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
-use semievol_core::{Answer, Labeled, Sample, Seed};
-use semievol_data::ClosedSet;
-use semievol_model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
-use semievol_pipeline::{Parts, SeedRun, Shelf};
+mod common;
+
+use common::{Doubles, Recorder, seed_run};
+use semievol_core::{Answer, Labeled, Sample};
+use semievol_pipeline::Parts;
 use semievol_retrieval::RetrievalConfig;
-use semievol_testkit::{HashingTrainer, ScriptedModel};
-use semievol_train::Recipe;
-use std::sync::Arc;
-
-struct Double;
-
-impl ModelLoader for Double {
-    fn load(&self, _: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
-        Ok(Arc::new(ScriptedModel::babbler("double")))
-    }
-}
 
 /// For each label, the ids of its neighbours.
 fn neighbours(groups: [Option<&str>; 12], k: usize) -> Vec<Vec<String>> {
@@ -27,25 +17,14 @@ fn neighbours(groups: [Option<&str>; 12], k: usize) -> Vec<Vec<String>> {
         Labeled { sample: Sample { group, ..Sample::new(id.to_string(), text) }, answer: Answer::Choice(0) }
     };
     let labelled: Vec<Labeled> = groups.into_iter().enumerate().map(label).collect();
-    let (out, trainer) = (tempfile::tempdir().unwrap(), HashingTrainer::new(ModelId::new("double")));
-    let run = SeedRun {
-        parts: Parts::new(&Double, &trainer),
-        task: &ClosedSet::default(),
-        task_id: "letters",
-        paraphrases: &[],
-        base: Double.load(None).unwrap(),
-        recipe: &Recipe::default(),
-        max_answer_tokens: 16,
-        seed: Seed(1),
-        folder: out.path().join("run/seed-1"),
-        shelf: &Shelf::default(),
-        part: SeedRun::PART,
-    };
+    let (out, loader, trainer) = (tempfile::tempdir().unwrap(), Doubles::new(), Recorder::new(usize::MAX));
     let bm25: RetrievalConfig = toml::from_str("kind = \"bm25\"").unwrap();
-    let library = run.library(&labelled, &[], Some(&bm25), false, &mut |_| ()).unwrap();
-    let found = library.leave_one_out(labelled.len(), k).unwrap();
-    let id = |one: &Labeled| one.sample.id.clone();
-    found.iter().map(|hits| library.shots(hits).into_iter().map(id).collect()).collect()
+    seed_run(Parts::new(&loader, &trainer), out.path(), |run| {
+        let library = run.library(&labelled, &[], Some(&bm25), false, &mut |_| ()).unwrap();
+        let found = library.leave_one_out(labelled.len(), k).unwrap();
+        let id = |one: &Labeled| one.sample.id.clone();
+        found.iter().map(|hits| library.shots(hits).into_iter().map(id).collect()).collect()
+    })
 }
 
 #[test]

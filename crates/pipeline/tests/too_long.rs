@@ -1,79 +1,18 @@
 //! What does not fit the model is taught as far as it fits, and all of it is found at once.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
-use semievol_core::{Answer, Labeled, Sample, Seed};
-use semievol_data::ClosedSet;
-use semievol_model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
-use semievol_pipeline::{Lesson, Parts, PretrainConfig, SeedRun, Shelf};
-use semievol_testkit::{HashingTrainer, ScriptedModel};
-use semievol_train::{Example, Recipe, Step, TrainError, TrainJob, Trainer};
-use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
+mod common;
 
-struct Base(Arc<ScriptedModel>);
-
-impl ModelLoader for Base {
-    fn load(&self, _: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
-        Ok(self.0.clone())
-    }
-}
-
-/// Holds so many characters, and remembers what it was asked to learn.
-struct Small {
-    inner: HashingTrainer,
-    limit: usize,
-    asked: Mutex<Vec<Vec<Example>>>,
-}
-
-fn length(example: &Example) -> usize {
-    let messages = example.prompt.messages.iter().map(|message| message.content.len());
-    messages.sum::<usize>() + example.response.len()
-}
-
-impl Trainer for Small {
-    fn id(&self) -> String {
-        self.inner.id()
-    }
-
-    fn train(
-        &self,
-        job: &TrainJob<'_>,
-        on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
-    ) -> Result<Adapter, TrainError> {
-        self.asked.lock().unwrap().push(job.examples.to_vec());
-        let mut too_long = (0..job.examples.len()).filter(|index| length(&job.examples[*index]) > self.limit);
-        match too_long.next() {
-            None => self.inner.train(job, on_step),
-            Some(index) => Err(TrainError::TooLong {
-                index,
-                tokens: length(&job.examples[index]),
-                limit: self.limit,
-                others: too_long.collect(),
-            }),
-        }
-    }
-}
+use common::{Doubles, Recorder, length, seed_run};
+use semievol_core::{Answer, Labeled, Sample};
+use semievol_pipeline::{Lesson, Parts, PretrainConfig, SeedRun};
+use semievol_train::Example;
 
 /// What the trainer was asked, call by call, and what came of it.
 fn asked<T>(limit: usize, teach: impl FnOnce(&SeedRun<'_>) -> T) -> (Vec<Vec<Example>>, T) {
-    let folder = tempfile::tempdir().unwrap();
-    let loader = Base(Arc::new(ScriptedModel::babbler("base")));
-    let inner = HashingTrainer::new(ModelId::new("base"));
-    let trainer = Small { inner, limit, asked: Mutex::new(Vec::new()) };
-    let said = teach(&SeedRun {
-        parts: Parts::new(&loader, &trainer),
-        task: &ClosedSet::default(),
-        task_id: "letters",
-        paraphrases: &[],
-        base: loader.load(None).unwrap(),
-        recipe: &Recipe { max_steps: 2, ..Recipe::default() },
-        max_answer_tokens: 16,
-        seed: Seed(1),
-        folder: folder.path().join("seed-1"),
-        shelf: &Shelf::default(),
-        part: 100,
-    });
-    (trainer.asked.into_inner().unwrap(), said)
+    let (folder, loader, trainer) = (tempfile::tempdir().unwrap(), Doubles::new(), Recorder::new(limit));
+    let said = seed_run(Parts::new(&loader, &trainer), folder.path(), |run| teach(&run));
+    (trainer.into_jobs().into_iter().map(|job| job.examples).collect(), said)
 }
 
 fn sample(id: &str, words: usize) -> Sample {

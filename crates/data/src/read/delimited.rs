@@ -40,7 +40,8 @@ pub(super) fn tsv_rows(path: &Path, options: &FileOptions) -> Result<Rows, DataE
     Ok(rows(names, records))
 }
 
-/// Records under their names. One of several cells without anything in them, as spreadsheets leave behind the last row, is none.
+/// Records under their names. One of several cells without anything in them, as spreadsheets leave behind the last row, is
+/// none.
 fn rows(names: Vec<String>, records: impl Iterator<Item = Fields> + 'static) -> Rows {
     let blank = |(_, cells): &(Place, Vec<String>)| {
         cells.len() > 1 && cells.iter().all(|cell| cell.trim().is_empty())

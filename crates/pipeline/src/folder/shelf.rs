@@ -46,8 +46,8 @@ impl Shelf {
     /// were written.
     pub(super) fn copy(&self, key: &str, output: &Path) -> Result<Option<Manifest>, PipelineError> {
         let manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = manifests.get(key).into_iter().flatten();
-        let Some((manifest, whole)) = known.filter_map(|path| intact(path, key, output)).next() else {
+        let mut known = manifests.get(key).into_iter().flatten();
+        let Some((manifest, whole)) = known.find_map(|path| intact(path, key, output)) else {
             return Ok(None);
         };
         // Of another key: a checkpoint in it would be taken for one of these files' own. Not before all that takes its place is
