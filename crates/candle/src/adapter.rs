@@ -117,8 +117,8 @@ pub fn read(folder: &Path, config: &LlamaConfig) -> Result<Lora, EngineError> {
     let peft = configuration(folder)?;
     peft.check().map_err(|reason| EngineError::file(&path, reason))?;
     let root = if peft.use_rslora { (peft.r as f64).sqrt() } else { peft.r as f64 };
-    if peft.r > config.hidden_size.max(config.intermediate_size) {
-        let reason = format!("`r` is {}, which is wider than the model ({})", peft.r, config.hidden_size);
+    if peft.r > config.widest() {
+        let reason = format!("`r` is {}, which is wider than the model ({})", peft.r, config.widest());
         return Err(EngineError::file(&path, reason));
     }
     let layout = LoraLayout::new(config, peft.r);

@@ -82,6 +82,9 @@ impl Pass {
         scale: f32,
         grad: &mut [f32],
     ) -> f64 {
+        if sequences.is_empty() {
+            return 0.0;
+        }
         for sequence in sequences {
             let (n_prompt, len) = (sequence.n_prompt, sequence.tokens.len());
             assert!(0 < n_prompt && n_prompt < len, "a sequence of {len} tokens with a prompt of {n_prompt}");

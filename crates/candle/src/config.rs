@@ -122,6 +122,11 @@ impl RopeScaling {
 }
 
 impl LlamaConfig {
+    /// The largest width of a linear layer's input or output, the head's apart; no change of weights has a higher rank.
+    pub fn widest(&self) -> usize {
+        self.hidden_size.max(self.intermediate_size)
+    }
+
     /// Width of all query heads together.
     pub fn q_width(&self) -> usize {
         self.num_heads * self.head_dim

@@ -34,6 +34,8 @@ pub enum Verdict {
 
 /// Largest difference of a log-probability between two ways to compute it in `f32`.
 const LOGPROB: f64 = 2e-3;
+/// Tokens whose logits are held at once.
+const CONTEXTS: usize = 64;
 /// Largest relative difference between the gradient and a difference quotient of the loss.
 const GRADIENT: f64 = 3e-2;
 
@@ -152,11 +154,11 @@ fn mask(base: &BaseModel, sequences: &[Sequence]) -> Check {
         let loss = Pass::new(false).accumulate(llama, &lora, std::slice::from_ref(sequence), 1.0, &mut grad);
         let contexts: Vec<&[u32]> =
             (sequence.n_prompt..sequence.tokens.len()).map(|end| &sequence.tokens[..end]).collect();
-        let logits = llama.next_token_logits(None, &contexts);
-        let alone: f64 = logits
-            .iter()
-            .zip(&sequence.tokens[sequence.n_prompt..])
-            .map(|(logits, token)| -f64::from(sequence.weight) * logprob(logits, *token))
+        // All of them at once would hold the logits of a whole answer.
+        let parts = contexts.chunks(CONTEXTS).zip(sequence.tokens[sequence.n_prompt..].chunks(CONTEXTS));
+        let alone: f64 = parts
+            .flat_map(|(contexts, tokens)| llama.next_token_logits(None, contexts).into_iter().zip(tokens))
+            .map(|(logits, token)| -f64::from(sequence.weight) * logprob(&logits, *token))
             .sum();
         let apart = (loss - alone).abs() / contexts.len() as f64;
         worst = if apart.is_nan() { f64::INFINITY } else { worst.max(apart) };

@@ -9,6 +9,7 @@ use crate::lora::Lora;
 use crate::plain::{PlainLlama, PlainWeights};
 use crate::{ChatTokenizer, EngineError, LoadedModel, adapter};
 use candle_core::{DType, Device};
+use rayon::prelude::*;
 use semievol_core::{Prompt, Seed, TokenLogprob};
 use semievol_model::{
     Adapter, Capabilities, GenerateRequest, Generation, LanguageModel, ModelError, ModelId, ModelLoader,
@@ -291,7 +292,8 @@ impl LanguageModel for CandleModel {
         requests: &[GenerateRequest],
         on_done: OnDone<'_, Generation>,
     ) -> Result<(), ModelError> {
-        let encoded = requests.iter().enumerate().map(|(i, r)| (i, self.encode_job(i, r)));
+        let encoded: Vec<_> =
+            requests.par_iter().enumerate().map(|(i, r)| (i, self.encode_job(i, r))).collect();
         if let Some(jobs) = keep_good(encoded, on_done) {
             self.generate_jobs(jobs, on_done)?;
         }
@@ -303,7 +305,8 @@ impl LanguageModel for CandleModel {
         requests: &[ScoreRequest],
         on_done: OnDone<'_, Vec<Vec<TokenLogprob>>>,
     ) -> Result<(), ModelError> {
-        let encoded = requests.iter().enumerate().map(|(i, r)| (i, self.encode_scored(i, r)));
+        let encoded: Vec<_> =
+            requests.par_iter().enumerate().map(|(i, r)| (i, self.encode_scored(i, r))).collect();
         let Some(mut scored) = keep_good(encoded, on_done) else { return Ok(()) };
         // Neighbours in this order share the longest beginnings.
         scored.sort_by(|a, b| a.sequences[0].tokens.cmp(&b.sequences[0].tokens).then(a.index.cmp(&b.index)));
@@ -324,10 +327,7 @@ impl LanguageModel for CandleModel {
 }
 
 /// Reports the requests that failed and returns the others; `None` if the receiver broke off.
-fn keep_good<A, T>(
-    encoded: impl Iterator<Item = (usize, Result<A, ModelError>)>,
-    on_done: OnDone<'_, T>,
-) -> Option<Vec<A>> {
+fn keep_good<A, T>(encoded: Vec<(usize, Result<A, ModelError>)>, on_done: OnDone<'_, T>) -> Option<Vec<A>> {
     let mut good = Vec::new();
     for (index, result) in encoded {
         match result {

@@ -113,3 +113,23 @@ fn a_training_is_what_its_recipe_says() {
     let kept: Vec<Step> = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(kept, steps);
 }
+
+#[test]
+fn what_weighs_nothing_teaches_nothing() {
+    let base = tiny();
+    for weight in [0.0, 1e-40] {
+        let out = tempfile::tempdir().unwrap();
+        let examples = [Example { weight, ..Example::new(Prompt::user("Is the kettle good?"), " no") }];
+        let recipe = Recipe { weight_decay: 0.0, ..recipe() };
+        let job =
+            TrainJob { examples: &examples, recipe: &recipe, seed: Seed(1), out: out.path(), from: None };
+        let losses = |step: &Step| {
+            assert_eq!((step.loss, step.grad_norm), (0.0, 0.0), "weight {weight}");
+            ControlFlow::Continue(())
+        };
+        CandleTrainer::new(base.clone()).train(&job, &mut { losses }).unwrap();
+    }
+    let lora = random_lora(&base, 2, 1);
+    let mut grad = vec![0.0; lora.values.len()];
+    assert_eq!(Pass::new(false).accumulate(&base.llama, &lora, &[], 1.0, &mut grad), 0.0);
+}

@@ -9,7 +9,7 @@ use semievol_train::{Schedule, Step, TrainError, TrainJob, Trainer};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -69,12 +69,11 @@ impl CommandTrainer {
             .stderr(both)
             .spawn()
             .map_err(|error| unfit(format!("elsewhere.command: {program:?} cannot be run ({error})")))?;
-        let mut reported = 0;
+        let mut news = Tail::of(folder.join(PROGRESS));
         loop {
             let ended = child.try_wait().map_err(|error| unfit(format!("{program:?}: {error}")))?;
-            for progress in progress(&folder.join(PROGRESS)).skip(reported) {
+            for progress in news.lines() {
                 let step = self.step(job, &progress);
-                reported += 1;
                 if on_step(&step).is_break() {
                     let _ = child.kill();
                     let _ = child.wait();
@@ -231,10 +230,33 @@ fn written(folder: &Path) -> Vec<Option<Vec<u8>>> {
     ["train.jsonl", "llamafactory.yaml", "axolotl.yaml"].map(|name| fs::read(folder.join(name)).ok()).into()
 }
 
-/// What progress there is; half a line is none yet.
-fn progress(file: &Path) -> impl Iterator<Item = Progress> + use<> {
-    let lines = File::open(file).ok().into_iter().flat_map(|file| BufReader::new(file).lines());
-    lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok())
+/// A file that grows.
+struct Tail {
+    file: PathBuf,
+    /// Bytes that were read.
+    read: u64,
+}
+
+impl Tail {
+    fn of(file: PathBuf) -> Self {
+        Tail { file, read: 0 }
+    }
+
+    /// What progress there is since the last time; half a line is none yet.
+    fn lines(&mut self) -> Vec<Progress> {
+        let mut text = Vec::new();
+        let opened = File::open(&self.file).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.read))?;
+            file.read_to_end(&mut text)
+        });
+        if opened.is_err() {
+            return Vec::new();
+        }
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.read += whole as u64;
+        let lines = text[..whole].split(|byte| *byte == b'\n');
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
 }
 
 fn has_nan_loss(file: &Path) -> bool {
@@ -247,4 +269,31 @@ fn last_lines(file: &Path) -> String {
     let text = String::from_utf8_lossy(&text).replace('\r', "\n");
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn each_whole_line_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.jsonl");
+        let mut news = Tail::of(path.clone());
+        assert!(news.lines().is_empty(), "there is no file yet");
+        let mut file = File::create(&path).unwrap();
+        let mut steps = |text: &str| -> Vec<usize> {
+            file.write_all(text.as_bytes()).unwrap();
+            news.lines().iter().map(|one| one.current_steps).collect()
+        };
+        let line =
+            |step: usize| format!("{{\"current_steps\": {step}, \"total_steps\": 9, \"loss\": 0.5}}\n");
+        assert_eq!(steps(&(line(1) + &line(2))), [1, 2]);
+        let (begun, rest) = (line(3)[..9].to_owned(), line(3)[9..].to_owned());
+        assert!(steps(&begun).is_empty());
+        assert_eq!(steps(&rest), [3]);
+        assert_eq!(steps(&format!("not json\n{}", line(4))), [4]);
+        assert!(steps("").is_empty());
+    }
 }

@@ -14,11 +14,15 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+/// Most requests of one file, and most bytes: what hosted batch interfaces take.
+const MOST: (usize, usize) = (50_000, 100_000_000);
+
 /// Where requests are written to and results read from: a table `[batches.NAME]` of an experiment file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchConfig {
-    /// The folder: `requests.jsonl` is written there, every `results*.jsonl` is read.
+    /// The folder: `requests.jsonl` is written there (and `requests-2.jsonl` and so on, where one file would be more than
+    /// hosted batches take), every `results*.jsonl` is read.
     pub folder: PathBuf,
     /// The model's name in requests.
     pub model: String,
@@ -173,16 +177,20 @@ impl BatchFiles {
         if missing.is_empty() {
             return Ok(());
         }
-        let file = self.config.folder.join("requests.jsonl");
-        write(&file, &missing).map_err(|error| self.broken(format!("{}: {error}", file.display())))?;
+        let files = write(&self.config.folder, &missing, MOST)
+            .map_err(|(file, error)| self.broken(format!("{}: {error}", file.display())))?;
+        let others = match files.len() {
+            1 => String::new(),
+            n => format!(" and {} more like it, each a batch of its own", n - 1),
+        };
         let unreadable = unreadable.or(answers.failed);
         let unreadable =
             unreadable.map(|what| format!(" (of one that is there: {what})")).unwrap_or_default();
         Err(self.broken(format!(
-            "{} of {} requests have no answer yet{unreadable}: they stand in {}; have them answered, by `vllm run-batch -i requests.jsonl -o {} --model {}` or your provider's batches, put the results beside them and those that are there (results*.jsonl) and run again",
+            "{} of {} requests have no answer yet{unreadable}: they stand in {}{others}; have them answered, by `vllm run-batch -i requests.jsonl -o {} --model {}` or your provider's batches, put the results beside them and those that are there (results*.jsonl) and run again",
             missing.len(),
             requests.len(),
-            file.display(),
+            files[0].display(),
             answers.next,
             self.config.model
         )))
@@ -194,15 +202,47 @@ fn custom_id(body: &Value) -> String {
     format!("semievol-{}", hex(&Sha256::digest(body.to_string())[..12]))
 }
 
-fn write(file: &Path, requests: &BTreeMap<String, Value>) -> std::io::Result<()> {
-    let line = |(id, body): (&String, &Value)| {
-        let line = json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body});
-        format!("{line}\n")
+/// Writes the requests into as many files as they need, and removes those of an earlier run that more were needed for.
+fn write(
+    folder: &Path,
+    requests: &BTreeMap<String, Value>,
+    (most_requests, most_bytes): (usize, usize),
+) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
+    let file = |number: usize| match number {
+        1 => folder.join("requests.jsonl"),
+        _ => folder.join(format!("requests-{number}.jsonl")),
     };
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+    let within = |file: &PathBuf| {
+        let file = file.clone();
+        move |error| (file, error)
+    };
+    std::fs::create_dir_all(folder).map_err(within(&folder.to_owned()))?;
+    let mut files = Vec::new();
+    let mut finish = |text: &mut String| {
+        let file = file(files.len() + 1);
+        write_whole(&file, text.as_bytes()).map_err(within(&file))?;
+        text.clear();
+        files.push(file);
+        Ok(())
+    };
+    let (mut text, mut n) = (String::new(), 0);
+    for (id, body) in requests {
+        let line = json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body});
+        let line = format!("{line}\n");
+        if n == most_requests || (n > 0 && text.len() + line.len() > most_bytes) {
+            finish(&mut text)?;
+            n = 0;
+        }
+        text.push_str(&line);
+        n += 1;
     }
-    write_whole(file, requests.iter().map(line).collect::<String>().as_bytes())
+    finish(&mut text)?;
+    let mut old = files.len() + 1;
+    while file(old).exists() {
+        std::fs::remove_file(file(old)).map_err(within(&file(old)))?;
+        old += 1;
+    }
+    Ok(files)
 }
 
 impl LanguageModel for BatchFiles {
@@ -227,5 +267,32 @@ impl LanguageModel for BatchFiles {
     fn score_each(&self, requests: &[ScoreRequest], on_done: OnDone<'_, Scores>) -> Result<(), ModelError> {
         let body = |body: Value, request: &ScoreRequest| alternatives_body(body, request, ALTERNATIVES[0]);
         self.each(requests, ScoreRequest::check, body, alternatives_answer, on_done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_cut_and_old_ones_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let requests: BTreeMap<String, Value> =
+            (0..5).map(|n| (format!("semievol-{n}"), json!({ "n": n }))).collect();
+        let bytes = |files: &[PathBuf]| {
+            files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect::<String>()
+        };
+        let all = write(folder.path(), &requests, MOST).unwrap();
+        assert_eq!(all, [folder.path().join("requests.jsonl")]);
+        let whole = bytes(&all);
+        assert_eq!(whole.lines().count(), 5);
+        let line = whole.len() / 5;
+        for (most, n) in [((2, usize::MAX), 3), ((5, 2 * line), 3), ((5, 1), 5), ((1, usize::MAX), 5)] {
+            let files = write(folder.path(), &requests, most).unwrap();
+            assert_eq!((files.len(), bytes(&files)), (n, whole.clone()), "{most:?}");
+            assert!(files.iter().all(|file| !std::fs::read_to_string(file).unwrap().is_empty()));
+        }
+        write(folder.path(), &requests, MOST).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

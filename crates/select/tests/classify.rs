@@ -5,7 +5,10 @@
 use proptest::prelude::*;
 use semievol_core::Seed;
 use semievol_model::Embeddings;
-use semievol_select::classify::{L2_GRID, LogisticRegression, fit_by_cross_validation, stratified_folds};
+use semievol_select::classify::{
+    Classifier, CrossValidatedRegression, L2_GRID, LogisticRegression, Rows, Taught, fit_by_cross_validation,
+    stratified_folds,
+};
 
 fn rows(dim: usize, values: &[f32]) -> Embeddings {
     Embeddings::new(dim, values.to_vec()).unwrap()
@@ -131,6 +134,17 @@ fn a_class_with_one_row_is_held_out_with_probability_0() {
     assert_eq!(chosen.losses.iter().map(|(l2, _)| *l2).collect::<Vec<_>>(), L2_GRID);
     let again = fit_by_cross_validation(&features, &classes, 3, &dealt(&classes, 3, 1)).unwrap();
     assert_eq!(chosen, again);
+}
+
+#[test]
+fn a_single_row_cannot_be_held_out_and_is_learnt_all_the_same() {
+    let (known, asked) = (embeddings(&noise(3, 1, 4)), embeddings(&noise(4, 5, 4)));
+    let rows = |embeddings| Rows { samples: &[], embeddings: Some(embeddings) };
+    let taught = Taught { rows: rows(&known), classes: &[1], n_classes: 3 };
+    let regression = CrossValidatedRegression { folds: 5 };
+    for said in regression.classify(&taught, &rows(&asked), Seed(1)).unwrap() {
+        assert!((said.iter().sum::<f64>() - 1.0).abs() < 1e-9 && said[1] > said[0], "{said:?}");
+    }
 }
 
 #[test]

@@ -28,9 +28,13 @@ pub struct Recipe {
     /// Most tokens, shared prefixes counted once, that one forward and backward pass holds. A batch that is
     /// larger is split, its gradients added up per token.
     pub tokens_per_pass: usize,
-    /// Write a checkpoint every so many optimiser steps, so that a kill loses no more than those; 0: never.
+    /// Write a checkpoint every so many optimiser steps, so that a kill loses no more than those, but no more than 200 in a
+    /// training; 0: never.
     pub checkpoint_every: usize,
 }
+
+/// Most checkpoints of one training: in a long one they are further apart than [`Recipe::checkpoint_every`] says.
+pub const MOST_CHECKPOINTS: usize = 200;
 
 impl Default for Recipe {
     fn default() -> Self {
@@ -75,11 +79,22 @@ impl Recipe {
     /// Names the first field that is out of range, its value and the range.
     pub fn check(&self) -> Result<(), RecipeError> {
         let positive = |v: f64| v.is_finite() && v > 0.0;
-        let checks: [(&'static str, String, bool, &'static str); 10] = [
+        let checks: [(&'static str, String, bool, &'static str); 11] = [
             ("rank", self.rank.to_string(), self.rank > 0, "at least 1"),
             ("alpha", self.alpha.to_string(), positive(self.alpha), "a positive number"),
             ("lr", self.lr.to_string(), positive(self.lr), "a positive number"),
-            ("epochs", self.epochs.to_string(), self.epochs > 0, "at least 1"),
+            (
+                "epochs",
+                self.epochs.to_string(),
+                (1..=1_000_000).contains(&self.epochs),
+                "from 1 to 1,000,000",
+            ),
+            (
+                "max_steps",
+                self.max_steps.to_string(),
+                self.max_steps <= 1_000_000_000,
+                "at most 1,000,000,000",
+            ),
             ("batch_size", self.batch_size.to_string(), self.batch_size > 0, "at least 1"),
             (
                 "warmup_ratio",

@@ -104,11 +104,12 @@ impl<'a> MatMut<'a> {
     /// Where they are wider than this one together.
     pub fn side_by_side(self, widths: impl IntoIterator<Item = usize>) -> impl Iterator<Item = Self> {
         let MatMut { data, rows, cols, row_stride, .. } = self;
-        let mut next = 0;
+        let mut next: usize = 0;
         widths.into_iter().map(move |width| {
             let first = next;
+            let fits = first.checked_add(width).filter(|end| *end <= cols);
+            assert!(fits.is_some(), "{} columns side by side in {cols}", first.saturating_add(width));
             next += width;
-            assert!(next <= cols, "{next} columns side by side in {cols}");
             MatMut { data: data.wrapping_add(first), rows, cols: width, row_stride, slice: PhantomData }
         })
     }

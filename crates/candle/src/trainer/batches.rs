@@ -11,19 +11,24 @@ pub(super) struct Batches {
     len: usize,
     batch_size: usize,
     seed: Seed,
+    /// The epoch asked about last, and its order.
+    drawn: Option<(usize, Vec<usize>)>,
 }
 
 impl Batches {
     pub fn new(len: usize, batch_size: usize, seed: Seed) -> Self {
-        Batches { len, batch_size, seed }
+        Batches { len, batch_size, seed, drawn: None }
     }
 
     /// Indices of the examples of step `step`, counted from 0.
-    pub fn at(&self, step: usize) -> Vec<usize> {
+    pub fn at(&mut self, step: usize) -> &[usize] {
         let per_epoch = self.len.div_ceil(self.batch_size);
-        let order = self.seed.child("epoch", (step / per_epoch) as u64).permutation(self.len);
+        let epoch = step / per_epoch;
+        let drawn = self.drawn.take().filter(|(of, _)| *of == epoch);
+        let draw = || (epoch, self.seed.child("epoch", epoch as u64).permutation(self.len));
+        let (_, order) = self.drawn.insert(drawn.unwrap_or_else(draw));
         let start = step % per_epoch * self.batch_size;
-        order[start..(start + self.batch_size).min(self.len)].to_vec()
+        &order[start..(start + self.batch_size).min(self.len)]
     }
 }
 
@@ -48,13 +53,15 @@ mod tests {
 
     #[test]
     fn every_epoch_holds_every_example_once() {
-        let batches = Batches::new(11, 4, Seed(3));
+        let mut batches = Batches::new(11, 4, Seed(3));
+        let first = batches.at(0).to_vec();
         for epoch in 0..3 {
-            let mut seen: Vec<usize> = (0..3).flat_map(|i| batches.at(epoch * 3 + i)).collect();
+            let mut seen: Vec<usize> = (0..3).flat_map(|i| batches.at(epoch * 3 + i).to_vec()).collect();
             seen.sort_unstable();
             assert_eq!(seen, (0..11).collect::<Vec<_>>());
         }
-        assert_ne!(batches.at(0), batches.at(3));
+        assert_ne!(batches.at(3), first);
+        assert_eq!(batches.at(0), first, "whatever was asked before");
     }
 
     #[test]

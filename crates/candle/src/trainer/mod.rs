@@ -11,8 +11,9 @@ use crate::plain::PlainLlama;
 use crate::{EngineError, adapter, tensor_file};
 use batches::{Batches, micro_batches};
 use checkpoint::{Checkpoint, JobKey};
+use rayon::prelude::*;
 use semievol_core::Seed;
-use semievol_train::{Adapter, Example, Recipe, Schedule, Step, TrainError, TrainJob, Trainer};
+use semievol_train::{Adapter, Example, Recipe, RecipeError, Schedule, Step, TrainError, TrainJob, Trainer};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -59,7 +60,9 @@ impl CandleTrainer {
         let encode = |(index, example): (usize, &Example)| {
             self.encode(example).map_err(|error| engine_error(Some(index), error))
         };
-        let all = examples.iter().enumerate().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let all: Vec<Result<_, _>> = examples.par_iter().enumerate().map(encode).collect();
+        // The first error, whichever thread met one first.
+        let all = all.into_iter().collect::<Result<Vec<_>, _>>()?;
         let longest =
             all.iter().map(|one| one.iter().map(|sequence| sequence.tokens.len()).max().unwrap_or(0));
         let mut too_long = longest.enumerate().filter(|(_, tokens)| *tokens > limit);
@@ -85,14 +88,18 @@ impl Trainer for CandleTrainer {
         on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Adapter, TrainError> {
         job.check()?;
+        let widest = self.base.llama.config().widest();
+        if job.from.is_none() && job.recipe.rank > widest {
+            return Err(RecipeError::new("rank", job.recipe.rank, "no more than the model is wide").into());
+        }
         let sequences = self.encode_all(job.examples)?;
         let key = JobKey::of(&self.base, job, &sequences);
         let mut run = Run::start(&self.base, job, sequences, self.recompute, &key)?;
+        let every = job.recipe.checkpoint_every.max(run.total.div_ceil(semievol_train::MOST_CHECKPOINTS));
         while run.done() < run.total {
             let step = run.step(&self.base, job)?;
             let stopped = on_step(&step).is_break();
-            let due =
-                job.recipe.checkpoint_every > 0 && run.done().is_multiple_of(job.recipe.checkpoint_every);
+            let due = job.recipe.checkpoint_every > 0 && run.done().is_multiple_of(every);
             if stopped || (due && run.done() < run.total) {
                 run.state.write(job.out, &key).map_err(file_error)?;
             }
@@ -186,10 +193,10 @@ impl Run {
     /// passes it takes.
     fn step(&mut self, base: &BaseModel, job: &TrainJob<'_>) -> Result<Step, TrainError> {
         let (recipe, index) = (job.recipe, self.done());
-        let batch: Vec<&Sequence> =
-            self.batches.at(index).into_iter().flat_map(|i| &self.sequences[i]).collect();
+        let batch: Vec<&Sequence> = self.batches.at(index).iter().flat_map(|i| &self.sequences[*i]).collect();
         let total_weight: f64 = batch.iter().map(|s| s.total_weight()).sum();
-        let scale = if total_weight > 0.0 { 1.0 / total_weight } else { 0.0 };
+        // What weighs nothing teaches nothing, and so does what weighs too little to divide by.
+        let scale = Some(1.0 / total_weight).filter(|scale| (*scale as f32).is_finite()).unwrap_or(0.0);
         self.grad.fill(0.0);
         let mut loss = 0.0;
         for micro in micro_batches(&batch, recipe.tokens_per_pass) {

@@ -4,6 +4,9 @@ use super::{CollaboratorConfig, ENSEMBLE, FOLDS, MethodConfig, RoundsConfig};
 use crate::CombineConfig;
 use semievol_select::SelectorConfig;
 
+/// No method gains by more; what is counted of it must not overflow.
+const MOST_ROUNDS: usize = 1000;
+
 impl MethodConfig {
     pub(super) fn check(&self) -> Result<(), String> {
         if let Some(ratio) = self.unlabelled_per_label.filter(|ratio| !(ratio.is_finite() && *ratio > 0.0)) {
@@ -127,6 +130,9 @@ impl MethodConfig {
         let RoundsConfig { n, validation } = self.rounds;
         if n == 0 {
             return Err("method.rounds.n is 0, but must be at least 1".into());
+        }
+        if n > MOST_ROUNDS {
+            return Err(format!("method.rounds.n is {n}, but must be at most {MOST_ROUNDS}"));
         }
         if n > 1 && (self.probe || self.do_no_harm || (self.combine.is_some() && self.folds > 0)) {
             return Err(format!(

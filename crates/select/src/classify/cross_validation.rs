@@ -91,6 +91,14 @@ impl Classifier for CrossValidatedRegression {
         if self.folds < 2 {
             return Err(unfit(format!("folds is {}, but must be at least 2", self.folds)));
         }
+        if taught.classes.len() < 2 {
+            // One row cannot be held out; the strongest penalty moves least.
+            let features = matrix(taught.rows.embedded(REGRESSION)?);
+            let [strongest, ..] = L2_GRID;
+            let model =
+                LogisticRegression::solve(features.view(), taught.classes, taught.n_classes, strongest)?;
+            return model.probabilities(asked.embedded(REGRESSION)?);
+        }
         // By rows, whatever their groups: over draws of grouped sentences, penalties chosen by whole groups were
         // stronger and answered no better.
         let fold_of = stratified_folds(taught.classes, None, self.folds, seed);
