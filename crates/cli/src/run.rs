@@ -91,11 +91,7 @@ pub fn execute(experiment: &Experiment, hub: &Hub, out: &Path) -> anyhow::Result
     let done = measure(experiment, hub, out, &mut screen);
     screen.clear();
     let results = done?;
-    let file = results.folder.join("timing.json");
-    let earlier =
-        std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    let timing = screen.timing.to_json(rayon::current_num_threads(), &earlier);
-    semievol::pipeline::files::write_json(&file, &timing)?;
+    screen.timing.keep()?;
     eprintln!("{}", screen.timing.line());
     Ok(results)
 }
@@ -133,11 +129,7 @@ fn next(results: &Results) -> anyhow::Result<String> {
     let models: Vec<(Arm, PathBuf)> = arms.filter_map(of).collect();
     let mut lines: Vec<String> =
         models.iter().map(|(arm, folder)| format!("model of {arm}: {}", folder.display())).collect();
-    // The oracle's is trained on answers that are no part of the question.
-    let right = results.summary.iter().map(|summary| (&summary.arm, summary.accuracy.mean));
-    let right =
-        right.filter(|(arm, _)| **arm != Arm::Oracle && models.iter().any(|(known, _)| known == *arm));
-    if let Some((best, right)) = right.max_by(|(_, one), (_, other)| one.total_cmp(other)) {
+    if let Some((best, right)) = results.most_right() {
         lines.push(format!(
             "to use one: semievol predict {folder} new.csv; semievol merge {folder} -o merged (--arm says which; of the test rows {best} answers the most right, {:.1}%)",
             100.0 * right

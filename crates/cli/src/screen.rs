@@ -36,6 +36,7 @@ impl Screen {
         match event {
             Event::Fetching { what, progress } => self.fetching(what, progress),
             Event::Loading { path } => self.spinner(format!("loading {}", file_name(path))),
+            Event::Folder { path } => self.timing.keep_in(path),
             Event::Loaded { model } => self.line(&format!("model {model}")),
             Event::Overlap { seed, report } if !report.is_empty() => {
                 self.line(&format!("seed {seed}: {report}"));
@@ -95,6 +96,8 @@ impl Screen {
             StageEvent::Done(stage) => {
                 let line = self.timing.end(seed, stage).line();
                 self.line(&line);
+                // What cannot be written now is an error at the end.
+                let _ = self.timing.keep();
             }
             StageEvent::Kept(stage) => {
                 self.line(&format!("seed {seed}, {}: finished before", stage.name));

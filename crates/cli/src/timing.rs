@@ -1,7 +1,9 @@
 //! How long each part took: the only place with a clock, and the only file with times.
 
 use semievol::Stage;
+use semievol::pipeline::{PipelineError, files};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Measures parts as they end.
@@ -14,6 +16,8 @@ pub struct Timing {
     /// Seconds until the model was there, fetched and loaded.
     pub load: Duration,
     parts: Vec<Part>,
+    /// Where times are kept, and what earlier runs kept there.
+    file: Option<(PathBuf, Value)>,
 }
 
 /// A stage that has ended.
@@ -31,7 +35,24 @@ impl Timing {
     /// The clock starts.
     pub fn start() -> Self {
         let now = Instant::now();
-        Timing { started: now, stage: now, tokens: 0, kept: 0, load: Duration::ZERO, parts: Vec::new() }
+        let (load, parts, file) = (Duration::ZERO, Vec::new(), None);
+        Timing { started: now, stage: now, tokens: 0, kept: 0, load, parts, file }
+    }
+
+    /// From now on [`Timing::keep`] writes to `timing.json` in this folder, beside the stages that it has of earlier runs.
+    pub fn keep_in(&mut self, folder: &Path) {
+        let file = folder.join("timing.json");
+        let earlier = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        self.file = Some((file, earlier.unwrap_or_default()));
+    }
+
+    /// Writes what there is so far, so that a run that is stopped leaves its times.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep(&self) -> Result<(), PipelineError> {
+        let Some((file, earlier)) = &self.file else { return Ok(()) };
+        files::write_json(file, &self.to_json(rayon::current_num_threads(), earlier))
     }
 
     /// Time since the start.
@@ -70,7 +91,7 @@ impl Timing {
     }
 
     /// What `timing.json` holds: the stages of this run, and those of earlier ones that it read.
-    pub fn to_json(&self, threads: usize, earlier: &Value) -> Value {
+    fn to_json(&self, threads: usize, earlier: &Value) -> Value {
         let mut stages: Vec<Value> = self.parts.iter().map(Part::to_json).collect();
         let name = |stage: &Value| (stage["seed"].clone(), stage["stage"].clone());
         let earlier = earlier["stages"].as_array().into_iter().flatten();
@@ -141,5 +162,32 @@ fn short(duration: Duration) -> String {
     match duration.as_secs_f64() {
         seconds if seconds < 60.0 => format!("{seconds:.1} s"),
         seconds => format!("{} min {:02} s", seconds as u64 / 60, seconds as u64 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semievol::Unit;
+
+    #[test]
+    fn stages_of_earlier_runs_stay_and_those_done_again_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |names: &[&str]| {
+            let mut timing = Timing::start();
+            timing.keep_in(folder.path());
+            for name in names {
+                timing.begin();
+                timing.end(1, &Stage { name: (*name).to_owned(), unit: Unit::Texts, total: 4 });
+                // A run that is stopped now has kept this.
+                timing.keep().unwrap();
+            }
+        };
+        run(&["warm", "candidates"]);
+        run(&["candidates", "evolved"]);
+        let kept = std::fs::read(folder.path().join("timing.json")).unwrap();
+        let kept: Value = serde_json::from_slice(&kept).unwrap();
+        let names: Vec<&Value> = kept["stages"].as_array().unwrap().iter().map(|one| &one["stage"]).collect();
+        assert_eq!(names, ["warm", "candidates", "evolved"]);
     }
 }

@@ -99,12 +99,18 @@ pub struct Bin {
     pub high: f64,
     /// Answers in it.
     pub n: usize,
+    /// Right ones among them.
+    pub n_correct: usize,
     /// Their mean probability; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_probability: Option<f64>,
-    /// The share of right ones among them; absent if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<f64>,
+}
+
+impl Bin {
+    /// The share of right ones; absent if there is no answer.
+    pub fn accuracy(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.n_correct as f64 / self.n as f64)
+    }
 }
 
 /// Compares the probabilities of answers with how often they are right, in `bins` bins of equal width.
@@ -114,7 +120,7 @@ pub struct Bin {
 ///
 /// ```
 /// let found = semievol_eval::reliability(&[0.9, 0.7, 0.2], &[true, false, false], 2)?;
-/// assert_eq!((found.bins[1].n, found.bins[1].accuracy), (2, Some(0.5)));
+/// assert_eq!((found.bins[1].n, found.bins[1].accuracy()), (2, Some(0.5)));
 /// assert!((found.ece - (2.0 * 0.3 + 0.2) / 3.0).abs() < 1e-12);
 /// # Ok::<(), semievol_eval::EvalError>(())
 /// ```
@@ -140,8 +146,8 @@ pub fn reliability(probability: &[f64], correct: &[bool], bins: usize) -> Result
         low: edge(at, bins),
         high: edge(at + 1, bins),
         n,
+        n_correct: n_right,
         mean_probability: (n > 0).then(|| total / n as f64),
-        accuracy: (n > 0).then(|| n_right as f64 / n as f64),
     };
     let gaps = sums.iter().map(|(_, total, n_right)| (*n_right as f64 - total).abs());
     let ece = gaps.sum::<f64>() / probability.len() as f64;

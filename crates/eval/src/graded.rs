@@ -167,6 +167,9 @@ impl Graded {
     /// The unweighted mean F1 over the classes that occur as gold or as predicted answer, which is
     /// scikit-learn's `f1_score(average="macro")`. A response that could not be read is a miss for its gold
     /// class and is no class of its own.
+    ///
+    /// # Errors
+    /// For no sample, for open answers, and where samples have options of their own: a place among those is no class.
     pub fn macro_f1(&self) -> Result<f64, EvalError> {
         self.metric(Metric::MacroF1)
     }
@@ -176,7 +179,9 @@ impl Graded {
         if self.is_empty() {
             return Err(EvalError::Empty { what: "a metric" });
         }
-        if metric == Metric::MacroF1 && self.items.iter().any(|item| item.gold.is_none()) {
+        if metric == Metric::MacroF1
+            && (self.options.is_none() || self.items.iter().any(|item| item.gold.is_none()))
+        {
             return Err(EvalError::NoClasses);
         }
         Ok(self.metric_of(metric, &(0..self.len()).collect::<Vec<_>>()))

@@ -64,7 +64,7 @@ fn ties_are_one_point_of_the_curve() {
 #[test]
 fn a_diagram_worked_out_by_hand() {
     let found = reliability(&[0.05, 0.25, 0.3, 0.95, 1.0], &[false, true, false, true, true], 4).unwrap();
-    let bins: Vec<_> = found.bins.iter().map(|bin| (bin.low, bin.high, bin.n, bin.accuracy)).collect();
+    let bins: Vec<_> = found.bins.iter().map(|bin| (bin.low, bin.high, bin.n, bin.accuracy())).collect();
     assert_eq!(
         bins,
         [
@@ -133,7 +133,7 @@ proptest! {
             let last = bin.high == 1.0;
             let inside = |p: f64| bin.low <= p && (p < bin.high || last);
             prop_assert_eq!(bin.n, probability.iter().filter(|p| inside(**p)).count());
-            if let (Some(accuracy), Some(mean)) = (bin.accuracy, bin.mean_probability) {
+            if let (Some(accuracy), Some(mean)) = (bin.accuracy(), bin.mean_probability) {
                 ece += bin.n as f64 * (accuracy - mean).abs() / probability.len() as f64;
             }
         }

@@ -113,6 +113,12 @@ fn the_key_keeps_its_answers() {
     let open = AnswerKey::new(&[Sample::new("0", "q")], &[Some(Answer::Text("x".into()))]).unwrap();
     let graded = open.grade(&[Prediction::new("0", None)], &same).unwrap();
     assert!(matches!(graded.macro_f1(), Err(EvalError::NoClasses)));
+    let options = [["yes", "no"], ["left", "right"]].into_iter().enumerate();
+    let own: Vec<Sample> =
+        options.map(|(row, options)| Sample::new(row.to_string(), "q").with_options(options)).collect();
+    let own = AnswerKey::new(&own, &[Some(Answer::Choice(0)), Some(Answer::Choice(1))]).unwrap();
+    let graded = own.grade(&[Prediction::new("0", Some(Answer::Choice(0)))], &same).unwrap();
+    assert!(matches!(graded.macro_f1(), Err(EvalError::NoClasses)), "places among options of their own");
     assert!(matches!(key.grade(&[], &same).unwrap().metric(Metric::Accuracy), Err(EvalError::Empty { .. })));
 }
 

@@ -40,6 +40,7 @@ fn sample() -> Report {
         seeds,
         summary,
         breakdowns: vec![breakdown()],
+        next: vec!["Label next: the first rows of seed-1/to-label.csv.".into()],
         findings: vec!["SemiEvol: cannot certify 5.0% wrong pseudo-labels with 32 labels.".into()],
         notes: vec![
             "Interval of a run: Wilson, over test rows. p: exact McNemar test of the same rows.".into(),
@@ -168,6 +169,7 @@ fn pseudo(random: &mut Random) -> PseudoReport {
         title: "semievol".into(),
         labels,
         collaborators: names.into_iter().enumerate().map(collaborator).collect(),
+        combined: false,
         confidence_name: "confidence (minus mean NLL)".into(),
         threshold: Some(threshold),
         sample,

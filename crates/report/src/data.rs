@@ -19,6 +19,8 @@ pub struct Report {
     pub summary: Vec<ArmOverSeeds>,
     /// Accuracy on parts of the test rows; empty where nothing tells them apart.
     pub breakdowns: Vec<Breakdown>,
+    /// What to do with the results, one sentence a line.
+    pub next: Vec<String>,
     /// What is to be known besides the verdict, one sentence a line.
     pub findings: Vec<String>,
     /// How the numbers were made, one sentence a line.
@@ -149,8 +151,7 @@ pub struct ArmOverSeeds {
     pub macro_f1: Option<f64>,
     /// Standard deviation of the macro-F1 over seeds.
     pub macro_f1_sd: Option<f64>,
-    /// Mean difference to the arm with labels alone that is better in the mean; absent for that arm. Its `p` is
-    /// absent, as p-values of seeds cannot be pooled.
+    /// Mean difference to the arm with labels alone that is better in the mean; absent for that arm.
     pub difference: Option<Difference>,
 }
 
@@ -163,7 +164,8 @@ pub struct Difference {
     pub mean: f64,
     /// Its interval.
     pub interval: Option<Interval>,
-    /// Exact McNemar test, of whole groups where test rows come in groups.
+    /// Of one seed: the exact McNemar test, of whole groups where test rows come in groups. Over seeds: one less the level at
+    /// which the interval would end at 0.
     pub p: Option<f64>,
 }
 
@@ -211,7 +213,7 @@ pub struct Sure {
 /// The training loss of one model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LossCurve {
-    /// The model: `sft`, `warm`, `sft-matched`, `evolved`.
+    /// The model, by its arm where it is one's: `sft`, `warm`, `sft_matched`, `semievol`.
     pub name: String,
     /// In order of steps.
     pub points: Vec<LossPoint>,
@@ -236,9 +238,13 @@ pub struct PseudoReport {
     pub labels: Vec<PseudoLabel>,
     /// The collaborators, in the configuration's order.
     pub collaborators: Vec<Collaborator>,
-    /// What the confidence is, for an axis: `confidence (minus mean NLL)`.
+    /// Whether final answers are combined from all that collaborators say, so that all of them can be changed, rather than
+    /// disputes be decided.
+    pub combined: bool,
+    /// What the confidence is, for an axis: `minus the mean NLL (nats per token)`.
     pub confidence_name: String,
-    /// The confidence at or above which labels were kept; absent where selection is not by one threshold.
+    /// The confidence at or above which labels were kept; absent where selection is not by one threshold, and where nothing
+    /// that has an answer was dropped or kept.
     pub threshold: Option<f64>,
     /// Prompts to browse, in the order of the page.
     pub sample: Vec<PromptSample>,

@@ -60,7 +60,7 @@ fn empty_reports_say_what_is_missing() {
         &one_seed(SeedReport::default()),
         &["No pseudo-labels: the experiment has no semi-supervised arm."],
     );
-    check_holds(&with_labels(Vec::new(), None), &["There was no dispute.", "are not known"]);
+    check_holds(&with_labels(Vec::new(), None), &["<p class=\"none\">None.</p>", "are not known"]);
     let alone = SeedReport { arms: vec![arm("vanilla", 0.5)], ..Default::default() };
     check_holds(&one_seed(alone), &["vanilla 50.0 (one seed only)"]);
 }
@@ -81,7 +81,7 @@ fn without_gold_answers_the_charts_that_need_them_are_left_out() {
     let labels = (0..50).map(|i| label(f64::from(i) / 50.0, None, i >= 25)).collect();
     let page = check(&with_labels(labels, Some(0.5)));
     assert!(page.contains("25 kept, 25 dropped"));
-    assert!(!page.contains("AUROC") && !page.contains("ECE") && !page.contains("right ↑"));
+    assert!(!page.contains("AUROC 0") && !page.contains("ECE 0") && !page.contains("right ↑"));
 }
 
 #[test]
@@ -215,6 +215,54 @@ fn filters_count_what_they_show() {
 }
 
 #[test]
+fn captions_say_how_it_was_kept() {
+    let labels = |kept: [bool; 2]| vec![label(0.9, Some(true), kept[0]), label(0.4, Some(true), kept[1])];
+    let said = "Selection was not by one threshold.";
+    for (kept, threshold, caption) in [
+        ([true, false], Some(0.9), "The dashed line is the threshold, 0.900."),
+        ([false, true], None, said),
+        ([true, true], None, "Every answer was kept."),
+        ([false, false], None, "None was kept."),
+    ] {
+        let page = check(&with_labels(labels(kept), threshold));
+        assert!(page.contains(caption), "{caption}");
+        assert_eq!(page.contains(said), caption == said);
+    }
+}
+
+#[test]
+fn where_answers_are_combined_nobody_disputes() {
+    let prompt = PromptSample { agreement: Agreement::Disputed, ..Default::default() };
+    let of = |combined| {
+        let labels = vec![PseudoLabel { agreement: Agreement::Disputed, ..label(0.9, None, true) }];
+        let pseudo =
+            vec![PseudoReport { labels, combined, sample: vec![prompt.clone()], ..Default::default() }];
+        check(&one_seed(SeedReport { pseudo, ..Default::default() }))
+    };
+    let (decided, combined) = (of(false), of(true));
+    for (one, other) in [
+        ("<dt>disputed</dt><dd>1<", "<dt>changed</dt><dd>1<"),
+        ("<h4>Disputes</h4>", "<h4>Changed by combining</h4>"),
+        ("<span class=\"badge\">disputed</span>", "<span class=\"badge\">changed by combining</span>"),
+        ("Disputed <small>1", "Changed <small>1"),
+    ] {
+        assert!(decided.contains(one) && !decided.contains(other), "{one}");
+        assert!(combined.contains(other) && !combined.contains(one), "{other}");
+    }
+}
+
+#[test]
+fn a_chart_has_no_more_lines_than_styles() {
+    let losses = (0..8).map(|n| LossCurve {
+        name: format!("method-with-a-name-of-its-own-{n}"),
+        points: vec![LossPoint { step: 0, loss: 1.0 + f64::from(n) }],
+    });
+    let page = check(&one_seed(SeedReport { losses: losses.collect(), ..Default::default() }));
+    assert_eq!(page.matches("<h4><bdi>Training loss</bdi></h4>").count(), 2);
+    assert!(page.contains(">method-with-a-name-of-its-own-5</text>"), "there is room for whole names");
+}
+
+#[test]
 fn sections_of_several_seeds_have_names_of_their_own() {
     let pseudo = |title: &str| PseudoReport {
         title: title.into(),
@@ -226,13 +274,20 @@ fn sections_of_several_seeds_have_names_of_their_own() {
     let report = Report { seeds: vec![seed(3), seed(5)], ..Default::default() };
     let page = check(&report);
     assert_eq!(page.matches("<details class=\"seed\"").count(), 2);
-    assert_eq!(page.matches("<details class=\"seed\" open=\"\"").count(), 1);
+    assert!(page.contains("<details class=\"seed\" id=\"seed-0\" open=\"\">"));
+    assert!(page.contains("<details class=\"seed\" id=\"seed-1\">"));
     let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     let n_ids = ids.len();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!((n_ids, ids.len()), (20, 20));
+    // Arms, notes, two seeds, and four sets of prompts with five filters each.
+    assert_eq!((n_ids, ids.len()), (28, 28));
+    let linked: Vec<&str> =
+        page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(linked.len(), 8);
+    assert!(linked.iter().all(|id| ids.contains(id)), "{linked:?}");
     assert!(page.contains("round 2"));
+    assert_eq!(page.matches("<details class=\"prompts\">").count(), 4, "closed, for there are several");
 }
 
 #[test]
@@ -270,6 +325,7 @@ fn everywhere(text: &str) -> Report {
             ..label(0.5, Some(true), true)
         }],
         collaborators: vec![Collaborator { name: text.into(), ..Default::default() }],
+        combined: false,
         confidence_name: text.into(),
         threshold: None,
         sample: vec![prompt],
@@ -291,6 +347,7 @@ fn everywhere(text: &str) -> Report {
         model: text.into(),
         seeds: vec![seed],
         summary: Vec::new(),
+        next: vec![text.into()],
         findings: vec![text.into()],
         notes: vec![text.into()],
         config: text.into(),

@@ -49,6 +49,20 @@ confidence -0.613 is below the 50% threshold -0.402
 }
 
 #[test]
+fn a_limit_shows_three_digits_in_every_reason() {
+    let selection =
+        select("kind = 'percentile'\ntheta = 50", &pool(&[-0.000_256, -0.000_391, -0.5, -0.0012]));
+    let found: String = selection.decisions.iter().map(|decision| format!("{}\n", decision.reason)).collect();
+    let expected = "\
+confidence -0.000256 is at least the 50% threshold -0.000391
+confidence -0.000391 is at least the 50% threshold -0.000391
+confidence -0.500000 is below the 50% threshold -0.000391
+confidence -0.001200 is below the 50% threshold -0.000391
+";
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn classes_are_kept_in_their_shares_among_the_labels() {
     // Eight are called 0 and two 1, though the labels say half and half.
     let labels: Vec<PseudoLabel> = (0..10)

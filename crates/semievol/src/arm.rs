@@ -64,6 +64,38 @@ impl Arm {
         }
     }
 
+    /// What it is, in a phrase; `None` for the methods of the configuration.
+    pub(crate) fn explained(&self) -> Option<&'static str> {
+        Some(match self {
+            Arm::Vanilla => "the base model as it is",
+            Arm::InContext => {
+                "the base model, shown the nearest labelled rows by their embeddings in its prompt"
+            }
+            Arm::InContextBm25 => {
+                "the base model, shown the nearest labelled rows by their words (BM25) in its prompt"
+            }
+            Arm::Classifier => "a logistic regression over the embeddings of the labelled rows",
+            Arm::Sft => "the base model fine-tuned on the labelled rows alone",
+            Arm::SftPretrained => {
+                "the same after training on the text of all prompts (task-adaptive pretraining)"
+            }
+            // The notes on the numbers have it.
+            Arm::SftMatched => return None,
+            Arm::Semievol => {
+                "the base model fine-tuned on labels and pseudo-labels, as the table `method` says"
+            }
+            Arm::Oracle => {
+                "what pseudo-labels could bring at best: the unlabelled rows with their gold answers, which a user does not have"
+            }
+            Arm::Variant(_) => return None,
+        })
+    }
+
+    /// Whether a model is trained for it.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.is_sft() || self.is_semi_supervised() || matches!(self, Arm::SftPretrained | Arm::Oracle)
+    }
+
     /// Whether it is the base model trained on labels alone.
     pub fn is_sft(&self) -> bool {
         matches!(self, Arm::Sft | Arm::SftMatched)

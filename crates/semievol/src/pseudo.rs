@@ -79,6 +79,9 @@ pub struct PseudoResults {
     /// Name of the confidence.
     #[serde(skip)]
     pub(crate) confidence: String,
+    /// Whether the collaborators' answers are combined, and not disputes decided.
+    #[serde(skip)]
+    pub(crate) combined: bool,
     /// Some of the rows with what was answered to them, for the page.
     #[serde(skip)]
     pub(crate) shown: Vec<Shown>,
@@ -150,6 +153,7 @@ impl PseudoResults {
             classes_kept: classes(kept().map(|(row, _)| row.answer.as_ref()).collect()),
             collaborators: heard.collaborators,
             confidence: own_confidence(method),
+            combined: method.config.combine.is_some(),
             shown: heard.shown,
             correct,
             selected: evolved.selected,

@@ -4,12 +4,14 @@ use crate::heard::Shown;
 use crate::pseudo::{PseudoResults, RightOf};
 use crate::results::{ArmResults, ArmSummary, Breakdown, Part, Results, SeedResults};
 use crate::sets::ClassCount;
+use crate::to_label::TO_LABEL;
 use crate::{Arm, ExperimentConfig};
 use semievol_core::{Answer, Sample};
 use semievol_eval::Interval;
 use semievol_pipeline::{Answered, Verdict, files};
 use semievol_report as page;
 use semievol_train::Step;
+use std::path::Path;
 
 /// What the page shows.
 pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> page::Report {
@@ -19,8 +21,9 @@ pub(crate) fn page(config: &ExperimentConfig, results: &Results) -> page::Report
         model: results.model.to_string(),
         seeds: results.seeds.iter().map(seed).collect(),
         breakdowns: results.breakdowns().iter().map(breakdown).collect(),
+        next: next(results),
         findings: [results.said(), results.worth()].concat(),
-        notes: results.notes(),
+        notes: [results.notes(), explained(results)].concat(),
         config: config.to_toml(),
         ..figures(results)
     }
@@ -39,6 +42,33 @@ pub(crate) fn figures(results: &Results) -> page::Report {
         summary: results.summary.iter().filter(|_| several).map(summary).collect(),
         ..page::Report::default()
     }
+}
+
+/// How the models are used, and where labels help most.
+fn next(results: &Results) -> Vec<String> {
+    let mut next = Vec::new();
+    if let Some((arm, right)) = results.most_right() {
+        next.push(format!(
+            "Use a model: `semievol predict FOLDER new.csv --arm {arm}` in the place of FOLDER with the folder that holds this page; of the test rows {arm} answers the most right, {:.1}%. `semievol merge FOLDER --arm {arm} -o merged` makes a model of its own.",
+            100.0 * right
+        ));
+    }
+    let first = results.seeds.iter().find_map(|seed| Some((seed.seed, seed.pseudo.first()?)));
+    if let Some((seed, pseudo)) = first {
+        let file = pseudo.arm.folder(Path::new(&format!("seed-{seed}"))).join(TO_LABEL);
+        next.push(format!(
+            "Label next: the first rows of {}, of which {} is least sure.",
+            file.display(),
+            pseudo.arm
+        ));
+    }
+    next
+}
+
+/// What each arm is.
+fn explained(results: &Results) -> Vec<String> {
+    let arms = results.summary.iter().filter_map(|summary| Some((&summary.arm, summary.arm.explained()?)));
+    arms.map(|(arm, what)| format!("{arm}: {what}.")).collect()
 }
 
 fn seed(seed: &SeedResults) -> page::SeedReport {
@@ -151,23 +181,29 @@ fn last_round(seed: &SeedResults, arm: &Arm) -> String {
 
 /// The losses that trainers left beside their adapters.
 fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
-    let mut names: Vec<String> = Vec::new();
-    for arm in &seed.arms {
-        match &arm.arm {
-            Arm::Sft | Arm::SftPretrained | Arm::SftMatched | Arm::Oracle => names.push(arm.arm.to_string()),
-            Arm::Semievol => names.extend(["warm".into(), last_round(seed, &arm.arm)]),
-            Arm::Variant(name) => names.push(format!("{name}/{}", last_round(seed, &arm.arm))),
-            _ => {}
-        }
-    }
-    let curve = |name: String| {
-        let file = seed.folder.join(&name).join("steps.jsonl");
+    let curve = |name: String, folder: String| {
+        let file = seed.folder.join(folder).join("steps.jsonl");
         // A trainer of one's own may keep something else under this name.
         let steps = files::read_jsonl::<Step>(&file).ok()?;
         let points = steps.iter().map(|step| page::LossPoint { step: step.step, loss: step.loss });
         Some(page::LossCurve { points: points.collect(), name })
     };
-    names.into_iter().filter_map(curve).collect()
+    let mut curves: Vec<page::LossCurve> = Vec::new();
+    for ArmResults { arm, .. } in &seed.arms {
+        let folder = match arm {
+            Arm::Sft | Arm::SftPretrained | Arm::SftMatched | Arm::Oracle => arm.to_string(),
+            Arm::Semievol => {
+                // Often it is the model of `sft`.
+                let warm = curve("warm".into(), "warm".into());
+                curves.extend(warm.filter(|warm| curves.iter().all(|other| other.points != warm.points)));
+                last_round(seed, arm)
+            }
+            Arm::Variant(name) => format!("{name}/{}", last_round(seed, arm)),
+            _ => continue,
+        };
+        curves.extend(curve(arm.to_string(), folder));
+    }
+    curves
 }
 
 fn pseudo_labels(pseudo: &PseudoResults) -> page::PseudoReport {
@@ -180,7 +216,8 @@ fn pseudo_labels(pseudo: &PseudoResults) -> page::PseudoReport {
         title: pseudo.arm.to_string(),
         labels: (0..pseudo.n).map(|index| label(pseudo, index)).collect(),
         collaborators: collaborators.collect(),
-        confidence_name: pseudo.confidence.clone(),
+        combined: pseudo.combined,
+        confidence_name: measure(&pseudo.confidence).to_owned(),
         threshold: threshold(pseudo),
         sample: pseudo.shown.iter().map(|shown| prompt(pseudo, shown)).collect(),
     }
@@ -210,15 +247,30 @@ fn agreement(by: Verdict) -> page::Agreement {
     }
 }
 
-/// The least sure of those kept, if nothing surer was dropped.
+/// What a confidence is, in words.
+fn measure(confidence: &str) -> &str {
+    match confidence {
+        "mean_nll" => "minus the mean NLL (nats per token)",
+        "option_entropy" => "minus the entropy of the options (nats)",
+        "margin" => "margin of the first option over the second",
+        "agreement" => "share of the collaborators that agree",
+        "agreement_likelihood" => "agreement times likelihood",
+        "mixture" => "mean probability among collaborators",
+        "combined" => "combined probability",
+        "probe" => "probability by a probe on the labels",
+        own => own,
+    }
+}
+
+/// The least sure of those kept, if others were dropped, and nothing surer.
 fn threshold(pseudo: &PseudoResults) -> Option<f64> {
     let sure = |kept: bool| {
         let rows = pseudo.selected.iter().filter(move |row| row.accepted == kept);
         rows.filter_map(|row| Some(row.confidence?.value()))
     };
     let least_kept = sure(true).min_by(f64::total_cmp)?;
-    let surest_dropped = sure(false).max_by(f64::total_cmp);
-    surest_dropped.is_none_or(|dropped| dropped <= least_kept).then_some(least_kept)
+    let surest_dropped = sure(false).max_by(f64::total_cmp)?;
+    (surest_dropped <= least_kept).then_some(least_kept)
 }
 
 fn prompt(pseudo: &PseudoResults, shown: &Shown) -> page::PromptSample {

@@ -181,6 +181,14 @@ pub enum GainMethod {
 }
 
 impl Results {
+    /// The arm whose model answers the most test rows right, in the mean over seeds, and that share. The oracle's is trained
+    /// on answers that are no part of the question.
+    pub fn most_right(&self) -> Option<(&Arm, f64)> {
+        let models = self.summary.iter().filter(|of| of.arm.is_trained() && of.arm != Arm::Oracle);
+        let right = models.map(|of| (&of.arm, of.accuracy.mean));
+        right.max_by(|(_, one), (_, other)| one.total_cmp(other))
+    }
+
     /// Puts the seeds' arms over all seeds.
     pub(crate) fn summed_up(mut self) -> Result<Self, EvalError> {
         let seeds = &self.seeds;

@@ -9,22 +9,28 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
+/// The file's name.
+pub(crate) const TO_LABEL: &str = "to-label.csv";
+
+/// Rows that are listed; nobody labels more before the next run.
+const MOST: usize = 1000;
+
 const COLUMNS: [&str; 7] = ["rank", "id", "question", "options", "suggestion", "confidence", "answer"];
 
-/// Writes the unlabelled rows to `to-label.csv`, the ones that a label would tell most about first: those without an
+/// Writes the [`MOST`] unlabelled rows that a label would tell most about to `to-label.csv`: first those without an
 /// answer, then the less sure the earlier (uncertainty sampling, Lewis and Gale, SIGIR 1994). Of rows with one question
 /// only the first is listed. The last column is empty: the label's place.
 pub(crate) fn write(folder: &Path, unlabelled: &[Sample], pseudo: &PseudoResults) -> Result<(), RunError> {
     let samples = &unlabelled[..pseudo.n];
-    Ok(files::write_with(&folder.join("to-label.csv"), |file| {
-        csv(samples, pseudo, file).map_err(Into::into)
-    })?)
+    Ok(files::write_with(&folder.join(TO_LABEL), |file| csv(samples, pseudo, file).map_err(Into::into))?)
 }
 
-fn csv(samples: &[Sample], pseudo: &PseudoResults, out: impl Write) -> Result<(), csv::Error> {
+fn csv(samples: &[Sample], pseudo: &PseudoResults, mut out: impl Write) -> Result<(), csv::Error> {
+    // Spreadsheets take a file without this mark for one in their country's old encoding.
+    out.write_all("\u{feff}".as_bytes())?;
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS)?;
-    for (rank, index) in ranking(samples, pseudo).into_iter().enumerate() {
+    for (rank, index) in ranking(samples, pseudo).into_iter().take(MOST).enumerate() {
         let (sample, selected) = (&samples[index], &pseudo.selected[index]);
         let suggestion = selected.answer.as_ref().map(|answer| written(sample, answer)).unwrap_or_default();
         let confidence = selected.confidence.map(|sure| format!("{:.4}", sure.value())).unwrap_or_default();

@@ -46,23 +46,23 @@ impl WorthResults {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let shown = |one: Option<WorthOfMore>, rows: usize, what: &str| {
+        let shown = |one: Option<WorthOfMore>, what: &str| {
             let Some(WorthOfMore { share, interval, .. }) = one else {
-                return format!("{rows} more {what}: these labels do not tell");
+                return format!("what {what} would change, these labels do not tell");
             };
             // A share of errors taken away, as a change of their number.
-            let change = |share: f64| format!("{:+.0}%", (-100.0 * share).round() + 0.0);
+            let change = |share: f64| format!("{:+.0}%", (-100.0 * share).round() + 0.0).replace('-', "−");
             format!(
-                "{rows} more {what}: {} errors [{}, {}]",
+                "{what} would change the errors by {} (95% interval {} to {})",
                 change(share),
                 change(interval.high),
                 change(interval.low)
             )
         };
         format!(
-            "{}; {} (estimated by a classifier over embeddings that stands in for the model)",
-            shown(self.labels, LABELS, "labels"),
-            shown(self.prompts, PROMPTS, "prompts")
+            "{}; {}; estimated by a classifier over embeddings that stands in for the model",
+            shown(self.labels, "100 more labels"),
+            shown(self.prompts, "1,000 more unlabelled rows")
         )
     }
 }
@@ -79,9 +79,12 @@ mod tests {
         let worth = WorthResults { labels: of(100, 0.25, 0.001, 0.4), prompts: of(1000, -0.05, -0.2, 0.1) };
         assert_eq!(
             worth.sentence(),
-            "100 more labels: -25% errors [-40%, +0%]; 1000 more prompts: +5% errors [-10%, +20%] (estimated by a classifier over embeddings that stands in for the model)"
+            "100 more labels would change the errors by −25% (95% interval −40% to +0%); 1,000 more unlabelled rows would change the errors by +5% (95% interval −10% to +20%); estimated by a classifier over embeddings that stands in for the model"
         );
         let sentence = WorthResults { prompts: None, ..worth }.sentence();
-        assert!(sentence.contains("; 1000 more prompts: these labels do not tell ("), "{sentence}");
+        assert!(
+            sentence.contains("; what 1,000 more unlabelled rows would change, these labels do not tell;"),
+            "{sentence}"
+        );
     }
 }

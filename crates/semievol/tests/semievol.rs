@@ -238,7 +238,9 @@ fn the_rows_to_label_next_are_the_least_sure_and_no_question_twice() {
     let out = tempfile::tempdir().unwrap();
     let experiment = with_method("preset = 'default'");
     let results = run(&experiment, &Loader::opinionated(), out.path(), &mut |_| ());
-    let mut file = csv::Reader::from_path(results.folder.join("seed-1/to-label.csv")).unwrap();
+    let queue = std::fs::read(results.folder.join("seed-1/to-label.csv")).unwrap();
+    assert!(queue.starts_with("\u{feff}rank,".as_bytes()), "spreadsheets ask for the mark");
+    let mut file = csv::Reader::from_reader(queue.as_slice());
     let queue: Vec<csv::StringRecord> = file.records().map(Result::unwrap).collect();
     let sure: Vec<f64> = queue.iter().map(|row| row[5].parse().unwrap_or(f64::NEG_INFINITY)).collect();
     assert!(sure.is_sorted() && sure.first() < sure.last(), "{sure:?}");

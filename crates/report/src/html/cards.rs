@@ -9,11 +9,13 @@ const LONG: usize = 700;
 
 /// Characters shown of a longer one, or of a neighbour's question.
 const EXCERPT: usize = 240;
+/// Those of a long text's end: what is asked often stands there.
+const END: usize = 80;
 
 /// A text of any length.
 #[derive(Serialize)]
 pub(super) struct Text {
-    /// Its beginning; absent if the text is short.
+    /// Its beginning and its end; absent if the text is short.
     excerpt: Option<String>,
     full: String,
     size: String,
@@ -22,7 +24,11 @@ pub(super) struct Text {
 impl Text {
     pub(super) fn new(text: &str) -> Self {
         let size = text.chars().count();
-        let excerpt = (size > LONG).then(|| excerpt(text, EXCERPT));
+        let excerpt = (size > LONG).then(|| {
+            let end: String = text.chars().skip(size - END).collect();
+            let word = end.find(char::is_whitespace).filter(|start| *start * 5 < end.len() * 2);
+            format!("{} {}", excerpt(text, EXCERPT - END), end[word.unwrap_or(0)..].trim())
+        });
         Text { excerpt, full: text.into(), size: count(size) }
     }
 }
@@ -74,7 +80,7 @@ struct AnswerView {
 }
 
 impl CardView {
-    pub(super) fn new(prompt: &PromptSample) -> Self {
+    pub(super) fn new(prompt: &PromptSample, combined: bool) -> Self {
         let text = |text: &Option<String>| text.as_deref().map(Text::new);
         let neighbours = prompt.neighbours.iter().map(|neighbour| NeighbourView {
             question: excerpt(&neighbour.question, EXCERPT),
@@ -101,8 +107,9 @@ impl CardView {
             kept: prompt.kept,
             agreement: match prompt.agreement {
                 Agreement::Agreed => "agreed",
+                Agreement::Disputed if combined => "changed by combining",
                 Agreement::Disputed => "disputed",
-                Agreement::Unanswered => "unanswered",
+                Agreement::Unanswered => "no final answer",
             },
             confidence: prompt.confidence.and_then(finite).map(number),
             reason: Text::new(&prompt.reason),
@@ -136,7 +143,11 @@ mod tests {
         assert_eq!(excerpt("one two three four", 14), "one two three …");
         assert_eq!(excerpt("aaaaaaaaaaaaaaaaaaaa", 5), "aaaaa …");
         assert_eq!(excerpt("👩\u{200d}👩\u{200d}👧\u{200d}👦", 2), "👩 …");
-        assert!(Text::new(&"x".repeat(701)).excerpt.is_some());
+        let long = format!("It begins {} and ends. What is asked?", "so ".repeat(300));
+        let shown = Text::new(&long).excerpt.unwrap();
+        assert!(shown.starts_with("It begins so so") && shown.contains("so … so"), "{shown}");
+        assert!(shown.ends_with("and ends. What is asked?"), "{shown}");
+        assert!(Text::new(&"é".repeat(701)).excerpt.is_some());
         assert!(Text::new(&"x".repeat(700)).excerpt.is_none());
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn page(report: &Report) -> Result<String, minijinja::Error> {
     environment.add_template("table.html", include_str!("templates/table.html.jinja"))?;
     environment.add_template("breakdown.html", include_str!("templates/breakdown.html.jinja"))?;
     environment.add_template("pseudo.html", include_str!("templates/pseudo.html.jinja"))?;
+    environment.add_template("words.html", include_str!("templates/words.html.jinja"))?;
     environment.add_template("card.html", include_str!("templates/card.html.jinja"))?;
     let page = environment.get_template("report.html")?.render(PageView::new(report))?;
     Ok(without_controls(&page))
@@ -40,6 +41,7 @@ struct PageView<'a> {
     name: &'a str,
     description: Text,
     verdict: String,
+    next: &'a [String],
     findings: &'a [String],
     facts: Vec<Fact>,
     overlap: Vec<String>,
@@ -59,6 +61,7 @@ impl<'a> PageView<'a> {
             name: if report.name.trim().is_empty() { "Results" } else { &report.name },
             description: Text::new(&report.description),
             verdict: verdict(report),
+            next: &report.next,
             findings: &report.findings,
             facts: facts::facts(report),
             overlap: facts::overlap(report),
@@ -76,8 +79,10 @@ impl<'a> PageView<'a> {
 struct SeedView {
     /// Heading of the section that opens and closes; absent with a single seed, which has none.
     label: Option<String>,
+    /// Begins the names by which links find its sections.
+    anchor: String,
     open: bool,
-    loss: Option<ChartView>,
+    losses: Vec<ChartView>,
     tested: Vec<ChartView>,
     pseudo: Vec<PseudoView>,
 }
@@ -92,8 +97,9 @@ impl SeedView {
         });
         SeedView {
             label: place.map(|_| format!("Seed {}", seed.seed)),
+            anchor: format!("seed-{}", place.unwrap_or(0)),
             open: place.is_none_or(|place| place == 0),
-            loss: pseudo::loss_chart(&seed.losses),
+            losses: pseudo::loss_charts(&seed.losses),
             tested: tested::charts(seed),
             pseudo: pseudo.collect(),
         }

@@ -18,9 +18,13 @@ pub(super) struct PseudoView {
     figures: Vec<Figure>,
     mix: Option<MixView>,
     collaborators: Vec<CollaboratorView>,
+    /// What a final answer is called that not all collaborators gave.
+    changes: &'static str,
     deciders: Vec<DeciderView>,
     gold: bool,
     charts: Vec<ChartView>,
+    /// Whether the cards can be seen at once.
+    open: bool,
     cards: Vec<CardView>,
     /// How many of how many prompts the cards show.
     browsed: String,
@@ -86,41 +90,52 @@ impl PseudoView {
         group: String,
     ) -> PseudoView {
         let labels = &pseudo.labels;
-        let cards: Vec<CardView> = pseudo.sample.iter().map(CardView::new).collect();
+        let cards: Vec<CardView> =
+            pseudo.sample.iter().map(|prompt| CardView::new(prompt, pseudo.combined)).collect();
         let (collaborators, deciders) = (collaborators(pseudo), deciders(labels));
         PseudoView {
             title: titled.then(|| pseudo.title.clone()),
             group,
-            figures: figures(labels),
+            figures: figures(labels, pseudo.combined),
             mix: mix(labels, labelled),
             gold: labels.iter().any(|label| label.correct.is_some())
                 || pseudo.collaborators.iter().any(|one| one.correct.is_some()),
             collaborators,
+            changes: if pseudo.combined { "changed by combining" } else { "disputes" },
             deciders,
             charts: charts(pseudo),
-            filters: filters(&cards),
+            filters: filters(&cards, pseudo.combined),
+            open: !titled,
             browsed: format!("{} of {}", count(cards.len()), count(labels.len())),
             cards,
         }
     }
 }
 
-/// The loss curves; absent if nothing was trained.
-pub(super) fn loss_chart(losses: &[LossCurve]) -> Option<ChartView> {
+/// The loss curves, in charts of no more lines than can be told apart.
+pub(super) fn loss_charts(losses: &[LossCurve]) -> Vec<ChartView> {
     let line = |curve: &'_ LossCurve| -> Vec<(f64, f64)> {
         curve.points.iter().map(|point| (point.step as f64, point.loss)).collect()
     };
-    let lines: Vec<Line<'_>> =
-        losses.iter().map(|curve| Line { name: &curve.name, points: line(curve) }).collect();
-    let caption = match svg::averaged_points(&lines) {
-        1 => "Each point is the batch of one step.".into(),
-        size => format!("Each point is the mean of {size} steps."),
+    let chart = |curves: &[LossCurve]| {
+        let lines: Vec<Line<'_>> =
+            curves.iter().map(|curve| Line { name: &curve.name, points: line(curve) }).collect();
+        let caption = match svg::averaged_points(&lines) {
+            1 => "Each point is the batch of one step.".into(),
+            size => format!("Each point is the mean of {size} steps."),
+        };
+        ChartView {
+            heading: "Training loss".into(),
+            chart: Value::from_safe_string(svg::lines(
+                "Training loss",
+                "step",
+                "loss (nats per token)",
+                &lines,
+            )),
+            caption,
+        }
     };
-    (!losses.is_empty()).then(|| ChartView {
-        heading: "Training loss".into(),
-        chart: Value::from_safe_string(svg::lines("Training loss", "step", "loss (nats per token)", &lines)),
-        caption,
-    })
+    losses.chunks(svg::MAX_LINES).map(chart).collect()
 }
 
 fn n_where(labels: &[PseudoLabel], holds: impl Fn(&PseudoLabel) -> bool) -> usize {
@@ -138,7 +153,7 @@ fn rate_text(share: Share) -> String {
     rate(share).map_or(ABSENT.into(), |rate| format!("{}%", percent(rate)))
 }
 
-fn figures(labels: &[PseudoLabel]) -> Vec<Figure> {
+fn figures(labels: &[PseudoLabel], combined: bool) -> Vec<Figure> {
     let whole = labels.len();
     let counted = |name, part| {
         let value = Share { part, whole };
@@ -148,8 +163,8 @@ fn figures(labels: &[PseudoLabel]) -> Vec<Figure> {
     let mut figures = vec![
         Figure { name: "prompts", value: count(whole), detail: "unlabelled".into() },
         counted("agreed", of(Agreement::Agreed)),
-        counted("disputed", of(Agreement::Disputed)),
-        counted("unanswered", of(Agreement::Unanswered)),
+        counted(if combined { "changed" } else { "disputed" }, of(Agreement::Disputed)),
+        counted("no final answer", of(Agreement::Unanswered)),
         counted("kept", n_where(labels, |label| label.kept)),
     ];
     let detailed = |name, found: Share| Figure {
@@ -157,7 +172,8 @@ fn figures(labels: &[PseudoLabel]) -> Vec<Figure> {
         value: rate_text(found),
         detail: format!("{} of {}", count(found.part), count(found.whole)),
     };
-    figures.extend(right(labels, |_| true).map(|found| detailed("right, all", found)));
+    let answered = |label: &PseudoLabel| label.agreement != Agreement::Unanswered;
+    figures.extend(right(labels, answered).map(|found| detailed("right, answered", found)));
     figures.extend(right(labels, |label| label.kept).map(|found| detailed("right, kept", found)));
     figures
 }
@@ -254,7 +270,8 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
     let name = if pseudo.confidence_name.is_empty() { "confidence" } else { &pseudo.confidence_name };
     let (risk, reliability) = (risk_coverage(&scored), reliability(&pseudo.labels));
     let threshold = pseudo.threshold.filter(|threshold| threshold.is_finite());
-    let kept = "Solid: kept. Pale: dropped.";
+    let shades = "Solid: kept. Pale: dropped.";
+    let sure = |kept: bool| scored.iter().any(|one| one.kept == kept);
     let histogram = ChartView {
         heading: "Confidence".into(),
         chart: Value::from_safe_string(svg::histogram(
@@ -264,8 +281,10 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
             threshold,
         )),
         caption: match threshold {
-            Some(threshold) => format!("{kept} The dashed line is the threshold, {}.", number(threshold)),
-            None => format!("{kept} Selection was not by one threshold."),
+            Some(threshold) => format!("{shades} The dashed line is the threshold, {}.", number(threshold)),
+            None if !sure(false) => "Every answer was kept.".into(),
+            None if !sure(true) => "None was kept.".into(),
+            None => format!("{shades} Selection was not by one threshold."),
         },
     };
     let mut charts = vec![histogram];
@@ -286,14 +305,14 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
             caption: format!(
                 "ECE {:.3} over {} answers, in tenths of the scale; n is each tenth's size.",
                 reliability.ece,
-                count(reliability.n)
+                count(reliability.bins.iter().map(|bin| bin.n).sum())
             ),
         });
     }
     charts
 }
 
-fn filters(cards: &[CardView]) -> Vec<FilterView> {
+fn filters(cards: &[CardView], combined: bool) -> Vec<FilterView> {
     let filter = |name, label| {
         let n = cards.iter().filter(|card| name == "all" || card.is(name)).count();
         FilterView { name, label, n: count(n) }
@@ -302,7 +321,7 @@ fn filters(cards: &[CardView]) -> Vec<FilterView> {
         ("all", "All"),
         ("kept", "Kept"),
         ("dropped", "Dropped"),
-        ("disputed", "Disputed"),
+        ("disputed", if combined { "Changed" } else { "Disputed" }),
         ("wrong", "Wrong"),
     ];
     all.into_iter().map(|(name, label)| filter(name, label)).collect()

@@ -88,7 +88,7 @@ pub(super) struct Frame {
 impl Frame {
     /// A frame with room for labels at the left and below.
     pub(super) fn new(x: Scale, y: Scale, top: f64, bottom: f64) -> Self {
-        let (left, right) = (46.0, WIDTH - 12.0);
+        let (left, right) = (52.0, WIDTH - 12.0);
         Frame { left, right, top, bottom, x: x.onto(left, right), y: y.onto(bottom, top) }
     }
 

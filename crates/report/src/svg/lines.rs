@@ -7,7 +7,10 @@ use super::{Anchor, Drawing, WIDTH, clip, nothing};
 const MAX_POINTS: usize = 60;
 
 /// Lines that can be told apart.
-const N_STYLES: usize = 6;
+pub(crate) const MAX_LINES: usize = 6;
+
+/// Lines whose names share a row of the legend with another's.
+const IN_PAIRS: usize = 4;
 
 /// One curve.
 pub(crate) struct Line<'a> {
@@ -34,7 +37,8 @@ pub(crate) fn lines(title: &str, x_title: &str, y_title: &str, lines: &[Line<'_>
     };
     let described: Vec<String> = drawn.iter().map(ends).collect();
 
-    let top = 14.0 + 18.0 * drawn.len().div_ceil(2) as f64;
+    let columns = if drawn.len() > IN_PAIRS { 1 } else { 2 };
+    let top = 14.0 + 18.0 * drawn.len().div_ceil(columns) as f64;
     let bottom = top + 190.0;
     let mut drawing =
         Drawing::new("chart", WIDTH, bottom + 40.0, title, &format!("{}.", described.join("; ")));
@@ -46,13 +50,13 @@ pub(crate) fn lines(title: &str, x_title: &str, y_title: &str, lines: &[Line<'_>
     frame.draw(&mut drawing, x_title, y_title);
     for (index, (name, points)) in drawn.iter().enumerate() {
         draw_line(&mut drawing, &frame, index, points);
-        legend(&mut drawing, index, name);
+        legend(&mut drawing, index, columns, name);
     }
     drawing.finish()
 }
 
 fn draw_line(drawing: &mut Drawing, frame: &Frame, index: usize, points: &[(f64, f64)]) {
-    let style = index % N_STYLES;
+    let style = index % MAX_LINES;
     drawing.polyline(&format!("line s{style}"), points.iter().map(|point| frame.place(*point)));
     let n = points.len();
     // Marks stand at other places on each line, so that lines on top of each other both show theirs.
@@ -63,12 +67,12 @@ fn draw_line(drawing: &mut Drawing, frame: &Frame, index: usize, points: &[(f64,
     }
 }
 
-fn legend(drawing: &mut Drawing, index: usize, name: &str) {
-    let style = index % N_STYLES;
-    let (x, y) = (46.0 + 156.0 * (index % 2) as f64, 12.0 + 18.0 * (index / 2) as f64);
+fn legend(drawing: &mut Drawing, index: usize, columns: usize, name: &str) {
+    let style = index % MAX_LINES;
+    let (x, y) = (46.0 + 156.0 * (index % columns) as f64, 12.0 + 18.0 * (index / columns) as f64);
     drawing.polyline(&format!("line s{style}"), [(x, y), (x + 28.0, y)].into_iter());
     drawing.marker(&format!("mark s{style}"), index, (x + 14.0, y));
-    drawing.label("legend", (x + 34.0, y + 4.0), Anchor::Start, &clip(name, 19));
+    drawing.label("legend", (x + 34.0, y + 4.0), Anchor::Start, &clip(name, 38 / columns - 2));
 }
 
 /// How many neighbouring points [`lines`] draws as one, their mean.

@@ -14,7 +14,7 @@ mod stacked;
 
 pub(crate) use histogram::histogram;
 pub(crate) use interval::{IntervalScale, interval};
-pub(crate) use lines::{Line, averaged_points, lines};
+pub(crate) use lines::{Line, MAX_LINES, averaged_points, lines};
 pub(crate) use reliability::reliability;
 pub(crate) use risk::risk;
 pub(crate) use stacked::{MAX_SEGMENTS, Stack, segment_class, stacked};

@@ -12,10 +12,7 @@ impl Selector for All {
 
     fn select(&self, pool: Pool<'_>) -> Result<Selection, SelectError> {
         let decide = |label| match eligible(label) {
-            Ok(confidence) => {
-                let value = confidence.value();
-                Decision::accept(format!("confidence {value:.3}; every answer is kept, without a threshold"))
-            }
+            Ok(_) => Decision::accept("every answer is kept, without a threshold"),
             Err(rejected) => rejected,
         };
         Ok(pool.unlabelled.iter().map(decide).collect::<Vec<_>>().into())

@@ -1,4 +1,4 @@
-use super::{Over, Percentile, calibration, confidences, eligible, reject_all};
+use super::{Over, Percentile, apart, calibration, confidences, eligible, reject_all};
 use crate::{Calibrated, Decision, Pool, SelectError, Selection, Selector};
 use semievol_core::Confidence;
 use serde::{Deserialize, Serialize};
@@ -122,18 +122,20 @@ impl Selector for ErrorControlled {
         };
         let decisions = pool.unlabelled.iter().map(|label| match eligible(label) {
             Err(rejected) => rejected,
-            Ok(confidence) if confidence >= *threshold => Decision::accept(format!(
-                "confidence {:.3} is at least {:.3}, where {} wrong answers can be certified",
-                confidence.value(),
-                threshold.value(),
-                percent(*level)
-            )),
-            Ok(confidence) => Decision::reject(format!(
-                "confidence {:.3} is below {:.3}, the least at which {} wrong answers can be certified",
-                confidence.value(),
-                threshold.value(),
-                percent(self.alpha)
-            )),
+            Ok(confidence) => {
+                let (value, limit) = apart(confidence.value(), threshold.value());
+                if confidence >= *threshold {
+                    Decision::accept(format!(
+                        "confidence {value} is at least {limit}, where {} wrong answers can be certified",
+                        percent(*level)
+                    ))
+                } else {
+                    Decision::reject(format!(
+                        "confidence {value} is below {limit}, the least at which {} wrong answers can be certified",
+                        percent(self.alpha)
+                    ))
+                }
+            }
         });
         Ok(decisions.collect::<Vec<_>>().into())
     }

@@ -155,13 +155,21 @@ fn against(confidence: Confidence, threshold: Confidence, name: &str) -> Decisio
     }
 }
 
-/// Both numbers with three decimals, or with as many as it takes for different ones to look different.
-fn apart(one: f64, other: f64) -> (String, String) {
-    let written = |digits: usize| (format!("{one:.digits$}"), format!("{other:.digits$}"));
-    let differ = |(one, other): &(String, String)| one != other;
-    let equal = one == other;
-    (3..=17)
+/// A number and a limit, with the decimals that show three digits of the limit, or as many as it takes for different ones to
+/// look different.
+fn apart(value: f64, limit: f64) -> (String, String) {
+    let written = |digits: usize| (format!("{value:.digits$}"), format!("{limit:.digits$}"));
+    let differ = |(value, limit): &(String, String)| value != limit;
+    (decimals(limit)..=17)
         .map(written)
-        .find(|pair| equal || differ(pair))
-        .unwrap_or_else(|| (one.to_string(), other.to_string()))
+        .find(|pair| value == limit || differ(pair))
+        .unwrap_or_else(|| (value.to_string(), limit.to_string()))
+}
+
+/// Decimals that show three digits of a number, and at least three.
+fn decimals(value: f64) -> usize {
+    match value.abs() {
+        0.0 => 3,
+        size => (2.0 - size.log10().floor()).clamp(3.0, 17.0) as usize,
+    }
 }

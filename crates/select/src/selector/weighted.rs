@@ -34,9 +34,8 @@ impl Selector for Weighted {
         };
         let decide = |label| match eligible(label) {
             Ok(confidence) => {
-                let value = confidence.value();
-                let weight = weigh(value);
-                let reason = format!("confidence {value:.3}; every answer is kept, with weight {weight:.3}");
+                let weight = weigh(confidence.value());
+                let reason = format!("every answer is kept, with weight {weight:.3}");
                 Decision { weight: weight as f32, ..Decision::accept(reason) }
             }
             Err(rejected) => rejected,

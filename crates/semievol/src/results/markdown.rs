@@ -150,14 +150,21 @@ impl Results {
         self.of_pseudo(|pseudo| pseudo.worth.iter().map(WorthResults::sentence).collect())
     }
 
-    /// Lines on what became of the unlabelled rows, each with the seed and the arm that it is about.
+    /// Lines on what became of the unlabelled rows, each with the seed and the arms that it is about.
     fn of_pseudo(&self, lines: impl Fn(&PseudoResults) -> Vec<String>) -> Vec<String> {
         let mut all = Vec::new();
         for seed in &self.seeds {
             let of = if self.seeds.len() > 1 { format!("seed {}, ", seed.seed) } else { String::new() };
+            let mut told: Vec<(String, Vec<&str>)> = Vec::new();
             for pseudo in &seed.pseudo {
-                all.extend(lines(pseudo).iter().map(|line| format!("{of}{}: {line}", pseudo.arm)));
+                for line in lines(pseudo) {
+                    match told.iter_mut().find(|(other, _)| *other == line) {
+                        Some((_, arms)) => arms.push(pseudo.arm.as_str()),
+                        None => told.push((line, vec![pseudo.arm.as_str()])),
+                    }
+                }
             }
+            all.extend(told.iter().map(|(line, arms)| format!("{of}{}: {line}", arms.join(", "))));
         }
         all
     }
