@@ -122,7 +122,7 @@ impl RopeScaling {
 }
 
 impl LlamaConfig {
-    /// The largest width of a linear layer's input or output, the head's apart; no change of weights has a higher rank.
+    /// The wider of the residual stream and the feed-forward layers: the highest rank of a change of weights that is taken.
     pub fn widest(&self) -> usize {
         self.hidden_size.max(self.intermediate_size)
     }

@@ -233,6 +233,12 @@ const EXPERIMENT: &[Case] = &[
     ("a rank of 0", |place| changed(place, "rank = 4", "rank = 0")),
     ("a rank wider than the model", |place| changed(place, "rank = 4", "rank = 400")),
     ("epochs without end", |place| changed(place, "rank = 4", "epochs = 9223372036854775807")),
+    ("epochs of a method without end", |place| {
+        with(place, "[method]\nevolve = { epochs = 9223372036854775807 }\n")
+    }),
+    ("pretraining without end", |place| {
+        with(place, "[method]\npretrain = { epochs = 9223372036854775807 }\n")
+    }),
     ("rounds without end", |place| with(place, "[method]\nrounds = { n = 9223372036854775807 }\n")),
     ("batches of nothing", |place| changed(place, "rank = 4", "batch_size = 0")),
     ("no labelled rows named", |place| changed(place, "labelled = \"labeled.csv\"\n", "")),

@@ -453,6 +453,7 @@ fn a_dry_run_trains_nothing_and_says_what_looks_wrong() {
     assert!(said.out.contains("`l01` and `l99` ask the same and have different answers"), "{}", said.out);
     assert!(said.out.contains("15 test rows: two models that differ by less than 40 points"), "{}", said.out);
     assert!(said.out.contains("semievol: at most"), "{}", said.out);
+    assert!(said.out.contains(" embeddings: ") && said.out.contains(" texts, about "), "{}", said.out);
     assert!(!said.out.contains("labelled rows come from"), "{}", said.out);
     let group = "data.columns.group=\"answer\"";
     let said = place.run(&["run", "exp.toml", "--dry-run", "--set", group]);

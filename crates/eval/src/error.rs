@@ -48,8 +48,8 @@ pub enum EvalError {
         /// The id in the other.
         right: String,
     },
-    /// A metric that needs classes, where answers are open.
-    #[error("macro-F1 needs a closed set of options; use accuracy")]
+    /// A metric that needs classes, where answers are open or samples have options of their own.
+    #[error("macro-F1 needs options that all samples share; use accuracy")]
     NoClasses,
     /// A value outside its range.
     #[error("{what} = {value}; expected {expected}")]

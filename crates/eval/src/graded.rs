@@ -202,8 +202,12 @@ impl Graded {
         }
     }
 
-    /// Precision, recall and F1 of the classes that occur, in the options' order; none for open answers.
+    /// Precision, recall and F1 of the classes that occur, in the options' order; none for open answers, and where samples
+    /// have options of their own.
     pub fn per_class(&self) -> Vec<ClassMetrics> {
+        if self.options.is_none() {
+            return Vec::new();
+        }
         let tallies = self.tallies(0..self.len()).into_iter().enumerate();
         let present = tallies.filter(|(_, tally)| tally.gold + tally.predicted > 0);
         present

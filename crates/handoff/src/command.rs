@@ -72,7 +72,7 @@ impl CommandTrainer {
         let mut news = Tail::of(folder.join(PROGRESS));
         loop {
             let ended = child.try_wait().map_err(|error| unfit(format!("{program:?}: {error}")))?;
-            for progress in news.lines() {
+            for progress in news.lines(ended.is_some()) {
                 let step = self.step(job, &progress);
                 if on_step(&step).is_break() {
                     let _ = child.kill();
@@ -242,8 +242,8 @@ impl Tail {
         Tail { file, read: 0 }
     }
 
-    /// What progress there is since the last time; half a line is none yet.
-    fn lines(&mut self) -> Vec<Progress> {
+    /// What progress there is since the last time; half a line is none yet, unless it is the last that comes.
+    fn lines(&mut self, is_last: bool) -> Vec<Progress> {
         let mut text = Vec::new();
         let opened = File::open(&self.file).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.read))?;
@@ -253,6 +253,7 @@ impl Tail {
             return Vec::new();
         }
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let whole = if is_last { text.len() } else { whole };
         self.read += whole as u64;
         let lines = text[..whole].split(|byte| *byte == b'\n');
         lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
@@ -281,11 +282,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress.jsonl");
         let mut news = Tail::of(path.clone());
-        assert!(news.lines().is_empty(), "there is no file yet");
+        assert!(news.lines(false).is_empty(), "there is no file yet");
         let mut file = File::create(&path).unwrap();
         let mut steps = |text: &str| -> Vec<usize> {
             file.write_all(text.as_bytes()).unwrap();
-            news.lines().iter().map(|one| one.current_steps).collect()
+            news.lines(false).iter().map(|one| one.current_steps).collect()
         };
         let line =
             |step: usize| format!("{{\"current_steps\": {step}, \"total_steps\": 9, \"loss\": 0.5}}\n");
@@ -294,6 +295,7 @@ mod tests {
         assert!(steps(&begun).is_empty());
         assert_eq!(steps(&rest), [3]);
         assert_eq!(steps(&format!("not json\n{}", line(4))), [4]);
-        assert!(steps("").is_empty());
+        assert!(steps("").is_empty() && steps(line(5).trim_end()).is_empty());
+        assert_eq!(news.lines(true).len(), 1, "nothing more comes");
     }
 }

@@ -181,7 +181,7 @@ impl BatchFiles {
             .map_err(|(file, error)| self.broken(format!("{}: {error}", file.display())))?;
         let others = match files.len() {
             1 => String::new(),
-            n => format!(" and {} more like it, each a batch of its own", n - 1),
+            n => format!(" and {} more like it, each a batch whose results need a name of their own", n - 1),
         };
         let unreadable = unreadable.or(answers.failed);
         let unreadable =

@@ -3,7 +3,7 @@
 
 use crate::{OnEvent, PipelineError, SeedRun, Start, Trained};
 use semievol_core::{Labeled, Prompt, Sample};
-use semievol_train::{Example, Recipe};
+use semievol_train::{Example, MOST_EPOCHS, Recipe};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,13 +27,19 @@ impl Default for PretrainConfig {
 
 impl PretrainConfig {
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.epochs == 0 {
-            return Err("method.pretrain.epochs is 0, but must be at least 1".into());
-        }
+        check_epochs("method.pretrain.epochs", self.epochs)?;
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return Err(format!("method.pretrain.lr is {}, but must be a positive number", self.lr));
         }
         Ok(())
+    }
+}
+
+/// An error unless so many passes can be made.
+pub(crate) fn check_epochs(name: &str, epochs: usize) -> Result<(), String> {
+    match epochs {
+        1..=MOST_EPOCHS => Ok(()),
+        _ => Err(format!("{name} is {epochs}, but must be from 1 to {MOST_EPOCHS}")),
     }
 }
 

@@ -117,7 +117,7 @@ pub struct ArmRow {
     pub accuracy: f64,
     /// Its interval.
     pub interval: Option<Interval>,
-    /// The mean F1 of the classes; absent for open answers.
+    /// The mean F1 of the classes; absent where there are none.
     pub macro_f1: Option<f64>,
     /// Against the better arm with labels alone; absent for that arm and where there is none.
     pub difference: Option<Difference>,
@@ -147,7 +147,7 @@ pub struct ArmOverSeeds {
     pub sd: Option<f64>,
     /// Interval of the mean.
     pub interval: Option<Interval>,
-    /// Mean macro-F1; absent for open answers.
+    /// Mean macro-F1; absent where there are no classes.
     pub macro_f1: Option<f64>,
     /// Standard deviation of the macro-F1 over seeds.
     pub macro_f1_sd: Option<f64>,

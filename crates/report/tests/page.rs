@@ -228,6 +228,8 @@ fn captions_say_how_it_was_kept() {
         assert!(page.contains(caption), "{caption}");
         assert_eq!(page.contains(said), caption == said);
     }
+    let page = check(&with_labels(vec![label(f64::NAN, None, false)], None));
+    assert!(page.contains("No answer has a confidence.") && !page.contains("None was kept."));
 }
 
 #[test]

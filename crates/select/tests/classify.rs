@@ -139,11 +139,20 @@ fn a_class_with_one_row_is_held_out_with_probability_0() {
 #[test]
 fn a_single_row_cannot_be_held_out_and_is_learnt_all_the_same() {
     let (known, asked) = (embeddings(&noise(3, 1, 4)), embeddings(&noise(4, 5, 4)));
-    let rows = |embeddings| Rows { samples: &[], embeddings: Some(embeddings) };
-    let taught = Taught { rows: rows(&known), classes: &[1], n_classes: 3 };
+    let of = |embeddings| Rows { samples: &[], embeddings: Some(embeddings) };
+    let taught = Taught { rows: of(&known), classes: &[1], n_classes: 3 };
     let regression = CrossValidatedRegression { folds: 5 };
-    for said in regression.classify(&taught, &rows(&asked), Seed(1)).unwrap() {
+    for said in regression.classify(&taught, &of(&asked), Seed(1)).unwrap() {
         assert!((said.iter().sum::<f64>() - 1.0).abs() < 1e-9 && said[1] > said[0], "{said:?}");
+    }
+    let none = rows(4, &[]);
+    let unfit = [
+        Taught { classes: &[3], ..taught },
+        Taught { rows: of(&none), ..taught },
+        Taught { rows: of(&none), classes: &[], ..taught },
+    ];
+    for taught in unfit {
+        assert!(regression.classify(&taught, &of(&asked), Seed(1)).is_err());
     }
 }
 

@@ -77,7 +77,7 @@ impl Arm {
             Arm::Classifier => "a logistic regression over the embeddings of the labelled rows",
             Arm::Sft => "the base model fine-tuned on the labelled rows alone",
             Arm::SftPretrained => {
-                "the same after training on the text of all prompts (task-adaptive pretraining)"
+                "the base model fine-tuned on the labelled rows, after training on the text of all prompts (task-adaptive pretraining)"
             }
             // The notes on the numbers have it.
             Arm::SftMatched => return None,

@@ -54,7 +54,7 @@
 //! | `seed-N/selection.jsonl` | kept or dropped, and why |
 //! | `seed-N/warm/`, `evolved/`, `sft/`, `sft_matched/` | adapters in PEFT's layout, each with `steps.jsonl` |
 //! | `seed-N/adapters.json` | which arm's model is which adapter: what [`FinishedRun`] reads |
-//! | `seed-N/to-label.csv` | the unlabelled rows, the ones that a label would tell most about first |
+//! | `seed-N/to-label.csv` | the unlabelled rows (1,000 at most) that a label would tell most about |
 //! | `seed-N/METHOD/` | the same files of a method of its own (`methods.METHOD`) |
 //! | `seed-N/predictions-ARM.jsonl` | [`Answered`], one a line |
 //! | `seed-N/stages/` | manifests of finished stages, journals of unfinished ones |

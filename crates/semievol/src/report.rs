@@ -49,7 +49,7 @@ fn next(results: &Results) -> Vec<String> {
     let mut next = Vec::new();
     if let Some((arm, right)) = results.most_right() {
         next.push(format!(
-            "Use a model: `semievol predict FOLDER new.csv --arm {arm}` in the place of FOLDER with the folder that holds this page; of the test rows {arm} answers the most right, {:.1}%. `semievol merge FOLDER --arm {arm} -o merged` makes a model of its own.",
+            "Use a model: `semievol predict FOLDER new.csv --arm {arm}`, where FOLDER is the one that holds this page and {arm} the arm that answers the most test rows right ({:.1}%); `semievol merge FOLDER --arm {arm} -o merged` makes a model of its own.",
             100.0 * right
         ));
     }
@@ -252,7 +252,7 @@ fn measure(confidence: &str) -> &str {
     match confidence {
         "mean_nll" => "minus the mean NLL (nats per token)",
         "option_entropy" => "minus the entropy of the options (nats)",
-        "margin" => "margin of the first option over the second",
+        "margin" => "probability of the answer less the best other's",
         "agreement" => "share of the collaborators that agree",
         "agreement_likelihood" => "agreement times likelihood",
         "mixture" => "mean probability among collaborators",
@@ -311,5 +311,19 @@ pub fn written(sample: &Sample, answer: &Answer) -> String {
     match answer {
         Answer::Choice(choice) => sample.options.get(*choice).cloned().unwrap_or_default(),
         Answer::Text(text) | Answer::Number(text) => text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::measure;
+    use semievol_confidence::ConfidenceConfig;
+
+    #[test]
+    fn every_confidence_has_words() {
+        for config in ConfidenceConfig::ALL {
+            let id = config.build().id();
+            assert_ne!(measure(&id), id);
+        }
     }
 }

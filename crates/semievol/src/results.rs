@@ -92,7 +92,7 @@ pub struct ArmResults {
     pub accuracy: f64,
     /// Wilson's 95% interval of that share: see [`Graded::accuracy_interval`].
     pub interval: Interval,
-    /// The mean F1 of the classes; absent for open answers.
+    /// The mean F1 of the classes; absent for open answers and where rows have options of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
     /// Which of the test rows it answered right; a digit for each where it is written.
@@ -108,7 +108,7 @@ pub struct ArmResults {
     /// Precision, recall and F1 of each class; empty for open answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub per_class: Vec<ClassMetrics>,
-    /// Which class was taken for which; absent for open answers.
+    /// Which class was taken for which; absent where there is no macro-F1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Confusion>,
     /// Right and all answers of each category; empty where samples have none.
@@ -140,7 +140,7 @@ pub struct ArmSummary {
     pub arm: Arm,
     /// Its accuracy.
     pub accuracy: SeedSummary,
-    /// Its macro-F1; absent for open answers.
+    /// Its macro-F1, where each run has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<SeedSummary>,
     /// Its gain in accuracy over the arm with labels alone that is better in the mean, or over the vanilla model

@@ -61,8 +61,8 @@ impl WorthResults {
         };
         format!(
             "{}; {}; estimated by a classifier over embeddings that stands in for the model",
-            shown(self.labels, "100 more labels"),
-            shown(self.prompts, "1,000 more unlabelled rows")
+            shown(self.labels, &format!("{LABELS} more labels")),
+            shown(self.prompts, &format!("{PROMPTS} more unlabelled rows"))
         )
     }
 }
@@ -79,11 +79,11 @@ mod tests {
         let worth = WorthResults { labels: of(100, 0.25, 0.001, 0.4), prompts: of(1000, -0.05, -0.2, 0.1) };
         assert_eq!(
             worth.sentence(),
-            "100 more labels would change the errors by −25% (95% interval −40% to +0%); 1,000 more unlabelled rows would change the errors by +5% (95% interval −10% to +20%); estimated by a classifier over embeddings that stands in for the model"
+            "100 more labels would change the errors by −25% (95% interval −40% to +0%); 1000 more unlabelled rows would change the errors by +5% (95% interval −10% to +20%); estimated by a classifier over embeddings that stands in for the model"
         );
         let sentence = WorthResults { prompts: None, ..worth }.sentence();
         assert!(
-            sentence.contains("; what 1,000 more unlabelled rows would change, these labels do not tell;"),
+            sentence.contains("; what 1000 more unlabelled rows would change, these labels do not tell;"),
             "{sentence}"
         );
     }

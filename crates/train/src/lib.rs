@@ -25,7 +25,7 @@ mod recipe;
 mod schedule;
 mod trainer;
 
-pub use recipe::{MOST_CHECKPOINTS, Recipe, RecipeError};
+pub use recipe::{MOST_EPOCHS, Recipe, RecipeError};
 pub use schedule::Schedule;
 pub use semievol_core::{Prompt, Seed};
 pub use semievol_model::{Adapter, ModelError, ModelId};

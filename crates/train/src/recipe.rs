@@ -28,13 +28,16 @@ pub struct Recipe {
     /// Most tokens, shared prefixes counted once, that one forward and backward pass holds. A batch that is
     /// larger is split, its gradients added up per token.
     pub tokens_per_pass: usize,
-    /// Write a checkpoint every so many optimiser steps, so that a kill loses no more than those, but no more than 200 in a
-    /// training; 0: never.
+    /// Write a checkpoint every so many optimiser steps, or after every 200th part of a training where that is more; a kill
+    /// loses what lies between two. 0: never.
     pub checkpoint_every: usize,
 }
 
-/// Most checkpoints of one training: in a long one they are further apart than [`Recipe::checkpoint_every`] says.
-pub const MOST_CHECKPOINTS: usize = 200;
+/// Most checkpoints of one training.
+const MOST_CHECKPOINTS: usize = 200;
+
+/// Most passes over the examples.
+pub const MOST_EPOCHS: usize = 1_000_000;
 
 impl Default for Recipe {
     fn default() -> Self {
@@ -86,7 +89,7 @@ impl Recipe {
             (
                 "epochs",
                 self.epochs.to_string(),
-                (1..=1_000_000).contains(&self.epochs),
+                (1..=MOST_EPOCHS).contains(&self.epochs),
                 "from 1 to 1,000,000",
             ),
             (
@@ -137,6 +140,12 @@ impl Recipe {
             n_examples.div_ceil(self.batch_size.max(1)).saturating_mul(self.epochs)
         }
     }
+
+    /// Whether a checkpoint is due after so many steps of so many in all.
+    pub fn is_checkpoint(&self, done: usize, total: usize) -> bool {
+        let every = self.checkpoint_every.max(total.div_ceil(MOST_CHECKPOINTS));
+        self.checkpoint_every > 0 && done.is_multiple_of(every)
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +155,15 @@ mod tests {
     #[test]
     fn the_default_can_be_followed() {
         assert_eq!(Recipe::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn checkpoints_of_long_trainings_are_further_apart() {
+        let due =
+            |recipe: &Recipe, total| (1..=total).filter(|done| recipe.is_checkpoint(*done, total)).count();
+        let recipe = Recipe { checkpoint_every: 10, ..Recipe::default() };
+        assert_eq!([9, 10, 2000, 2001, 100_000].map(|total| due(&recipe, total)), [0, 1, 200, 181, 200]);
+        assert_eq!(due(&Recipe { checkpoint_every: 0, ..recipe }, 100), 0);
     }
 
     #[test]

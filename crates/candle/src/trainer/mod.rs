@@ -95,11 +95,10 @@ impl Trainer for CandleTrainer {
         let sequences = self.encode_all(job.examples)?;
         let key = JobKey::of(&self.base, job, &sequences);
         let mut run = Run::start(&self.base, job, sequences, self.recompute, &key)?;
-        let every = job.recipe.checkpoint_every.max(run.total.div_ceil(semievol_train::MOST_CHECKPOINTS));
         while run.done() < run.total {
             let step = run.step(&self.base, job)?;
             let stopped = on_step(&step).is_break();
-            let due = job.recipe.checkpoint_every > 0 && run.done().is_multiple_of(every);
+            let due = job.recipe.is_checkpoint(run.done(), run.total);
             if stopped || (due && run.done() < run.total) {
                 run.state.write(job.out, &key).map_err(file_error)?;
             }

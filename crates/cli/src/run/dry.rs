@@ -11,7 +11,8 @@ use semievol::core::{Labeled, Sample, Seed};
 use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
-use semievol::model::ModelLoader;
+use semievol::model::{Embedder, ModelLoader, TextRole};
+use semievol::pipeline::NamedEmbedder;
 use semievol::train::{Example, Recipe, TrainJob, Trainer};
 use semievol::{ArmWork, Experiment, ExperimentConfig, Predictor, Sets};
 use std::ops::ControlFlow;
@@ -21,6 +22,8 @@ use warnings::{lost_contradictions, warnings};
 /// Prompts of each set whose tokens are counted, and prompts whose scoring is timed.
 const COUNTED: usize = 1_000;
 const TIMED: usize = 16;
+/// Texts whose embedding is timed.
+const TIMED_TEXTS: usize = 64;
 
 /// Runs the command.
 pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
@@ -60,7 +63,9 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     );
 
     heading("estimate");
-    estimate(experiment, base, task.as_ref(), &drawn, &counts)?;
+    // A server embeds at its own pace.
+    let embedder = engine.parts().embedder.filter(|_| config.embedding_server.is_none());
+    estimate(experiment, base, task.as_ref(), &drawn, &counts, embedder)?;
     for asked in experiment.asked_elsewhere(&drawn, engine.parts())? {
         println!("{asked}");
     }
@@ -143,6 +148,7 @@ fn estimate(
     task: &dyn Task,
     drawn: &Sets,
     counts: &Counts,
+    embedder: Option<NamedEmbedder<'_>>,
 ) -> anyhow::Result<()> {
     let config = experiment.config();
     let fits = |id: &String| !counts.over.contains(id) && !counts.over_labelled.contains(id);
@@ -166,7 +172,14 @@ fn estimate(
     if steps > 0 {
         println!("{:>16}: at most {steps:5} steps, {prompts:6} prompts, about {}", "tune", about(tuning));
     }
-    let all = work.iter().map(time).sum::<Duration>() + tuning;
+    let mut all = work.iter().map(time).sum::<Duration>() + tuning;
+    if let Some(embedder) = embedder {
+        let sizes = &drawn.sizes;
+        let n = sizes.labelled + sizes.unlabelled + sizes.test;
+        let embedding = text_time(embedder.embedder, drawn)?.mul_f64(n as f64);
+        println!("{:>16}: {n} texts, about {}", "embeddings", about(embedding));
+        all += embedding;
+    }
     let seeds = config.seeds.len();
     println!(
         "{:.2} s a step and {:.3} s a prompt here: about {} in all{}, at most; prompts with neighbours take longer",
@@ -221,6 +234,18 @@ fn prompt_time(config: &ExperimentConfig, base: &BaseModel, samples: &[Sample]) 
     let begun = Instant::now();
     predictor.answer(samples)?;
     Ok(begun.elapsed() / samples.len() as u32)
+}
+
+/// One text's vector.
+fn text_time(embedder: &dyn Embedder, drawn: &Sets) -> anyhow::Result<Duration> {
+    let samples = drawn.unlabelled.iter().chain(&drawn.test).take(TIMED_TEXTS);
+    let texts: Vec<&str> = samples.map(|sample| sample.question.as_str()).collect();
+    if texts.is_empty() {
+        return Ok(Duration::ZERO);
+    }
+    let begun = Instant::now();
+    embedder.embed(TextRole::Query, &texts)?;
+    Ok(begun.elapsed() / texts.len() as u32)
 }
 
 fn about(time: Duration) -> String {

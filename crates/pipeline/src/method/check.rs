@@ -2,6 +2,7 @@
 
 use super::{CollaboratorConfig, ENSEMBLE, FOLDS, MethodConfig, RoundsConfig};
 use crate::CombineConfig;
+use crate::pretrain::check_epochs;
 use semievol_select::SelectorConfig;
 
 /// No method gains by more; what is counted of it must not overflow.
@@ -146,10 +147,7 @@ impl MethodConfig {
         if !(0.0..1.0).contains(&share) {
             return Err(format!("method.evolve.label_share is {share}, but must be in [0, 1)"));
         }
-        if self.evolve.epochs == Some(0) {
-            return Err("method.evolve.epochs is 0, but must be at least 1".into());
-        }
-        Ok(())
+        self.evolve.epochs.map_or(Ok(()), |epochs| check_epochs("method.evolve.epochs", epochs))
     }
 
     fn check_shares(&self) -> Result<(), String> {

@@ -282,6 +282,7 @@ fn charts(pseudo: &PseudoReport) -> Vec<ChartView> {
         )),
         caption: match threshold {
             Some(threshold) => format!("{shades} The dashed line is the threshold, {}.", number(threshold)),
+            None if scored.is_empty() => String::new(),
             None if !sure(false) => "Every answer was kept.".into(),
             None if !sure(true) => "None was kept.".into(),
             None => format!("{shades} Selection was not by one threshold."),

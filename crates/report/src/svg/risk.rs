@@ -6,8 +6,8 @@ use crate::format::percent;
 use crate::stats::RiskCoverage;
 use semievol_eval::RiskPoint;
 
-/// Most points of the drawn curve.
-const MAX_POINTS: usize = 150;
+/// Most steps of the drawn curve.
+const MAX_STEPS: usize = 150;
 
 /// The curve, the error without selection as a dashed line and what was kept as a mark.
 pub(crate) fn risk(title: &str, risk: Option<&RiskCoverage>) -> String {
@@ -43,10 +43,10 @@ fn draw_legend(drawing: &mut Drawing, kept: bool) {
     }
 }
 
-/// The curve as the area below it counts: answers that are equally sure have one risk. At most about [`MAX_POINTS`]
+/// The curve as the area below it counts: answers that are equally sure have one risk. At most about [`MAX_STEPS`]
 /// steps, the first and the last point among their ends.
 fn steps(curve: &[RiskPoint]) -> impl Iterator<Item = (f64, f64)> + '_ {
-    let every = curve.len().div_ceil(MAX_POINTS).max(1);
+    let every = curve.len().div_ceil(MAX_STEPS).max(1);
     let last = curve.len().saturating_sub(1);
     let shown = move |at: &usize| at.is_multiple_of(every) || *at == last;
     let mut from = 0.0;

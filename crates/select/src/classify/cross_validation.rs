@@ -2,6 +2,7 @@ use super::logistic::{LogisticRegression, check, matrix};
 use super::{Classifier, REGRESSION, Rows, Taught, stratified_folds, unfit};
 use crate::SelectError;
 use ndarray::{Array2, Axis};
+use rayon::prelude::*;
 use semievol_core::Seed;
 use semievol_model::Embeddings;
 use std::collections::BTreeSet;
@@ -51,10 +52,12 @@ pub fn fit_by_cross_validation(
         return Err(unfit("rows must stand in at least two folds".to_owned()));
     }
     let features = matrix(features);
+    let said = |l2: &f64| held_out(&features, classes, n_classes, fold_of, &folds, *l2);
+    let tried: Vec<Result<_, _>> = L2_GRID.par_iter().map(said).collect();
     let mut losses = Vec::with_capacity(L2_GRID.len());
     let mut best: Option<(f64, f64, Vec<Vec<f64>>)> = None;
-    for l2 in L2_GRID {
-        let held_out = held_out(&features, classes, n_classes, fold_of, &folds, l2)?;
+    for (l2, held_out) in L2_GRID.into_iter().zip(tried) {
+        let held_out = held_out?;
         let loss = log_loss(&held_out, classes);
         losses.push((l2, loss));
         if best.as_ref().is_none_or(|(_, least, _)| loss < *least) {
@@ -91,18 +94,16 @@ impl Classifier for CrossValidatedRegression {
         if self.folds < 2 {
             return Err(unfit(format!("folds is {}, but must be at least 2", self.folds)));
         }
+        let features = taught.rows.embedded(REGRESSION)?;
         if taught.classes.len() < 2 {
-            // One row cannot be held out; the strongest penalty moves least.
-            let features = matrix(taught.rows.embedded(REGRESSION)?);
-            let [strongest, ..] = L2_GRID;
-            let model =
-                LogisticRegression::solve(features.view(), taught.classes, taught.n_classes, strongest)?;
+            // One row cannot be held out, and says the same under every penalty.
+            let [l2, ..] = L2_GRID;
+            let model = LogisticRegression::fit(features, taught.classes, taught.n_classes, l2)?;
             return model.probabilities(asked.embedded(REGRESSION)?);
         }
         // By rows, whatever their groups: over draws of grouped sentences, penalties chosen by whole groups were
         // stronger and answered no better.
         let fold_of = stratified_folds(taught.classes, None, self.folds, seed);
-        let features = taught.rows.embedded(REGRESSION)?;
         let fitted = fit_by_cross_validation(features, taught.classes, taught.n_classes, &fold_of)?;
         fitted.model.probabilities(asked.embedded(REGRESSION)?)
     }

@@ -5,7 +5,9 @@ use super::folds::stratified_order;
 use super::logistic::{LogisticRegression, check, matrix};
 use super::{REGRESSION, unfit};
 use crate::SelectError;
+use crate::options::most_probable;
 use ndarray::{Array2, Axis, concatenate};
+use rayon::prelude::*;
 use semievol_core::Seed;
 use semievol_model::Embeddings;
 use std::collections::BTreeSet;
@@ -111,7 +113,7 @@ impl Labels<'_> {
             let taken: Vec<usize> = order.permutation(pool.nrows()).into_iter().take(size).collect();
             let taken = pool.select(Axis(0), &taken);
             let teacher = self.solve(&kept, &of_kept)?.predict(taken.view());
-            let of_taken = teacher.iter().map(|said| crate::options::most_probable(said).unwrap_or(0));
+            let of_taken = teacher.iter().map(|said| most_probable(said).unwrap_or(0));
             let of_all: Vec<usize> = of_kept.iter().copied().chain(of_taken).collect();
             let all = concatenate(Axis(0), &[kept.view(), taken.view()])
                 .unwrap_or_else(|_| unreachable!("both are as wide"));
@@ -123,24 +125,30 @@ impl Labels<'_> {
     fn measure(
         &self,
         most: usize,
-        fit: impl Fn(&[usize], Seed, usize) -> Result<LogisticRegression, SelectError>,
+        fit: impl Fn(&[usize], Seed, usize) -> Result<LogisticRegression, SelectError> + Sync,
     ) -> Result<LearningCurve, SelectError> {
         let rows: Vec<usize> = [4, 2, 1].iter().map(|part| (most / part).max(1)).collect();
-        let mut errors = vec![vec![0.0; rows.len()]; self.classes.len()];
+        let mut asked = Vec::new();
         for (seed, fold_of) in &self.rounds {
             for fold in fold_of.iter().copied().collect::<BTreeSet<_>>() {
-                let (out, kept): (Vec<usize>, Vec<usize>) =
-                    (0..fold_of.len()).partition(|row| fold_of[*row] == fold);
-                for (at, size) in rows.iter().enumerate() {
-                    let model = fit(&kept, seed.child("order", fold as u64), *size)?;
-                    let said = model.predict(self.rows.select(Axis(0), &out).view());
-                    for (row, probabilities) in out.iter().zip(said) {
-                        let best = crate::options::most_probable(&probabilities);
-                        let wrong = best != Some(self.classes[*row]);
-                        errors[*row][at] += f64::from(u8::from(wrong)) / REPEATS as f64;
-                    }
-                }
+                asked.extend(rows.iter().enumerate().map(|(at, size)| (*seed, fold_of, fold, at, *size)));
             }
+        }
+        // The labels that a model of one fold and size answers wrong.
+        let wrong = |&(seed, fold_of, fold, at, size): &(Seed, &Vec<usize>, usize, usize, usize)| {
+            let (out, kept): (Vec<usize>, Vec<usize>) =
+                (0..fold_of.len()).partition(|row| fold_of[*row] == fold);
+            let model = fit(&kept, seed.child("order", fold as u64), size)?;
+            let said = model.predict(self.rows.select(Axis(0), &out).view());
+            let is_right = |row: usize, said: &[f64]| most_probable(said) == Some(self.classes[row]);
+            let wrong = out.into_iter().zip(said).filter(|(row, said)| !is_right(*row, said));
+            Ok((at, wrong.map(|(row, _)| row).collect::<Vec<usize>>()))
+        };
+        let found: Vec<Result<_, SelectError>> = asked.par_iter().map(wrong).collect();
+        let mut errors = vec![vec![0.0; rows.len()]; self.classes.len()];
+        for found in found {
+            let (at, wrong) = found?;
+            wrong.into_iter().for_each(|row| errors[row][at] += 1.0 / REPEATS as f64);
         }
         Ok(LearningCurve { rows, errors })
     }
