@@ -64,8 +64,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut last = begun;
     println!("{:>32} {:>9} {:>12}", "stage", "seconds", "peak memory");
     let mut line = |name: &str| {
-        let peak = peak_memory().unwrap_or_default();
-        println!("{name:>32} {:9.2} {:9.0} MiB", last.elapsed().as_secs_f64(), peak);
+        let peak = peak_memory().map_or("not known".to_owned(), |peak| format!("{peak:.0} MiB"));
+        println!("{name:>32} {:9.2} {peak:>13}", last.elapsed().as_secs_f64());
         last = Instant::now();
     };
     let hub = Hub::new(HubConfig::new(folder.join("cache")));
@@ -81,14 +81,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         &folder.join("runs"),
     )?;
     line("results");
-    let (seconds, peak) = (begun.elapsed().as_secs_f64(), peak_memory().unwrap_or_default());
-    println!(
-        "{} rows: {seconds:.1} s ({:.0} rows/s), {:.2} GB at most, {:.1} KB a row",
-        args.rows,
-        args.rows as f64 / seconds,
-        peak / 953.7,
-        peak * 1024.0 / args.rows as f64
-    );
+    let (seconds, rows) = (begun.elapsed().as_secs_f64(), args.rows as f64);
+    let memory =
+        |peak: f64| format!(", {:.2} GB at most, {:.1} KB a row", peak / 953.7, peak * 1024.0 / rows);
+    let memory = peak_memory().map(memory).unwrap_or_default();
+    println!("{} rows: {seconds:.1} s ({:.0} rows/s){memory}", args.rows, rows / seconds);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A device, by its name in configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Accelerator {
     /// None: the engine's own passes on the CPU.
     #[default]

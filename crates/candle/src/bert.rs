@@ -31,6 +31,12 @@ pub struct BertEmbedder {
     dim: usize,
 }
 
+impl std::fmt::Debug for BertEmbedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BertEmbedder").field("id", &self.id).field("dim", &self.dim).finish_non_exhaustive()
+    }
+}
+
 impl BertEmbedder {
     /// From `config.json`, `model.safetensors` and `tokenizer.json`, and, where they exist,
     /// `sentence_bert_config.json` (`max_seq_length`), `1_Pooling/config.json`, `modules.json` and

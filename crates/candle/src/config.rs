@@ -5,6 +5,7 @@ const MOST_POSITIONS: usize = 1 << 20;
 
 /// Which optional pieces the attention of a model has; all else is the same for every family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Family {
     /// None: Llama 2 and 3, SmolLM2, and Mistral within its window.
     Llama,
@@ -16,6 +17,7 @@ pub enum Family {
 
 /// How a model stretches its rotary frequencies to reach further than it was first trained for.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum RopeScaling {
     /// Not at all.
     None,

@@ -57,6 +57,12 @@ pub struct Cli {
     command: Command,
 }
 
+impl std::fmt::Debug for Cli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cli").finish_non_exhaustive()
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     Init(init::Args),
@@ -112,7 +118,9 @@ fn quiet_at_a_closed_pipe() {
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let what = panic.payload_as_str().unwrap_or_default();
-        if what.starts_with("failed printing to") && what.contains("Broken pipe") {
+        // Windows says it in its own language, with one of two numbers.
+        let closed = ["Broken pipe", "(os error 109)", "(os error 232)"];
+        if what.starts_with("failed printing to") && closed.iter().any(|words| what.contains(words)) {
             std::process::exit(0);
         }
         loud(panic);

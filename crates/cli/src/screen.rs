@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Draws events and measures what they begin and end.
+#[derive(Debug)]
 pub struct Screen {
     /// What was measured.
     pub timing: Timing,

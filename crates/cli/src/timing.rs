@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Measures parts as they end.
+#[derive(Debug)]
 pub struct Timing {
     started: Instant,
     stage: Instant,
@@ -21,6 +22,7 @@ pub struct Timing {
 }
 
 /// A stage that has ended.
+#[derive(Debug)]
 pub struct Part {
     seed: u64,
     stage: Stage,

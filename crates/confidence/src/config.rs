@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 // The variants have braces because serde lets unknown fields pass beside a tag without them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum ConfidenceConfig {
     /// [`MeanNll`], the paper's and the default.
     MeanNll {},

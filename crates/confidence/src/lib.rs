@@ -71,7 +71,7 @@ pub use contract::{ConfidenceError, ConfidenceEstimator, Evidence};
 pub use distribution::{Margin, OptionEntropy};
 pub use mean_nll::MeanNll;
 
-pub use semievol_core::{Candidate, Confidence, Scale, TokenLogprob};
+pub use semievol_core::{Answer, Candidate, Confidence, Scale, TokenLogprob};
 
 /// How far probabilities may be from adding up to 1, and log-probabilities above 0: rounding of an engine.
 const ROUNDING: f64 = 1e-4;

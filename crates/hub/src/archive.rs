@@ -282,8 +282,9 @@ pub(crate) fn within(start: &str, path: &str) -> Result<String, String> {
 
 /// Follows `path`, which may hold `..`, from the folder `start`.
 fn resolve(start: &str, path: &str) -> Result<String, String> {
-    if path.starts_with('/') || path.contains(['\\', '\0']) || path.as_bytes().get(1) == Some(&b':') {
-        return Err("is an absolute path, or holds a backslash or a zero byte".into());
+    // A colon names a drive of Windows, or a second stream of a file.
+    if path.starts_with('/') || path.contains(['\\', '\0', ':']) {
+        return Err("is an absolute path, or holds a backslash, a colon or a zero byte".into());
     }
     let mut parts: Vec<&str> = start.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split('/') {

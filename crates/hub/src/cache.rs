@@ -67,9 +67,10 @@ pub(crate) fn largest_file(folder: &Path) -> u64 {
     sizes.max().unwrap_or(0)
 }
 
-/// The one file or folder inside `folder`, if it is there.
+/// The one file or folder inside `folder`, if it is there; hidden ones, which file browsers leave, do not count.
 pub(crate) fn only_child(folder: &Path) -> Option<PathBuf> {
-    let mut items = fs::read_dir(folder).ok()?.flatten();
+    let shown = |item: &fs::DirEntry| !item.file_name().to_string_lossy().starts_with('.');
+    let mut items = fs::read_dir(folder).ok()?.flatten().filter(shown);
     let child = items.next()?.path();
     items.next().is_none().then_some(child)
 }

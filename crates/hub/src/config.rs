@@ -94,6 +94,7 @@ mod tests {
         HubConfig::from_variables(&find, home.map(PathBuf::from))
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_cache_lies_where_the_most_specific_variable_says() {
         let (own, xdg) = (("SEMIEVOL_CACHE", "mine"), ("XDG_CACHE_HOME", "/xdg"));

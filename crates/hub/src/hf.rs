@@ -423,7 +423,7 @@ fn percent_encoded(path: &str) -> String {
     })
 }
 
-/// Makes the snapshot's file out of the blob: a relative link where there are links, else a copy.
+/// Makes the snapshot's file out of the blob: a relative link where there are such, else a hard one or a copy.
 fn point(blob: &Path, pointer: &Path, file: &str) -> Result<(), HubError> {
     if let Some(folder) = pointer.parent() {
         fs::create_dir_all(folder).at("create", folder)?;
@@ -438,6 +438,12 @@ fn point(blob: &Path, pointer: &Path, file: &str) -> Result<(), HubError> {
     #[cfg(not(unix))]
     {
         let _ = file;
-        fs::copy(blob, pointer).map(drop).at("copy the download to", pointer)
+        if fs::hard_link(blob, pointer).is_ok() {
+            return Ok(());
+        }
+        // A copy that is cut short must not look whole.
+        let part = pointer.with_added_extension("part");
+        fs::copy(blob, &part).at("copy the download to", &part)?;
+        fs::rename(&part, pointer).at("copy the download to", pointer)
     }
 }

@@ -16,7 +16,16 @@ use std::time::Duration;
 const POLL: Duration = Duration::from_millis(100);
 /// Lines of standard error an error shows.
 const LAST_WORDS: usize = 12;
-const USUAL: [&[&str]; 4] = [&["python3", "-m", "pip"], &["pip3"], &["pip"], &["python", "-m", "pip"]];
+const USUAL: [&[&str]; 5] = [
+    &["python3", "-m", "pip"],
+    &["pip3"],
+    &["pip"],
+    &["python", "-m", "pip"],
+    // The launcher that Windows' installer brings.
+    &["py", "-3", "-m", "pip"],
+];
+/// What says that a program of this name has no pip behind it; the second is said by the stub that Windows has of Python.
+const NO_PIP: [&str; 2] = ["No module named pip", "Python was not found"];
 
 /// Downloads the package's archive into `folder/archive` and gives its path.
 pub(crate) fn download(
@@ -57,7 +66,7 @@ pub(crate) fn download(
         if output.status.success() {
             return only_file(&archive, &text);
         }
-        if output.stderr.contains("No module named pip") {
+        if NO_PIP.iter().any(|words| output.stderr.contains(words)) {
             continue;
         }
         return Err(failure(package, &words.join(" "), &output));

@@ -22,6 +22,7 @@ use thiserror::Error;
 /// way, so `!config.json` will do when there is one. The digest and `;sdist` may come in either order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Source {
     /// A file or folder of this machine.
     Local(PathBuf),

@@ -24,6 +24,12 @@ pub struct ServedEmbedder {
     dim: usize,
 }
 
+impl std::fmt::Debug for ServedEmbedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServedEmbedder").field("id", &self.id).field("dim", &self.dim).finish_non_exhaustive()
+    }
+}
+
 impl ServedEmbedder {
     /// Finds out which model the server has, and how wide its vectors are.
     ///

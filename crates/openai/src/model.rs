@@ -42,6 +42,12 @@ pub(crate) struct Asker {
     pub id: ModelId,
 }
 
+impl std::fmt::Debug for ServedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServedModel").field("id", &self.asker.id).finish_non_exhaustive()
+    }
+}
+
 impl ServedModel {
     /// Finds out what the server has and can.
     ///

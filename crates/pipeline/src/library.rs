@@ -16,6 +16,16 @@ pub struct Library<'a> {
     retriever: Option<Box<dyn Retriever>>,
 }
 
+impl std::fmt::Debug for Library<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Library")
+            .field("labelled", &self.labelled.len())
+            .field("embedder_id", &self.embedder_id)
+            .field("retriever", &self.retriever.as_ref().map(|retriever| retriever.id()))
+            .finish_non_exhaustive()
+    }
+}
+
 /// A prompt with the neighbours that it was given: a line of `prompts.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptRecord {

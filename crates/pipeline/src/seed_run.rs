@@ -29,6 +29,16 @@ pub struct Parts<'a> {
     pub models: &'a BTreeMap<String, Arc<dyn LanguageModel>>,
 }
 
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("trainer", &self.trainer.id())
+            .field("embedder", &self.embedder)
+            .field("models", &self.models.keys())
+            .finish_non_exhaustive()
+    }
+}
+
 static NO_MODELS: BTreeMap<String, Arc<dyn LanguageModel>> = BTreeMap::new();
 
 impl<'a> Parts<'a> {
@@ -57,6 +67,12 @@ pub struct NamedEmbedder<'a> {
     pub embedder: &'a dyn Embedder,
 }
 
+impl std::fmt::Debug for NamedEmbedder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NamedEmbedder").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// One seed's work in one folder.
 #[derive(Clone)]
 pub struct SeedRun<'a> {
@@ -83,6 +99,18 @@ pub struct SeedRun<'a> {
     /// Unlabelled samples that are asked about at once. A pool of more is worked off in parts, each with files of its
     /// own, so that memory holds the prompts and answers of one part; [`SeedRun::PART`] does.
     pub part: usize,
+}
+
+impl std::fmt::Debug for SeedRun<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SeedRun")
+            .field("parts", &self.parts)
+            .field("task_id", &self.task_id)
+            .field("base", self.base.id())
+            .field("seed", &self.seed)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SeedRun<'_> {
@@ -471,7 +499,8 @@ fn train_error(stage: &str, source: TrainError, ids: &[&str]) -> PipelineError {
     PipelineError::Train { stage: stage.to_owned(), source: source.into(), about }
 }
 
-/// Names of the files in a folder, sorted. What a killed writer left is removed.
+/// Names of the files in a folder, sorted, without hidden ones, which file browsers leave. What a killed writer left is
+/// removed.
 fn files_in(folder: &Path) -> Result<Vec<String>, PipelineError> {
     let entries = fs::read_dir(folder).map_err(|error| PipelineError::file(folder, error))?;
     let (left, files): (Vec<_>, Vec<_>) =
@@ -486,6 +515,7 @@ fn files_in(folder: &Path) -> Result<Vec<String>, PipelineError> {
     let files = files.into_iter();
     let mut names: Vec<String> =
         files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names)
 }

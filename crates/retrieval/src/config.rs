@@ -15,10 +15,11 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum RetrievalConfig {
     /// [`Dense`] on an [`ExactIndex`](crate::ExactIndex).
     Exact {},
-    /// [`Dense`] on an [`HnswIndex`](crate::HnswIndex).
+    /// [`Dense`] on an `HnswIndex`; refused without the feature `hnsw`.
     Hnsw(HnswConfig),
     /// [`Bm25`].
     Bm25(Bm25Config),
@@ -43,6 +44,11 @@ impl RetrievalConfig {
     pub fn check(&self) -> Result<(), RetrievalError> {
         match self {
             RetrievalConfig::Exact {} => Ok(()),
+            RetrievalConfig::Hnsw(_) if !cfg!(feature = "hnsw") => Err(RetrievalError::Setting {
+                setting: "kind",
+                value: "\"hnsw\"".to_owned(),
+                expected: "\"exact\" or \"bm25\", for semievol-retrieval was built without the feature `hnsw`",
+            }),
             RetrievalConfig::Hnsw(config) => config.check(),
             RetrievalConfig::Bm25(config) => config.check(),
         }
@@ -65,6 +71,9 @@ impl RetrievalConfig {
                 let (embedder, id) = needed("exact")?;
                 Ok(Box::new(Dense::exact(texts, embedder, id)?))
             }
+            #[cfg(not(feature = "hnsw"))]
+            RetrievalConfig::Hnsw(_) => unreachable!("it was refused"),
+            #[cfg(feature = "hnsw")]
             RetrievalConfig::Hnsw(config) => {
                 let (embedder, id) = needed("hnsw")?;
                 Ok(Box::new(Dense::hnsw(texts, config, embedder, id)?))

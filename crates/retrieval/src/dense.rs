@@ -1,6 +1,6 @@
-use crate::{
-    ExactIndex, Hit, HnswConfig, HnswIndex, Query, RetrievalError, Retriever, VectorIndex, VectorQuery,
-};
+use crate::{ExactIndex, Hit, Query, RetrievalError, Retriever, VectorIndex, VectorQuery};
+#[cfg(feature = "hnsw")]
+use crate::{HnswConfig, HnswIndex};
 use semievol_model::{Embedder, Embeddings, ModelError, ModelId, TextRole};
 
 /// Compares what an [`Embedder`] makes of texts: an embedder and an index are a retriever.
@@ -50,6 +50,7 @@ impl<E: Embedder> Dense<ExactIndex, E> {
     }
 }
 
+#[cfg(feature = "hnsw")]
 impl<E: Embedder> Dense<HnswIndex, E> {
     /// Embeds the texts and builds a graph of them. `embedder_id` names the model and whatever else changes its
     /// vectors.

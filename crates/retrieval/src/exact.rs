@@ -52,10 +52,12 @@ impl ExactIndex {
         Ok(ExactIndex { rows })
     }
 
+    #[cfg(feature = "hnsw")]
     pub(crate) fn from_rows(rows: UnitRows) -> Self {
         ExactIndex { rows }
     }
 
+    #[cfg(feature = "hnsw")]
     pub(crate) fn rows(&self) -> &UnitRows {
         &self.rows
     }

@@ -1,6 +1,6 @@
 //! Finds labelled neighbours of a prompt (SemiEvol, arXiv 2410.14745, Eq. 2): [`VectorIndex`] and [`Retriever`].
 //!
-//! [`ExactIndex`] compares all vectors, [`HnswIndex`] walks a graph of them; [`Dense`] makes either a retriever of
+//! [`ExactIndex`] compares all vectors, `HnswIndex` (the feature `hnsw`, on by default) walks a graph of them; [`Dense`] makes either a retriever of
 //! texts, with an embedder, whose work [`KnownEmbeddings`] keeps for the next run. [`Bm25`] counts shared words and
 //! needs no model. [`RetrievalConfig`] names one of them in a configuration file.
 //!
@@ -69,7 +69,9 @@ mod dense;
 mod error;
 mod exact;
 mod file;
+#[cfg(feature = "hnsw")]
 mod hnsw;
+mod hnsw_config;
 mod known;
 mod top;
 mod unit_rows;
@@ -80,6 +82,8 @@ pub use contract::{Hit, Query, Retriever, VectorIndex, VectorQuery};
 pub use dense::Dense;
 pub use error::RetrievalError;
 pub use exact::ExactIndex;
-pub use hnsw::{HnswConfig, HnswIndex};
+#[cfg(feature = "hnsw")]
+pub use hnsw::HnswIndex;
+pub use hnsw_config::HnswConfig;
 pub use known::KnownEmbeddings;
 pub use semievol_model::{Embedder, Embeddings, ModelError, TextRole};

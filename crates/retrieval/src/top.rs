@@ -26,6 +26,7 @@ impl Top {
         }
     }
 
+    #[cfg(feature = "hnsw")]
     pub(crate) fn len(&self) -> usize {
         self.kept.len()
     }

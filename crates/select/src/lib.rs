@@ -64,3 +64,6 @@ pub use selector::{
     All, Balanced, ErrorControlled, NoiseAware, Over, PerClass, Percentile, Random, Rule, SelectorConfig,
     Weighted,
 };
+
+// Their types stand in signatures.
+pub use {semievol_core, semievol_data, semievol_model};

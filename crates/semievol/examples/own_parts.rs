@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Keeps the pseudo-labels on which all collaborators agreed, with an answer that can be taught and a confidence.
+#[derive(Debug)]
 pub struct KeepAgreed;
 
 impl Selector for KeepAgreed {
@@ -39,6 +40,7 @@ impl Selector for KeepAgreed {
 
 /// Knows a few words of praise and of blame; the options are negative, neutral and positive. Of other options it knows
 /// nothing.
+#[derive(Debug)]
 pub struct Lexicon;
 
 impl Classifier for Lexicon {

@@ -21,6 +21,17 @@ pub struct Engine {
     models: BTreeMap<String, Arc<dyn LanguageModel>>,
 }
 
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("base", &self.base.id)
+            .field("trainer", &self.trainer.id())
+            .field("embedder", &self.embedder.as_ref().map(|(id, _)| id))
+            .field("models", &self.models.keys())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Engine {
     /// Fetches and loads the models that an experiment names.
     ///

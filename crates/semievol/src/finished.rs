@@ -21,8 +21,8 @@ pub struct FinishedRun {
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     base: ModelId,
-    /// Relative to the seed's folder.
-    folder: PathBuf,
+    /// Relative to the seed's folder, with slashes on every system.
+    folder: String,
     digest: String,
 }
 
@@ -30,7 +30,10 @@ struct Entry {
 pub(crate) fn write_adapters(seed: &Path, arms: &[ArmDone]) -> Result<(), RunError> {
     let entry = |done: &ArmDone| {
         let Adapter { base, folder, digest } = done.adapter.clone()?;
-        let folder = folder.strip_prefix(seed).map(Path::to_owned).unwrap_or(folder);
+        let folder = match folder.strip_prefix(seed) {
+            Ok(below) => below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"),
+            Err(_) => folder.to_string_lossy().into_owned(),
+        };
         Some((done.arm.to_string(), Entry { base, folder, digest }))
     };
     let entries: BTreeMap<String, Entry> = arms.iter().filter_map(entry).collect();

@@ -112,6 +112,9 @@ pub use semievol_hub as hub;
 pub use semievol_model as model;
 pub use semievol_openai as openai;
 pub use semievol_pipeline as pipeline;
+pub use semievol_report;
 pub use semievol_retrieval as retrieval;
 pub use semievol_select as select;
 pub use semievol_train as train;
+// What overrides are read from.
+pub use toml;

@@ -16,6 +16,15 @@ pub struct Predictor {
     max_answer_tokens: usize,
 }
 
+impl std::fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Predictor")
+            .field("model", self.model.id())
+            .field("max_answer_tokens", &self.max_answer_tokens)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An answer and how sure the model is of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predicted {

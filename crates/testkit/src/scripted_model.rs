@@ -28,6 +28,15 @@ pub struct ScriptedModel {
     served: AtomicUsize,
 }
 
+impl std::fmt::Debug for ScriptedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScriptedModel")
+            .field("id", &self.id)
+            .field("capabilities", &self.capabilities)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ScriptedModel {
     /// Answers each request with what the function returns. To pass the contract suite, it uses no randomness
     /// but the request's seed, and that only at temperatures above 0.

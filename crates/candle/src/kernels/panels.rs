@@ -16,6 +16,7 @@ use std::ops::Range;
 /// How a frozen weight is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Precision {
     /// 4 bytes, exact.
     #[default]

@@ -73,6 +73,7 @@ pub(super) struct Right {
 
 /// What is computed next from memory that is not in the cache yet.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86's tiles fetch ahead"))]
 pub(super) struct Ahead {
     pub data: *const f32,
     /// Cache lines of [`VECTOR`] values.
@@ -86,6 +87,7 @@ pub(super) struct Ahead {
 /// The machine has `isa`; every element named above lies inside live allocations, `out` may be written, and nobody
 /// else reads or writes its elements meanwhile. `ahead` is a hint and may point anywhere.
 #[allow(clippy::too_many_arguments)] // the operands of a fused multiply-add, and their sizes
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "only x86's tiles fetch ahead"))]
 #[inline]
 pub(super) unsafe fn tile(
     isa: Isa,

@@ -97,6 +97,7 @@ forward!(&T, Box<T>, Arc<T>);
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TaskConfig {
     /// One of the options.
     ClosedSet(ClosedSet),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 /// One collaborator. They have to differ: by model, by shots, or by kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum CollaboratorConfig {
     /// A language model that is shown some of the neighbours.
     LanguageModel {

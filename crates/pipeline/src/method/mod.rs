@@ -218,6 +218,18 @@ pub struct Method {
     own: BTreeMap<String, Arc<dyn Classifier>>,
 }
 
+impl std::fmt::Debug for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Method")
+            .field("config", &self.config)
+            .field("adjudicator", &self.adjudicator.id())
+            .field("estimator", &self.estimator.id())
+            .field("selector", &self.selector.id())
+            .field("own", &self.own_ids())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Method {
     /// The same with another selector.
     ///

@@ -1,8 +1,6 @@
-mod config;
 mod graph;
 
-pub use config::HnswConfig;
-
+use crate::hnsw_config::HnswConfig;
 use crate::top::Top;
 use crate::unit_rows::UnitRows;
 use crate::{ExactIndex, Hit, RetrievalError, VectorIndex, VectorQuery};
@@ -30,6 +28,15 @@ pub struct HnswIndex {
     exact: ExactIndex,
     /// `None` if every search is exact.
     graph: Option<Graph>,
+}
+
+impl std::fmt::Debug for HnswIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HnswIndex")
+            .field("rows", &self.exact.len())
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HnswIndex {

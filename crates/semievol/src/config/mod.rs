@@ -286,7 +286,7 @@ impl ExperimentConfig {
         for name in self.methods.keys() {
             let prefixed = ["fold-", "ensemble-", "evolved-", "tune-", "embeddings-", "pretrain-"]
                 .iter()
-                .any(|start| name.starts_with(start));
+                .any(|start| name.to_ascii_lowercase().starts_with(start));
             if prefixed {
                 return refuse("methods", format!("{name:?}"), "a name that no stage's folder begins with");
             }
@@ -294,8 +294,24 @@ impl ExperimentConfig {
                 let expected = "letters, digits, `-`, `_` and `.`: the name of a method is that of a folder";
                 return refuse("methods", format!("{name:?}"), expected);
             }
-            if !matches!(Arm::from(name.clone()), Arm::Variant(_)) || TAKEN.contains(&name.as_str()) {
-                return refuse("methods", format!("{name:?}"), "a name that nothing else of the run has");
+            // Names that differ in case alone are one folder on many disks.
+            let folder = name.to_ascii_lowercase();
+            let is_other = |other: &&String| *other != name && other.to_ascii_lowercase() == folder;
+            if !matches!(Arm::from(folder.clone()), Arm::Variant(_))
+                || TAKEN.contains(&folder.as_str())
+                || self.methods.keys().any(|other| is_other(&other))
+            {
+                let expected = "a name that nothing else of the run has, in capitals or not";
+                return refuse("methods", format!("{name:?}"), expected);
+            }
+            let device =
+                folder.split('.').next().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
+            if DEVICES.contains(&device) || name.ends_with('.') {
+                return refuse(
+                    "methods",
+                    format!("{name:?}"),
+                    "a name that every system takes for a folder's",
+                );
             }
         }
         if let Some(unknown) =
@@ -405,6 +421,9 @@ impl ExperimentConfig {
 
 /// Folders and files of a seed that a method of this name would meet.
 const TAKEN: [&str; 4] = ["warm", "evolved", "stages", "embeddings"];
+
+/// What Windows has for devices, numbered or not.
+const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
 fn names(arms: &[Arm]) -> Vec<&str> {
     arms.iter().map(|arm| arm.as_str()).collect()

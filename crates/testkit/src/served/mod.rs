@@ -25,6 +25,7 @@ pub struct Request {
 }
 
 /// What it does.
+#[derive(Debug)]
 pub enum Reply {
     /// An answer.
     Json(Value),
@@ -43,6 +44,7 @@ pub enum Reply {
 type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
 /// A server until it is dropped.
+#[derive(Debug)]
 pub struct Server {
     /// Its address, `/v1` included.
     pub url: String,
@@ -197,7 +199,7 @@ pub fn chats(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Ser
 }
 
 /// What was asked about, by how often it was answered.
-#[derive(Default, Clone)]
+#[derive(Debug, Default, Clone)]
 pub struct Counts(Arc<Mutex<BTreeMap<String, usize>>>);
 
 impl Counts {

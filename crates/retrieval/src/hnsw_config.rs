@@ -1,7 +1,7 @@
 use crate::RetrievalError;
 use serde::{Deserialize, Serialize};
 
-/// Settings of an [`HnswIndex`](super::HnswIndex), named as in Malkov and Yashunin (arXiv 1603.09320).
+/// Settings of an `HnswIndex`, named as in Malkov and Yashunin (arXiv 1603.09320).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HnswConfig {
