@@ -3,8 +3,8 @@
 //!
 //! Depend on this crate alone to fine-tune or run a small model from Rust, without Python and without a
 //! server; the crates whose types stand in its signatures are re-exported. Build with `--release`, or give dependencies an
-//! `opt-level` (`[profile.dev.package."*"]`): kernels that are not optimised are many times slower. [`CandleModel`] implements
-//! `semievol_model::LanguageModel`, [`CandleTrainer`] `semievol_train::Trainer`, [`bert::BertEmbedder`]
+//! `opt-level` (`[profile.dev.package."*"]`): kernels that are not optimised are many times slower. [`CandleModel`]
+//! implements `semievol_model::LanguageModel`, [`CandleTrainer`] `semievol_train::Trainer`, [`bert::BertEmbedder`]
 //! `semievol_model::Embedder`.
 //!
 //! The decision that shaped it: the Llama core is written out, forward and backward, over packed `f32` rows

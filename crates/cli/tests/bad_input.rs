@@ -644,17 +644,17 @@ impl Then for Said {
 /// What machines differ in: the last bits of trained weights, and the numbers of their system's errors.
 fn anywhere(message: &str) -> String {
     let is_digest = |word: &str| word.len() == 64 && word.chars().all(|c| c.is_ascii_hexdigit());
-    let mut plain = String::new();
+    let (mut plain, mut digests) = (String::new(), Vec::new());
     for part in message.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let found = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
         let number = plain.ends_with("(os error ") && found.chars().all(|c| c.is_ascii_digit());
-        plain += if is_digest(found) {
-            "SHA256"
-        } else if number {
-            "N"
-        } else {
-            found
-        };
+        if is_digest(found) && !digests.contains(&found) {
+            digests.push(found);
+        }
+        match digests.iter().position(|digest| *digest == found) {
+            Some(at) => write!(plain, "SHA256-{}", at + 1).unwrap(),
+            None => plain += if number { "N" } else { found },
+        }
         plain += &part[found.len()..];
     }
     plain
@@ -674,6 +674,7 @@ fn a_full_disk_is_said() {
     ]);
     let expected = "/dev/full: cannot be written; its folder has to be there, with room and with rights";
     assert!(said.code == Some(1) && said.err.contains(expected), "{}", said.err);
+    assert!(said.err.contains("No space left"), "{}", said.err);
 }
 
 // Systems that are no relatives say other words.

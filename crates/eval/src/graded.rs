@@ -10,6 +10,7 @@ use std::fmt;
 /// Which number a comparison is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Metric {
     /// The share of right answers; an unreadable response is wrong.
     Accuracy,

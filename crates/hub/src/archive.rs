@@ -282,9 +282,10 @@ pub(crate) fn within(start: &str, path: &str) -> Result<String, String> {
 
 /// Follows `path`, which may hold `..`, from the folder `start`.
 fn resolve(start: &str, path: &str) -> Result<String, String> {
-    // A colon names a drive of Windows, or a second stream of a file.
-    if path.starts_with('/') || path.contains(['\\', '\0', ':']) {
-        return Err("is an absolute path, or holds a backslash, a colon or a zero byte".into());
+    // Anywhere in a path a colon is a drive to Windows, or a second stream of a file.
+    let drive = path.as_bytes().get(1) == Some(&b':') || cfg!(windows) && path.contains(':');
+    if path.starts_with('/') || path.contains(['\\', '\0']) || drive {
+        return Err("is an absolute path, or holds a backslash or a zero byte".into());
     }
     let mut parts: Vec<&str> = start.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split('/') {

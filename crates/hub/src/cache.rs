@@ -67,10 +67,9 @@ pub(crate) fn largest_file(folder: &Path) -> u64 {
     sizes.max().unwrap_or(0)
 }
 
-/// The one file or folder inside `folder`, if it is there; hidden ones, which file browsers leave, do not count.
+/// The one file or folder inside `folder`, if it is there; what macOS' file browser leaves does not count.
 pub(crate) fn only_child(folder: &Path) -> Option<PathBuf> {
-    let shown = |item: &fs::DirEntry| !item.file_name().to_string_lossy().starts_with('.');
-    let mut items = fs::read_dir(folder).ok()?.flatten().filter(shown);
+    let mut items = fs::read_dir(folder).ok()?.flatten().filter(|item| item.file_name() != ".DS_Store");
     let child = items.next()?.path();
     items.next().is_none().then_some(child)
 }

@@ -67,7 +67,8 @@ pub struct Fetched {
     /// A file or folder; read it, and leave it as it is.
     pub path: PathBuf,
     /// SHA-256 in hexadecimal of the package's archive, or of the hub's file; `None` for local paths, for
-    /// folders of the hub, and for small files that the hub's cache held already.
+    /// folders of the hub, and for files that the hub's cache held already, where they are small or the system has no
+    /// symbolic links.
     pub digest: Option<String>,
 }
 

@@ -16,16 +16,14 @@ use std::time::Duration;
 const POLL: Duration = Duration::from_millis(100);
 /// Lines of standard error an error shows.
 const LAST_WORDS: usize = 12;
-const USUAL: [&[&str]; 5] = [
-    &["python3", "-m", "pip"],
-    &["pip3"],
-    &["pip"],
-    &["python", "-m", "pip"],
-    // The launcher that Windows' installer brings.
-    &["py", "-3", "-m", "pip"],
-];
-/// What says that a program of this name has no pip behind it; the second is said by the stub that Windows has of Python.
-const NO_PIP: [&str; 2] = ["No module named pip", "Python was not found"];
+#[cfg(not(windows))]
+const USUAL: [&[&str]; 4] = [&["python3", "-m", "pip"], &["pip3"], &["pip"], &["python", "-m", "pip"]];
+/// The launcher comes with Python's installer, which makes no `python3`.
+#[cfg(windows)]
+const USUAL: [&[&str]; 4] =
+    [&["py", "-3", "-m", "pip"], &["python", "-m", "pip"], &["pip"], &["python3", "-m", "pip"]];
+/// How Windows' stub of Python ends, and how its launcher does where there is none.
+const NO_PYTHON: [i32; 2] = [9009, 103];
 
 /// Downloads the package's archive into `folder/archive` and gives its path.
 pub(crate) fn download(
@@ -66,7 +64,8 @@ pub(crate) fn download(
         if output.status.success() {
             return only_file(&archive, &text);
         }
-        if NO_PIP.iter().any(|words| output.stderr.contains(words)) {
+        let is_stub = cfg!(windows) && output.status.code().is_some_and(|code| NO_PYTHON.contains(&code));
+        if is_stub || output.stderr.contains("No module named pip") {
             continue;
         }
         return Err(failure(package, &words.join(" "), &output));

@@ -64,6 +64,7 @@ pub struct LoraScale {
 /// How options are scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Scoring {
     /// The first of the others that the server has.
     #[default]

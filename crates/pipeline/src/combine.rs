@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 /// How collaborators become one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum CombineConfig {
     /// [`LogPool`]: the product of the collaborators' distributions, each to the power of its worth. Where there are
     /// folds, worth is learnt from the labels that each fold's model has not; else all are worth the same.

@@ -499,8 +499,7 @@ fn train_error(stage: &str, source: TrainError, ids: &[&str]) -> PipelineError {
     PipelineError::Train { stage: stage.to_owned(), source: source.into(), about }
 }
 
-/// Names of the files in a folder, sorted, without hidden ones, which file browsers leave. What a killed writer left is
-/// removed.
+/// Names of the files in a folder, sorted, without what macOS' file browser leaves. What a killed writer left is removed.
 fn files_in(folder: &Path) -> Result<Vec<String>, PipelineError> {
     let entries = fs::read_dir(folder).map_err(|error| PipelineError::file(folder, error))?;
     let (left, files): (Vec<_>, Vec<_>) =
@@ -515,7 +514,7 @@ fn files_in(folder: &Path) -> Result<Vec<String>, PipelineError> {
     let files = files.into_iter();
     let mut names: Vec<String> =
         files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.retain(|name| !name.starts_with('.'));
+    names.retain(|name| name != ".DS_Store");
     names.sort();
     Ok(names)
 }

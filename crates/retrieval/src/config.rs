@@ -44,11 +44,7 @@ impl RetrievalConfig {
     pub fn check(&self) -> Result<(), RetrievalError> {
         match self {
             RetrievalConfig::Exact {} => Ok(()),
-            RetrievalConfig::Hnsw(_) if !cfg!(feature = "hnsw") => Err(RetrievalError::Setting {
-                setting: "kind",
-                value: "\"hnsw\"".to_owned(),
-                expected: "\"exact\" or \"bm25\", for semievol-retrieval was built without the feature `hnsw`",
-            }),
+            RetrievalConfig::Hnsw(_) if !cfg!(feature = "hnsw") => Err(without_hnsw()),
             RetrievalConfig::Hnsw(config) => config.check(),
             RetrievalConfig::Bm25(config) => config.check(),
         }
@@ -72,7 +68,7 @@ impl RetrievalConfig {
                 Ok(Box::new(Dense::exact(texts, embedder, id)?))
             }
             #[cfg(not(feature = "hnsw"))]
-            RetrievalConfig::Hnsw(_) => unreachable!("it was refused"),
+            RetrievalConfig::Hnsw(_) => Err(without_hnsw()),
             #[cfg(feature = "hnsw")]
             RetrievalConfig::Hnsw(config) => {
                 let (embedder, id) = needed("hnsw")?;
@@ -80,5 +76,26 @@ impl RetrievalConfig {
             }
             RetrievalConfig::Bm25(config) => Ok(Box::new(Bm25::new(texts, config)?)),
         }
+    }
+}
+
+fn without_hnsw() -> RetrievalError {
+    RetrievalError::Setting {
+        setting: "kind",
+        value: "\"hnsw\"".to_owned(),
+        expected: "\"exact\" or \"bm25\", for semievol-retrieval was built without its feature `hnsw`",
+    }
+}
+
+#[cfg(all(test, not(feature = "hnsw")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graph_is_refused_where_it_was_not_built_in() {
+        let config = RetrievalConfig::Hnsw(HnswConfig::default());
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("built without its feature `hnsw`"), "{error}");
+        assert!(config.build(&["one"], None).is_err());
     }
 }

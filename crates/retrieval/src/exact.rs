@@ -14,7 +14,7 @@ const QUERIES_PER_PASS: usize = 16;
 ///
 /// A search reads `n * dim` numbers: one to three milliseconds of a core at 10,000 rows of 384. Many queries
 /// at once ([`nearest_each`](VectorIndex::nearest_each)) share a pass over the rows and run in parallel; they
-/// find the same bits as one at a time. See [`HnswIndex`](crate::HnswIndex) for larger indexes.
+/// find the same bits as one at a time. See `HnswIndex` for larger indexes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExactIndex {
     rows: UnitRows,

@@ -1,8 +1,8 @@
 //! Finds labelled neighbours of a prompt (SemiEvol, arXiv 2410.14745, Eq. 2): [`VectorIndex`] and [`Retriever`].
 //!
-//! [`ExactIndex`] compares all vectors, `HnswIndex` (the feature `hnsw`, on by default) walks a graph of them; [`Dense`] makes either a retriever of
-//! texts, with an embedder, whose work [`KnownEmbeddings`] keeps for the next run. [`Bm25`] counts shared words and
-//! needs no model. [`RetrievalConfig`] names one of them in a configuration file.
+//! [`ExactIndex`] compares all vectors, `HnswIndex` (the feature `hnsw`, on by default) walks a graph of them; [`Dense`]
+//! makes either a retriever of texts, with an embedder, whose work [`KnownEmbeddings`] keeps for the next run. [`Bm25`]
+//! counts shared words and needs no model. [`RetrievalConfig`] names one of them in a configuration file.
 //!
 //! The decision that shaped it: the same question has one answer. Cosines are summed in a fixed order on every
 //! machine, equal scores are ordered by row, graphs are built one vector after another in a fixed order, and an

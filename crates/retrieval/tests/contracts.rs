@@ -1,5 +1,6 @@
 //! Every index and retriever keeps the promises of its contract.
 
+#![cfg(feature = "hnsw")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use semievol_model::{Embedder, Embeddings};

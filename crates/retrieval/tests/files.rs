@@ -1,5 +1,6 @@
 //! Stored indexes: the same answers after loading, an error and never a panic for anything else.
 
+#![cfg(feature = "hnsw")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use semievol_core::Seed;

@@ -1,5 +1,6 @@
 //! Indexes of vectors, beside a plain loop over all rows.
 
+#![cfg(feature = "hnsw")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use proptest::prelude::*;

@@ -1,5 +1,6 @@
 //! How many of the nearest rows the graph finds.
 
+#![cfg(feature = "hnsw")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use semievol_core::Seed;

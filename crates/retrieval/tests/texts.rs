@@ -1,5 +1,6 @@
 //! Retrievers of texts: BM25 beside its formula, roles of embeddings, remembered vectors, configuration.
 
+#![cfg(feature = "hnsw")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use proptest::prelude::*;

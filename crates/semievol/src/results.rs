@@ -224,7 +224,7 @@ fn reference(arms: &[(Arm, f64)]) -> Option<Arm> {
 impl Results {
     /// Whether the unlabelled rows helped, by how much, how sure that is and what it cost, in one sentence or two.
     pub fn verdict(&self) -> String {
-        semievol_report::verdict(&crate::report::figures(self))
+        semievol_report::verdict(&crate::page::figures(self))
     }
 }
 

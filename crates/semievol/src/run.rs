@@ -6,7 +6,7 @@ use crate::config::{ConfigError, EngineConfig, ExperimentConfig, Origin, Quick};
 use crate::pseudo::PseudoResults;
 use crate::results::{ArmResults, Results, SeedResults};
 use crate::sets::{Pool, Sets};
-use crate::{Arm, Event, RunError, finished, report, to_label};
+use crate::{Arm, Event, RunError, finished, page, to_label};
 use semievol_core::{Groups, Seed};
 use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
@@ -182,7 +182,7 @@ impl Experiment {
         let results = results.summed_up().map_err(RunError::eval(self.config.seeds[0]))?;
         files::write_json(&run.folder.join("metrics.json"), &results)?;
         files::write(&run.folder.join("table.md"), results.to_markdown().as_bytes())?;
-        let page = semievol_report::render(&report::page(&self.config, &results))?;
+        let page = semievol_report::render(&page::page(&self.config, &results))?;
         files::write(&run.folder.join("report.html"), page.as_bytes())?;
         files::write_json(&run.folder.join("manifest.json"), &self.manifest(method, &run, &identity, &pool))?;
         Ok(results)

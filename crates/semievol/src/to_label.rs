@@ -1,8 +1,8 @@
 //! Which unlabelled rows a person should label next.
 
 use crate::RunError;
+use crate::page::written;
 use crate::pseudo::PseudoResults;
-use crate::report::written;
 use semievol_core::Sample;
 use semievol_pipeline::files;
 use std::collections::HashSet;

@@ -263,6 +263,20 @@ fn a_method_is_a_preset_and_what_is_changed_of_it() {
 }
 
 #[test]
+fn a_method_has_a_name_that_is_a_folder_everywhere() {
+    let with = |names: &[&str]| {
+        let methods = names.iter().map(|name| format!("[methods.\"{name}\"]\npreset = 'paper'\n"));
+        parse(&(GOOD.to_owned() + &methods.collect::<String>()), &[])
+    };
+    assert!(with(&["comma", "console", "aux-data", "com", "lpt10", "A", "b"]).is_ok());
+    for names in [&["A", "a"][..], &["Sft"], &["WARM"], &["Fold-1"], &["aux"], &["NUL.x"], &["com1"], &["x."]]
+    {
+        let error = with(names).unwrap_err().to_string();
+        assert!(error.contains("`methods` is"), "{names:?}: {error}");
+    }
+}
+
+#[test]
 fn a_method_that_makes_no_sense_is_refused() {
     check_refused(
         &format!("{GOOD}[method]\npreset = 'papre'"),

@@ -9,6 +9,7 @@ use serde_json::Value;
     untagged,
     expecting = "expected a column's name, a list of columns, or { fixed = [\"first\", \"second\"] }"
 )]
+#[non_exhaustive]
 pub enum OptionsFrom {
     /// A column that holds a list: of JSON, as text or nested, or an object with the list under `text`.
     Column(String),

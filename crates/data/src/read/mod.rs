@@ -17,6 +17,7 @@ use std::path::Path;
 /// How a file is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Format {
     /// Separated by commas, or by what `separator` says, with quotes (RFC 4180).
     Csv,
@@ -45,6 +46,7 @@ impl Format {
 /// How the bytes of a text file stand for characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Encoding {
     /// UTF-8, with or without a byte order mark; anything else is an error.
     #[default]

@@ -141,6 +141,7 @@ pub struct EvolveConfig {
 /// What the evolved model learns of a pseudo-label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Targets {
     /// The final answer.
     #[default]

@@ -284,34 +284,26 @@ impl ExperimentConfig {
             self.arms.extend(self.methods.keys().cloned().map(Arm::Variant).filter(|_| unlabelled));
         }
         for name in self.methods.keys() {
-            let prefixed = ["fold-", "ensemble-", "evolved-", "tune-", "embeddings-", "pretrain-"]
-                .iter()
-                .any(|start| name.to_ascii_lowercase().starts_with(start));
-            if prefixed {
+            // Names that differ in case alone are one folder on many disks.
+            let folder = name.to_ascii_lowercase();
+            let prefixes = ["fold-", "ensemble-", "evolved-", "tune-", "embeddings-", "pretrain-"];
+            if prefixes.iter().any(|start| folder.starts_with(start)) {
                 return refuse("methods", format!("{name:?}"), "a name that no stage's folder begins with");
             }
             if name.is_empty() || !name.chars().all(|c| in_name(c) || c == '_') || name.starts_with('.') {
                 let expected = "letters, digits, `-`, `_` and `.`: the name of a method is that of a folder";
                 return refuse("methods", format!("{name:?}"), expected);
             }
-            // Names that differ in case alone are one folder on many disks.
-            let folder = name.to_ascii_lowercase();
-            let is_other = |other: &&String| *other != name && other.to_ascii_lowercase() == folder;
             if !matches!(Arm::from(folder.clone()), Arm::Variant(_))
                 || TAKEN.contains(&folder.as_str())
-                || self.methods.keys().any(|other| is_other(&other))
+                || self.methods.keys().any(|other| other != name && other.eq_ignore_ascii_case(name))
             {
                 let expected = "a name that nothing else of the run has, in capitals or not";
                 return refuse("methods", format!("{name:?}"), expected);
             }
-            let device =
-                folder.split('.').next().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
-            if DEVICES.contains(&device) || name.ends_with('.') {
-                return refuse(
-                    "methods",
-                    format!("{name:?}"),
-                    "a name that every system takes for a folder's",
-                );
+            if is_device(&folder) || name.ends_with('.') {
+                let expected = "a name that Windows takes for a folder's, too";
+                return refuse("methods", format!("{name:?}"), expected);
             }
         }
         if let Some(unknown) =
@@ -422,8 +414,13 @@ impl ExperimentConfig {
 /// Folders and files of a seed that a method of this name would meet.
 const TAKEN: [&str; 4] = ["warm", "evolved", "stages", "embeddings"];
 
-/// What Windows has for devices, numbered or not.
-const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
+/// Whether Windows has a device of this name, which is in small letters; what follows a dot is no part of it.
+fn is_device(name: &str) -> bool {
+    let name = name.split('.').next().unwrap_or_default();
+    let port = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
+    ["con", "prn", "aux", "nul"].contains(&name)
+        || port.is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']))
+}
 
 fn names(arms: &[Arm]) -> Vec<&str> {
     arms.iter().map(|arm| arm.as_str()).collect()
