@@ -292,9 +292,7 @@ impl LanguageModel for CandleModel {
         requests: &[GenerateRequest],
         on_done: OnDone<'_, Generation>,
     ) -> Result<(), ModelError> {
-        let encoded: Vec<_> =
-            requests.par_iter().enumerate().map(|(i, r)| (i, self.encode_job(i, r))).collect();
-        if let Some(jobs) = keep_good(encoded, on_done) {
+        if let Some(jobs) = encode_good(requests, |index, one| self.encode_job(index, one), on_done) {
             self.generate_jobs(jobs, on_done)?;
         }
         Ok(())
@@ -305,9 +303,8 @@ impl LanguageModel for CandleModel {
         requests: &[ScoreRequest],
         on_done: OnDone<'_, Vec<Vec<TokenLogprob>>>,
     ) -> Result<(), ModelError> {
-        let encoded: Vec<_> =
-            requests.par_iter().enumerate().map(|(i, r)| (i, self.encode_scored(i, r))).collect();
-        let Some(mut scored) = keep_good(encoded, on_done) else { return Ok(()) };
+        let encode = |index, one: &_| self.encode_scored(index, one);
+        let Some(mut scored) = encode_good(requests, encode, on_done) else { return Ok(()) };
         // Neighbours in this order share the longest beginnings.
         scored.sort_by(|a, b| a.sequences[0].tokens.cmp(&b.sequences[0].tokens).then(a.index.cmp(&b.index)));
         let failed = |error| backend_source(&self.id, error);
@@ -326,10 +323,15 @@ impl LanguageModel for CandleModel {
     }
 }
 
-/// Reports the requests that failed and returns the others; `None` if the receiver broke off.
-fn keep_good<A, T>(encoded: Vec<(usize, Result<A, ModelError>)>, on_done: OnDone<'_, T>) -> Option<Vec<A>> {
+/// Encodes requests side by side, reports those that failed and returns the others; `None` if the receiver broke off.
+fn encode_good<R: Sync, A: Send, T>(
+    requests: &[R],
+    encode: impl Fn(usize, &R) -> Result<A, ModelError> + Sync,
+    on_done: OnDone<'_, T>,
+) -> Option<Vec<A>> {
+    let encoded: Vec<_> = requests.par_iter().enumerate().map(|(index, one)| encode(index, one)).collect();
     let mut good = Vec::new();
-    for (index, result) in encoded {
+    for (index, result) in encoded.into_iter().enumerate() {
         match result {
             Ok(request) => good.push(request),
             Err(error) => {

@@ -28,6 +28,11 @@ fn accepted(selection: &Selection) -> Vec<bool> {
     selection.decisions.iter().map(|decision| decision.accepted).collect()
 }
 
+/// One a line.
+fn reasons(selection: &Selection) -> String {
+    selection.decisions.iter().map(|decision| format!("{}\n", decision.reason)).collect()
+}
+
 fn pool(confidences: &[f64]) -> Vec<PseudoLabel> {
     let labels = confidences.iter().enumerate();
     labels.map(|(at, value)| label(&at.to_string(), Some(0), Some(*value))).collect()
@@ -37,14 +42,13 @@ fn pool(confidences: &[f64]) -> Vec<PseudoLabel> {
 fn half_of_four_is_the_surer_two() {
     let labels = pool(&[-0.402, -0.213, -0.9, -0.613]);
     let selection = select("kind = 'percentile'\ntheta = 50", &labels);
-    let found: String = selection.decisions.iter().map(|decision| format!("{}\n", decision.reason)).collect();
     let expected = "\
 confidence -0.402 is at least the 50% threshold -0.402
 confidence -0.213 is at least the 50% threshold -0.402
 confidence -0.900 is below the 50% threshold -0.402
 confidence -0.613 is below the 50% threshold -0.402
 ";
-    assert_eq!(found, expected);
+    assert_eq!(reasons(&selection), expected);
     assert_eq!(selection.decisions.iter().map(|d| d.weight).collect::<Vec<_>>(), [1.0, 1.0, 0.0, 0.0]);
 }
 
@@ -52,14 +56,13 @@ confidence -0.613 is below the 50% threshold -0.402
 fn a_limit_shows_three_digits_in_every_reason() {
     let selection =
         select("kind = 'percentile'\ntheta = 50", &pool(&[-0.000_256, -0.000_391, -0.5, -0.0012]));
-    let found: String = selection.decisions.iter().map(|decision| format!("{}\n", decision.reason)).collect();
     let expected = "\
 confidence -0.000256 is at least the 50% threshold -0.000391
 confidence -0.000391 is at least the 50% threshold -0.000391
 confidence -0.500000 is below the 50% threshold -0.000391
 confidence -0.001200 is below the 50% threshold -0.000391
 ";
-    assert_eq!(found, expected);
+    assert_eq!(reasons(&selection), expected);
 }
 
 #[test]

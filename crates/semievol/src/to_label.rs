@@ -22,22 +22,15 @@ const COLUMNS: [&str; 7] = ["rank", "id", "question", "options", "suggestion", "
 /// only the first is listed. The last column is empty: the label's place.
 pub(crate) fn write(folder: &Path, unlabelled: &[Sample], pseudo: &PseudoResults) -> Result<(), RunError> {
     let samples = &unlabelled[..pseudo.n];
-    Ok(files::write_with(&folder.join(TO_LABEL), |file| {
-        csv(samples, pseudo, MOST, file).map_err(Into::into)
-    })?)
+    Ok(files::write_with(&folder.join(TO_LABEL), |file| csv(samples, pseudo, file).map_err(Into::into))?)
 }
 
-fn csv(
-    samples: &[Sample],
-    pseudo: &PseudoResults,
-    most: usize,
-    mut out: impl Write,
-) -> Result<(), csv::Error> {
+fn csv(samples: &[Sample], pseudo: &PseudoResults, mut out: impl Write) -> Result<(), csv::Error> {
     // Spreadsheets take a file without this mark for one in their country's old encoding.
     out.write_all("\u{feff}".as_bytes())?;
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS)?;
-    for (rank, index) in ranking(samples, pseudo).into_iter().take(most).enumerate() {
+    for (rank, index) in ranking(samples, pseudo).into_iter().take(MOST).enumerate() {
         let (sample, selected) = (&samples[index], &pseudo.selected[index]);
         let suggestion = selected.answer.as_ref().map(|answer| written(sample, answer)).unwrap_or_default();
         let confidence = selected.confidence.map(|sure| format!("{:.4}", sure.value())).unwrap_or_default();

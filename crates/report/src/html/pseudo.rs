@@ -23,8 +23,6 @@ pub(super) struct PseudoView {
     deciders: Vec<DeciderView>,
     gold: bool,
     charts: Vec<ChartView>,
-    /// Whether the cards can be seen at once.
-    open: bool,
     cards: Vec<CardView>,
     /// How many of how many prompts the cards show.
     browsed: String,
@@ -105,7 +103,6 @@ impl PseudoView {
             deciders,
             charts: charts(pseudo),
             filters: filters(&cards, pseudo.combined),
-            open: !titled,
             browsed: format!("{} of {}", count(cards.len()), count(labels.len())),
             cards,
         }

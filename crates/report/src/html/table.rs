@@ -13,8 +13,6 @@ pub(super) struct TableView {
     several: bool,
     macro_f1: bool,
     differences: bool,
-    /// Whether some row is one over seeds.
-    means: bool,
     groups: Vec<GroupView>,
     /// What the dashed lines in the drawings stand for.
     reference: Option<String>,
@@ -66,7 +64,6 @@ impl TableView {
             several: report.seeds.len() > 1,
             macro_f1: rows().any(|row| row.macro_f1.is_some()),
             differences: !differences.is_empty(),
-            means: rows().any(|row| row.mean),
             reference: reference.map(|row| {
                 let mean = if row.mean { ", mean over seeds" } else { "" };
                 format!("{} ({}{mean})", row.arm, percent(row.accuracy))
