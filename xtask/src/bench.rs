@@ -20,23 +20,23 @@ pub struct Args {
     #[arg(long)]
     threads: Option<usize>,
     /// The shape to measure, with random weights, which costs the same.
-    #[arg(long, value_enum, default_value_t = Shape::SmolLm2Small)]
+    #[arg(long, value_enum, default_value_t = Shape::SmolLm2Small, conflicts_with = "peers")]
     shape: Shape,
     /// How the frozen weights are kept in memory.
-    #[arg(long, value_enum, default_value_t = Stored::F32)]
+    #[arg(long, value_enum, default_value_t = Stored::F32, conflicts_with = "peers")]
     stored: Stored,
     /// Sequences of a training step and of a prefill.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, conflicts_with = "peers")]
     batch: usize,
     /// Tokens of each sequence; nothing is shared between them.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, conflicts_with = "peers")]
     tokens: usize,
     /// Times each figure is measured after one warm-up, 5 by default; with --peers, rounds in which every job is
     /// run once, 3 by default. The median is printed.
     #[arg(long)]
     repeats: Option<usize>,
     /// Keep only block inputs and compute the rest again in the backward pass.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "peers")]
     recompute: bool,
     #[command(flatten)]
     peers: peers::Args,

@@ -38,6 +38,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    semievol_cli::quiet_at_a_closed_pipe();
     let done = match Cli::parse().command {
         Command::Experiment(args) => experiment::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -1,6 +1,6 @@
 //! `cargo xtask pool`: what a large pool costs beside the models, which doubles stand in for.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use semievol::hub::{Hub, HubConfig};
 use semievol::model::{Adapter, Embedder, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol::{Event, ExperimentConfig, Parts, StageEvent};
@@ -41,6 +41,12 @@ impl ModelLoader for Doubles {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let folder = args.out.clone().unwrap_or_else(|| scratch.path().to_owned());
+    if folder.join("runs").exists() {
+        bail!(
+            "{} holds a run: its stages would be read, not measured; give another folder",
+            folder.display()
+        );
+    }
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     write_rows(&folder.join("labelled.jsonl"), 100, true)?;
     write_rows(&folder.join("unlabelled.jsonl"), args.rows, false)?;

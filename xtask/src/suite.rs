@@ -186,17 +186,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for (name, experiment) in open {
         let seed = experiment.config().seeds[0];
         eprintln!("{name}, seed {seed}");
-        match semievol_cli::execute(&experiment, &hub, &args.out) {
-            Ok(results) => {
-                println!("{name}, seed {seed}: {}", results.verdict());
-                kept.keep(&results)?;
-                results::write_pages(&kept)?;
-            }
-            // The others may do.
-            Err(error) => {
-                eprintln!("{name}, seed {seed}: {error:#}");
-                failed.push(format!("{name}, seed {seed}"));
-            }
+        let done = semievol_cli::execute(&experiment, &hub, &args.out).and_then(|results| {
+            println!("{name}, seed {seed}: {}", results.verdict());
+            kept.keep(&results)?;
+            results::write_pages(&kept)
+        });
+        // The others may do.
+        if let Err(error) = done {
+            eprintln!("{name}, seed {seed}: {error:#}");
+            failed.push(format!("{name}, seed {seed}"));
         }
     }
     results::write_pages(&kept)?;

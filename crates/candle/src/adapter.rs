@@ -41,6 +41,9 @@ struct PeftConfig {
     alpha_pattern: HashMap<String, f64>,
     #[serde(default)]
     init_lora_weights: Option<Value>,
+    /// Of an activated LoRA, which begins where these tokens stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alora_invocation_tokens: Option<Value>,
 }
 
 /// Writes an adapter folder; the same parameters give the same bytes.
@@ -162,6 +165,9 @@ impl PeftConfig {
             .is_some_and(|v| !v.is_null() && v.as_array().is_none_or(|a| !a.is_empty()))
         {
             return refuse("modules_to_save", &self.modules_to_save, "null");
+        }
+        if self.alora_invocation_tokens.as_ref().is_some_and(|tokens| !tokens.is_null()) {
+            return refuse("alora_invocation_tokens", &self.alora_invocation_tokens, "null");
         }
         // These begin at a changed base, and PEFT changes it again when it loads them.
         let init = self.init_lora_weights.as_ref().and_then(Value::as_str).unwrap_or_default();

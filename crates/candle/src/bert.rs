@@ -17,6 +17,8 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
+const SENTENCE_CONFIG: &str = "sentence_bert_config.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// Padded tokens of a batch: activations stay within a few tens of MB.
 const TOKEN_BUDGET: usize = 4096;
 
@@ -57,10 +59,14 @@ impl BertEmbedder {
         let variables =
             VarBuilder::from_buffered_safetensors(bytes, DType::F32, &Device::Cpu).map_err(broken)?;
         let model = BertModel::load(variables, &config).map_err(broken)?;
-        let tokenizer = read_tokenizer(folder, &config)?;
+        let sentence = SentenceConfig::read(folder)?;
+        let tokenizer = read_tokenizer(folder, &config, sentence.as_ref())?;
         // The same weights with another tokenizer or another cut make other vectors.
-        let read = ["model.safetensors", "config.json", "tokenizer.json", "sentence_bert_config.json"];
-        let read = read.map(|file| folder.join(file)).into_iter().filter(|path| path.is_file());
+        let mut read = vec!["model.safetensors", "config.json", "tokenizer.json", SENTENCE_CONFIG];
+        if sentence.is_some_and(|sentence| sentence.leaves_length_to_the_tokenizer()) {
+            read.push(TOKENIZER_CONFIG);
+        }
+        let read = read.into_iter().map(|file| folder.join(file)).filter(|path| path.is_file());
         let id = model_id(folder, &read.collect::<Vec<_>>())?;
         Ok(BertEmbedder { id, model, tokenizer, dim: config.hidden_size })
     }
@@ -173,27 +179,62 @@ fn read_config(path: &Path) -> Result<Config, EngineError> {
 }
 
 /// The file's own truncation and padding give way to the model's length and to this module's batches.
-fn read_tokenizer(folder: &Path, config: &Config) -> Result<Tokenizer, EngineError> {
+fn read_tokenizer(
+    folder: &Path,
+    config: &Config,
+    sentence: Option<&SentenceConfig>,
+) -> Result<Tokenizer, EngineError> {
     let path = folder.join("tokenizer.json");
     let broken = |e: tokenizers::Error| EngineError::file_source(&path, format!("no tokenizer: {e}"), e);
     let bytes = std::fs::read(&path).map_err(|e| EngineError::file_source(&path, "cannot be read", e))?;
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(broken)?;
+    let length = match sentence {
+        Some(sentence) if sentence.leaves_length_to_the_tokenizer() => model_max_length(folder)?,
+        sentence => sentence.and_then(|sentence| sentence.max_seq_length),
+    };
     let own = tokenizer.get_truncation().map(|truncation| truncation.max_length);
-    let max_length =
-        max_seq_length(folder)?.or(own).unwrap_or(usize::MAX).min(config.max_position_embeddings);
+    let max_length = length.or(own).unwrap_or(usize::MAX).min(config.max_position_embeddings);
     tokenizer.with_padding(None);
     let truncation = TruncationParams { max_length, ..TruncationParams::default() };
     tokenizer.with_truncation(Some(truncation)).map_err(broken)?;
     Ok(tokenizer)
 }
 
-fn max_seq_length(folder: &Path) -> Result<Option<usize>, EngineError> {
-    #[derive(Deserialize)]
-    struct SentenceConfig {
-        max_seq_length: Option<usize>,
+/// What sentence-transformers adds to a model.
+#[derive(Deserialize)]
+struct SentenceConfig {
+    #[serde(default)]
+    max_seq_length: Option<usize>,
+    #[serde(default)]
+    do_lower_case: bool,
+}
+
+impl SentenceConfig {
+    fn read(folder: &Path) -> Result<Option<Self>, EngineError> {
+        let path = folder.join(SENTENCE_CONFIG);
+        match read_if_there::<SentenceConfig>(&path)? {
+            Some(config) if config.do_lower_case => {
+                Err(EngineError::file(path, "do_lower_case is true, which is not supported"))
+            }
+            config => Ok(config),
+        }
     }
-    let config: Option<SentenceConfig> = read_if_there(&folder.join("sentence_bert_config.json"))?;
-    Ok(config.and_then(|config| config.max_seq_length))
+
+    /// From sentence-transformers' sixth version on the tokenizer says where texts are cut.
+    fn leaves_length_to_the_tokenizer(&self) -> bool {
+        self.max_seq_length.is_none()
+    }
+}
+
+fn model_max_length(folder: &Path) -> Result<Option<usize>, EngineError> {
+    #[derive(Deserialize)]
+    struct TokenizerConfig {
+        #[serde(default)]
+        model_max_length: Option<f64>,
+    }
+    let config: Option<TokenizerConfig> = read_if_there(&folder.join(TOKENIZER_CONFIG))?;
+    // Where none was known, a number stands there that is beyond all others.
+    Ok(config.and_then(|config| config.model_max_length).filter(|n| *n < 1e9).map(|n| n as usize))
 }
 
 fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
@@ -244,9 +285,15 @@ fn check_pooling(folder: &Path) -> Result<(), EngineError> {
     let path = folder.join("1_Pooling").join("config.json");
     let config: Map<String, Value> = read_if_there(&path)?.unwrap_or_default();
     let mut modes = config.iter().filter(|(key, on)| key.starts_with("pooling_mode_") && **on == true);
-    match modes.find(|(key, _)| *key != MEAN) {
-        Some((mode, _)) => Err(EngineError::file(path, format!("sets {mode}; supported: {MEAN}"))),
-        None => Ok(()),
+    if let Some((mode, _)) = modes.find(|(key, _)| *key != MEAN) {
+        return Err(EngineError::file(path, format!("sets {mode}; supported: {MEAN}")));
+    }
+    // As sentence-transformers writes it from its sixth version on.
+    match config.get("pooling_mode") {
+        Some(mode) if *mode != "mean" && *mode != serde_json::json!(["mean"]) => {
+            Err(EngineError::file(path, format!("pooling_mode is {mode}; supported: \"mean\"")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ pub use crate::load::write_f32_gguf;
 
 use crate::kernels::gemm::{Mat, MatMut, Write, matmul};
 use crate::kernels::panels::{Panels, Precision};
+use crate::load::{INDEX, SINGLE};
 use crate::lora::{Lora, LoraTensor, MODULES};
 use crate::{ChatTokenizer, EngineError, Family, LlamaWeights, RopeScaling, tensor_file};
 use serde_json::{Value, json};
@@ -51,7 +52,14 @@ pub fn write_huggingface(
     std::fs::create_dir_all(folder)
         .map_err(|error| EngineError::file_source(folder, format!("cannot be created: {error}"), error))?;
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    tensor_file::write_f32(&folder.join("model.safetensors"), named(weights), metadata)?;
+    tensor_file::write_f32(&folder.join(SINGLE), named(weights), metadata)?;
+    // Of weights that were there before: some programs would read those.
+    match std::fs::remove_file(folder.join(INDEX)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(EngineError::file_source(folder.join(INDEX), "cannot be removed", error));
+        }
+        _ => {}
+    }
     tokenizer.to_files(folder)?;
     // Servers end a response where this file says.
     let generation = json!({ "eos_token_id": config["eos_token_id"] });

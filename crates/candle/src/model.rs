@@ -209,13 +209,17 @@ impl CandleModel {
         request.check(index)?;
         let failed = |error| backend_source(&self.id, error);
         let prompt = self.base.tokenizer.encode_prompt(&request.prompt).map_err(failed)?;
-        let mut sequences = Vec::with_capacity(request.continuations.len());
-        for continuation in &request.continuations {
-            let response = self.base.tokenizer.encode_response(&request.prompt.response_prefix, continuation);
-            let response = response.map_err(failed)?;
-            let start = prompt.len() + response.n_prefix;
-            sequences.push(ScoredSequence { tokens: [&prompt[..], &response.ids].concat(), start });
-        }
+        let encode = |continuation: &String| {
+            self.base.tokenizer.encode_response(&request.prompt.response_prefix, continuation).map_err(failed)
+        };
+        let responses = request.continuations.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        // From one place for all, or what one has to say of a blank another would have been told.
+        let n_prefix = responses.iter().map(|response| response.n_prefix).min().unwrap_or(0);
+        let start = prompt.len() + n_prefix;
+        let sequences: Vec<ScoredSequence> = responses
+            .iter()
+            .map(|response| ScoredSequence { tokens: [&prompt[..], &response.ids].concat(), start })
+            .collect();
         let longest = sequences.iter().map(|s| s.tokens.len()).max().unwrap_or(0);
         self.check_context(index, longest)?;
         Ok(Scored { index, sequences })

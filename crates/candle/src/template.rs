@@ -12,11 +12,13 @@ use std::io::{self, Write};
 ///
 /// What Transformers gives a template is there (`raise_exception`, `tojson`, Python's string methods, `tools`
 /// and `documents` as none), with one exception: `strftime_now` is not defined, since nothing here reads the
-/// clock. Templates that know it test for it and print a fixed date without it.
+/// clock. Most templates that know it test for it and print a fixed date without it; the others are refused.
 #[derive(Debug)]
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     source: String,
+    /// The source as it is rendered.
+    parsed: String,
     bos_token: String,
     eos_token: String,
 }
@@ -30,8 +32,20 @@ impl ChatTemplate {
         eos_token: impl Into<String>,
     ) -> Result<Self, EngineError> {
         let (source, environment) = (source.into(), environment());
-        environment.template_from_str(&source).map_err(|e| failed("does not parse", &e))?;
-        Ok(ChatTemplate { environment, source, bos_token: bos_token.into(), eos_token: eos_token.into() })
+        if source.contains("strftime_now") && !source.contains("strftime_now is") {
+            return Err(EngineError::Tokenizer {
+                reason: "the chat template prints today's date (strftime_now), and nothing here reads the clock: put a fixed date into the template".into(),
+            });
+        }
+        let parsed = without_marks(&source);
+        environment.template_from_str(&parsed).map_err(|e| failed("does not parse", &e))?;
+        Ok(ChatTemplate {
+            environment,
+            source,
+            parsed,
+            bos_token: bos_token.into(),
+            eos_token: eos_token.into(),
+        })
     }
 
     /// The template's text.
@@ -49,8 +63,27 @@ impl ChatTemplate {
             tools => (),
             documents => (),
         };
-        self.environment.render_str(&self.source, context).map_err(|e| failed("cannot be rendered", &e))
+        self.environment.render_str(&self.parsed, context).map_err(|e| failed("cannot be rendered", &e))
     }
+}
+
+/// The source with another block in the place of `generation`, by which Transformers knows what an assistant said: it prints
+/// what it holds.
+fn without_marks(source: &str) -> String {
+    let mut pieces = source.split("{%");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (tag, after) = piece.split_once("%}").unwrap_or((piece, ""));
+        let word = tag.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
+        let other = match word {
+            "generation" => tag.replace(word, "if true"),
+            "endgeneration" => tag.replace(word, "endif"),
+            _ => tag.to_owned(),
+        };
+        let end = if piece.contains("%}") { "%}" } else { "" };
+        text.extend(["{%", &other, end, after]);
+    }
+    text
 }
 
 fn failed(what: &str, error: &Error) -> EngineError {
@@ -131,6 +164,10 @@ mod tests {
             "1",
         );
         check("{{ messages[0].content.split('<')[-1] }}{{ missing }}", "brief> ");
+        check(
+            "{% for m in messages %}{%- generation -%} {{ m.content }} {%- endgeneration %}{% endfor %}{# generation #}",
+            " be <brief> hi",
+        );
     }
 
     #[test]
@@ -140,5 +177,8 @@ mod tests {
         assert!(error.contains("roles must alternate"), "{error}");
         let error = ChatTemplate::new("{% if %}", "", "").unwrap_err().to_string();
         assert!(error.contains("does not parse"), "{error}");
+        let error =
+            ChatTemplate::new("{% set today = strftime_now('%Y') %}", "", "").unwrap_err().to_string();
+        assert!(error.contains("today's date"), "{error}");
     }
 }

@@ -1,7 +1,8 @@
 //! Text to token ids and back, with the chat template.
 //!
 //! Two views of one tokenizer: the template's own text is read with its special tokens, everything that
-//! others wrote (questions, responses) as plain characters, so no data row can end a turn or open another.
+//! others wrote (questions, responses) as plain characters, so no data row can end a turn or open another. (Where a
+//! template's markers are no tokens, such as Llama 2's `[INST]`, nothing tells them from a row's own words.)
 
 use crate::EngineError;
 use crate::template::ChatTemplate;
@@ -14,7 +15,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use tokenizers::{Encoding, PostProcessorWrapper, Tokenizer};
+use tokenizers::{AddedToken, Encoding, PostProcessorWrapper, Tokenizer};
 
 /// A tokenizer with its chat template; cloning shares it.
 #[derive(Clone)]
@@ -73,7 +74,10 @@ impl ChatTokenizer {
             .ok_or_else(|| failed(format!("eos_token {eos_token:?} is not in the vocabulary")))?;
         let end_ids = sorted(end_ids, eos);
         let end_of_turn = end_of_turn(&template, &markup, &end_ids)?.unwrap_or(eos);
-        let (special_ids, special_texts) = special_tokens(&markup);
+        let (special_ids, special_texts) = special_tokens(&markup, &end_ids);
+        let guarded: Vec<AddedToken> =
+            special_texts.iter().map(|text| AddedToken::from(text.as_str(), true)).collect();
+        plain.add_special_tokens(guarded).map_err(|e| failed(e.to_string()))?;
 
         config.insert("chat_template".to_owned(), json!(template.source()));
         config.insert("eos_token".to_owned(), json!(eos_token));
@@ -287,10 +291,13 @@ fn sorted(mut ids: Vec<u32>, and: u32) -> Vec<u32> {
     ids
 }
 
-/// Ids, and texts from the longest to the shortest.
-fn special_tokens(tokenizer: &Tokenizer) -> (HashSet<u32>, Vec<String>) {
+/// Ids, and texts from the longest to the shortest, of special tokens and of those that end a response or look like a marker
+/// of turns, though the file does not call them special: llama.cpp's converter takes them for that, too.
+fn special_tokens(tokenizer: &Tokenizer, end_ids: &[u32]) -> (HashSet<u32>, Vec<String>) {
     let added = tokenizer.get_added_tokens_decoder();
-    let special = || added.iter().filter(|(_, token)| token.special);
+    let marks = |text: &str| text.starts_with("<|") && text.ends_with("|>");
+    let special =
+        || added.iter().filter(|(id, token)| token.special || end_ids.contains(id) || marks(&token.content));
     let mut texts: Vec<String> = special().map(|(_, token)| token.content.clone()).collect();
     texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     (special().map(|(&id, _)| id).collect(), texts)

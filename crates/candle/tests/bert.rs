@@ -122,6 +122,10 @@ fn what_a_folder_asks_for_and_is_not_computed_is_refused() {
             r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#.into(),
             Some("sets pooling_mode_cls_token"),
         ),
+        ("1_Pooling/config.json", r#"{"pooling_mode": "mean"}"#.into(), None),
+        ("1_Pooling/config.json", r#"{"pooling_mode": ["mean"]}"#.into(), None),
+        ("1_Pooling/config.json", r#"{"pooling_mode": "cls"}"#.into(), Some("pooling_mode is \"cls\"")),
+        ("sentence_bert_config.json", r#"{"do_lower_case": true}"#.into(), Some("do_lower_case is true")),
     ] {
         let folder = tempfile::tempdir().unwrap();
         for name in ["config.json", "model.safetensors", "tokenizer.json", "sentence_bert_config.json"] {
@@ -137,4 +141,27 @@ fn what_a_folder_asks_for_and_is_not_computed_is_refused() {
             _ => panic!("{file}: {error:?}"),
         }
     }
+}
+
+/// sentence-transformers leaves it to the tokenizer from its sixth version on.
+#[test]
+fn texts_are_cut_where_the_tokenizer_says_if_nothing_else_does() {
+    let load = |sentence: &str, tokenizer: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+            std::fs::copy(fixture("tiny-bert").join(name), folder.path().join(name)).unwrap();
+        }
+        for (name, text) in [("sentence_bert_config.json", sentence), ("tokenizer_config.json", tokenizer)] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        BertEmbedder::load(folder.path()).unwrap()
+    };
+    let long: String = (0..40).map(|row| format!("word {row} ")).collect();
+    let of = |embedder: &BertEmbedder| embed(embedder, &[&long]).row(0).to_vec();
+    let (short, whole) =
+        (r#"{"model_max_length": 6}"#, r#"{"model_max_length": 1000000000000000019884624838656}"#);
+    let by_tokenizer = load("{}", short);
+    assert_eq!(of(&by_tokenizer), of(&load(r#"{"max_seq_length": 6}"#, whole)));
+    assert_ne!(of(&by_tokenizer), of(&load("{}", whole)));
+    assert_eq!(of(&load(r#"{"max_seq_length": 8}"#, short)), of(&load(r#"{"max_seq_length": 8}"#, whole)));
 }

@@ -293,6 +293,7 @@ fn adapters_that_do_not_fit_are_refused_by_name() {
             "\"r\": 4",
             "self_attn.q_proj.lora_A.weight is [3, 32], but the model's shape asks for [4, 32]",
         ),
+        ("{", "{\"alora_invocation_tokens\": [1, 2],", "alora_invocation_tokens"),
         ("\"LORA\"", "\"IA3\"", "`peft_type` is \"IA3\"; supported: \"LORA\""),
         ("{", "{{", "is no adapter configuration"),
     ] {

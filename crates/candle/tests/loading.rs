@@ -8,6 +8,7 @@ use candle_core::quantized::gguf_file::{Content, Value, write};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use common::fixture;
+use semievol_candle::export::write_huggingface;
 use semievol_candle::{
     EngineError, Family, LlamaConfig, LlamaWeights, MODULES, Precision, RopeScaling, load_model,
     load_model_as,
@@ -257,6 +258,30 @@ fn tensors_are_named_when_missing_or_unused() {
         outside,
         &["index.json", "not a file of the folder"],
     );
+}
+
+/// As a model is left whose head was trained as well, and merged.
+#[test]
+fn a_head_that_is_tied_by_name_alone_is_refused() {
+    let tie = |text: String| text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
+    check_changed(
+        "tiny-llama-untied-bf16-sharded",
+        "config.json",
+        tie,
+        &["lm_head.weight that is not model.embed_tokens.weight", "write false there"],
+    );
+}
+
+#[test]
+fn an_index_that_was_left_behind_is_not_followed() {
+    let folder = copy_of("tiny-llama");
+    let index = folder.path().join("model.safetensors.index.json");
+    std::fs::write(&index, r#"{"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}}"#)
+        .unwrap();
+    let loaded = load_model(folder.path()).unwrap();
+    assert_eq!(tensors(&loaded.weights), tensors(&load_model(&fixture("tiny-llama")).unwrap().weights));
+    write_huggingface(folder.path(), &loaded.weights, &loaded.tokenizer).unwrap();
+    assert!(!index.exists());
 }
 
 #[test]

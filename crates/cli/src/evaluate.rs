@@ -1,6 +1,7 @@
 //! `semievol evaluate`: how good a trained model is on rows with answers.
 
 use crate::rows::{answer_in_chunks, say_left_out};
+use crate::screen::say;
 use crate::trained::Which;
 use anyhow::{Context, bail};
 use semievol::core::{Groups, Seed};
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let rows = Dataset::read([&args.rows], &columns)?;
     say_left_out(&args.rows, &rows);
     if let Some(known) = trained.known(&rows.samples) {
-        eprintln!("{known}");
+        say(&known);
     }
     // A row without an answer is found before the model is asked.
     rows.labeled().with_context(|| args.rows.display().to_string())?;
@@ -132,13 +133,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     if let Some((base, comparison)) = &against {
+        let p = match comparison.mcnemar.p {
+            p if p < 0.001 => "p < 0.001".to_owned(),
+            p => format!("p = {p:.3}"),
+        };
+        let test = if of_groups.is_empty() { "exact McNemar" } else { "exact test of whole groups" };
         println!(
-            "the base model: {}%; gain {:+.1} points ({:+.1} to {:+.1}), p = {:.3} (exact McNemar)",
+            "the base model: {}%; gain {:+.1} points ({:+.1} to {:+.1}), {p} ({test})",
             percent(*base),
             100.0 * comparison.difference,
             100.0 * comparison.interval.low,
-            100.0 * comparison.interval.high,
-            comparison.mcnemar.p
+            100.0 * comparison.interval.high
         );
     }
     if let Some(ranks) = ranks {

@@ -2,6 +2,7 @@
 
 use crate::input::Rows;
 use crate::propose::{Files, propose};
+use crate::screen::say;
 use anyhow::{Context, bail};
 use semievol::ExperimentConfig;
 use std::fs;
@@ -53,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         Some(file) => {
             fs::write(file, &text).with_context(|| format!("{}: cannot be written", file.display()))?;
-            eprintln!("wrote {0}; look it over, then: semievol run {0} --dry-run", file.display());
+            say(&format!("wrote {0}; look it over, then: semievol run {0} --dry-run", file.display()));
         }
     }
     Ok(())

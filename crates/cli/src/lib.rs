@@ -37,6 +37,7 @@ pub use screen::Screen;
 pub use timing::{Timing, peak_memory};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const OVERVIEW: &str = "\
@@ -46,7 +47,7 @@ From files to a model, in four commands:
   semievol run mine.toml                                  train, compare, say whether the unlabelled rows helped
   semievol predict runs/mine-1a2b3c4d new.csv             answers to new rows, with confidence
 
-Exit codes: 0 done; 1 failed, or a check of `doctor` failed; 2 the command line is wrong; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 failed, or a check of `doctor` failed; 2 the command line cannot be read; 130 stopped by Ctrl-C.
 SEMIEVOL_CACHE names the folder for downloads; NO_COLOR turns colours off.";
 
 /// Fine-tunes a language model on a few labelled and many unlabelled rows, and says whether that helped.
@@ -81,19 +82,21 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let command = Cli::parse().command;
     quiet_at_a_closed_pipe();
+    let command = Cli::parse().command;
     // Whatever was finished is on the disk, and whatever was not is in no finished file: leaving at once loses nothing.
-    let hint = match &command {
-        Command::Run(args) if args.resumes() => {
-            "; the same command goes on where this one stopped".to_owned()
-        }
-        Command::Predict(args) => args.left().map_or_else(String::new, |file| {
-            format!("; what was answered until now stands in {}", file.display())
-        }),
-        _ => String::new(),
+    let resumes = matches!(&command, Command::Run(args) if args.resumes());
+    let left = match &command {
+        Command::Predict(args) => args.left(),
+        _ => None,
     };
     let _ = ctrlc::set_handler(move || {
+        let holds = |file: &&PathBuf| file.metadata().is_ok_and(|file| file.len() > 0);
+        let hint = match left.as_ref().filter(holds) {
+            Some(file) => format!("; what was answered until now stands in {}", file.display()),
+            None if resumes => "; the same command goes on where this one stopped".to_owned(),
+            None => String::new(),
+        };
         eprintln!("\nstopped{hint}");
         std::process::exit(130);
     });
@@ -106,22 +109,25 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "semievol", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "semievol", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(())
         }
     };
     exit(done)
 }
 
-/// `println!` panics when whoever read our output has seen enough of it, as `head` does; that is no failure.
-fn quiet_at_a_closed_pipe() {
+/// `println!` panics when whoever read our output has seen enough of it, as `head` does; that is no failure. Where nobody hears
+/// what goes wrong, it is one.
+pub fn quiet_at_a_closed_pipe() {
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let what = panic.payload_as_str().unwrap_or_default();
         // Windows says it in its own language, with one of two numbers.
         let closed = ["Broken pipe", "(os error 109)", "(os error 232)"];
         if what.starts_with("failed printing to") && closed.iter().any(|words| what.contains(words)) {
-            std::process::exit(0);
+            std::process::exit(i32::from(!what.starts_with("failed printing to stdout")));
         }
         loud(panic);
     }));

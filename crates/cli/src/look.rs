@@ -206,15 +206,20 @@ impl Column {
 
     /// Whether its values are few, short and occur more than once: classes.
     pub fn is_closed(&self) -> bool {
+        self.repeated().is_some_and(|classes| classes <= 30)
+    }
+
+    /// How many short values there are, if they occur more than once.
+    pub fn repeated(&self) -> Option<usize> {
         // Ratings are classes, measurements are not.
         let classes = self.spellings().len();
         let measured = self.is_numeric() && classes > 10;
-        !self.values.is_empty()
+        let repeat = !self.values.is_empty()
             && !measured
             && self.nested == 0
-            && classes <= 30
             && 2 * classes <= self.filled.max(4)
-            && self.values.keys().all(|value| value.chars().count() <= 60)
+            && self.values.keys().all(|value| value.chars().count() <= 60);
+        repeat.then_some(classes)
     }
 
     pub fn is_numeric(&self) -> bool {

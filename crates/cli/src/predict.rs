@@ -1,6 +1,7 @@
 //! `semievol predict`: a trained model's answers to new rows.
 
 use crate::rows::{answer_in_chunks, say_left_out};
+use crate::screen::say;
 use crate::trained::Which;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -138,10 +139,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         std::fs::rename(part, file).with_context(|| cannot(file))?;
     }
     if unread > 0 {
-        eprintln!(
+        say(&format!(
             "{unread} of {} rows have no answer: the question is empty or the prompt did not fit (`error` says so), or the response could not be read",
             samples.len()
-        );
+        ));
     }
     Ok(())
 }
@@ -185,7 +186,7 @@ fn read(path: &Path, mut columns: DatasetConfig) -> anyhow::Result<Vec<Sample>> 
 /// Standard input as a file; it goes when the folder does.
 fn standard_input(from: From) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
     if std::io::stdin().is_terminal() {
-        eprintln!("reading rows from the terminal, one a line; end with Ctrl-D");
+        say("reading rows from the terminal, one a line; end with Ctrl-D");
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;

@@ -53,14 +53,19 @@ enum Place {
 enum Kind {
     /// A list of options in every row.
     ListedOptions {
-        letters: bool,
+        column: String,
+        /// How the reader is told to read them; left to it where they are numbers.
+        answers: Option<&'static str>,
     },
     /// A column for each option, named by its letter.
     LetteredColumns(Vec<String>),
     /// The same options for every row.
     Fixed(Vec<String>),
     Numeric,
-    Free,
+    Free {
+        /// Classes that it may have, too many to be taken for some unasked.
+        repeated: Option<usize>,
+    },
 }
 
 /// What was found out, to be written down.
@@ -273,8 +278,16 @@ fn kind(look: &Look, rows: &Rows, answer: &Column) -> Kind {
         first.is_some() && characters.next().is_none()
     };
     let letters = !answer.values.is_empty() && answer.values.keys().all(letter);
-    if look.column("options").is_some_and(|options| options.filled > 0) {
-        return Kind::ListedOptions { letters };
+    let listed = |name: &&&str| {
+        let own = look.column(name).filter(|column| column.name != answer.name && column.filled > 0);
+        own.is_some_and(|column| **name == "options" || column.nested > 0)
+    };
+    if let Some(column) = ["options", "choices"].iter().find(listed) {
+        let answers = match letters {
+            true => Some("letter"),
+            false => (!answer.is_numeric()).then_some("text"),
+        };
+        return Kind::ListedOptions { column: (*column).to_owned(), answers };
     }
     if letters {
         let names = ('A'..='Z').map(String::from);
@@ -286,5 +299,5 @@ fn kind(look: &Look, rows: &Rows, answer: &Column) -> Kind {
     if answer.is_closed() {
         return Kind::Fixed(answer.spellings());
     }
-    if answer.is_numeric() { Kind::Numeric } else { Kind::Free }
+    if answer.is_numeric() { Kind::Numeric } else { Kind::Free { repeated: answer.repeated() } }
 }

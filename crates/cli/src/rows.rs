@@ -1,6 +1,6 @@
 //! What commands say of rows and make of them.
 
-use crate::screen::style;
+use crate::screen::{say, style};
 use indicatif::ProgressBar;
 use semievol::core::{Labeled, Sample};
 use semievol::data::{Dataset, Task};
@@ -20,14 +20,14 @@ pub fn example(task: &dyn Task, one: &Labeled) -> Example {
 /// Tells of rows of a file that were not read into the data set.
 pub fn say_left_out(file: &Path, rows: &Dataset) {
     if let Some(first) = rows.skipped.first() {
-        eprintln!(
+        say(&format!(
             "{}: {} of {} rows left out, the first at {}: {}",
             file.display(),
             rows.skipped.len(),
             rows.len() + rows.skipped.len(),
             first.at,
             if first.detail.is_empty() { format!("{:?}", first.reason) } else { first.detail.clone() }
-        );
+        ));
     }
 }
 

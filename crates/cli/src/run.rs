@@ -4,7 +4,7 @@ mod dry;
 
 use crate::input::Input;
 use crate::machine::Machine;
-use crate::screen::Screen;
+use crate::screen::{Screen, say};
 use anyhow::bail;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
@@ -92,7 +92,7 @@ pub fn execute(experiment: &Experiment, hub: &Hub, out: &Path) -> anyhow::Result
     screen.clear();
     let results = done?;
     screen.timing.keep()?;
-    eprintln!("{}", screen.timing.line());
+    say(&screen.timing.line());
     Ok(results)
 }
 

@@ -4,7 +4,7 @@ use crate::timing::Timing;
 use indicatif::{ProgressBar, ProgressStyle};
 use semievol::hub::Progress;
 use semievol::{Event, Stage, StageEvent};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Draws events and measures what they begin and end.
@@ -103,7 +103,8 @@ impl Screen {
             StageEvent::Kept(stage) => {
                 self.line(&format!("seed {seed}, {}: finished before", stage.name));
             }
-            StageEvent::Note(note) => self.line(&format!("seed {seed}: {note}")),
+            // The stage goes on, and so does its bar.
+            StageEvent::Note(note) => self.bar.suspend(|| say(&format!("seed {seed}: {note}"))),
             _ => {}
         }
     }
@@ -127,8 +128,13 @@ impl Screen {
 
     fn line(&mut self, text: &str) {
         self.bar.finish_and_clear();
-        eprintln!("{text}");
+        say(text);
     }
+}
+
+/// Where nobody reads any more what a run says, it still goes on.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A style; the plain one if the template were wrong.

@@ -1,14 +1,15 @@
 //! The model that a command uses: of a run's folder, or an adapter beside an experiment file.
 
 use crate::machine::Machine;
-use crate::screen::Screen;
+use crate::screen::{Screen, say};
 use anyhow::{Context, bail};
 use semievol::core::Sample;
-use semievol::data::overlap;
+use semievol::data::question_key;
 use semievol::engine::Engine;
 use semievol::hub::Hub;
 use semievol::model::{Adapter, LanguageModel, ModelId, ModelLoader};
 use semievol::{Arm, Experiment, FinishedRun, candle};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,10 +88,10 @@ fn adapter_of(folder: &Path, base: &ModelId) -> anyhow::Result<Adapter> {
     // A name without a digest says no more than the name.
     let named = |other: &str| other.rsplit('/').next() == base.as_str().split('@').next();
     if let Some(other) = trained_on.filter(|other| other != base.as_str() && !named(other)) {
-        eprintln!(
+        say(&format!(
             "{}: was trained on {other}, and the model here is {base}; unless these are the same weights, its answers say little",
             place()
-        );
+        ));
     }
     let digest = candle::adapter::digest(folder).with_context(place)?;
     Ok(Adapter { base: base.clone(), folder: folder.to_owned(), digest })
@@ -104,8 +105,11 @@ impl Trained {
             Ok(drawn) => drawn,
             Err(error) => return Some(format!("whether rows were trained on cannot be said: {error}")),
         };
-        let labelled: Vec<Sample> = drawn.labelled.into_iter().map(|one| one.sample).collect();
-        let known = overlap(&[("rows", rows), ("trained", &labelled)]).count("rows", "trained");
+        // The oracle learnt the answers of the unlabelled ones, too.
+        let gold = (self.arm == Arm::Oracle).then_some(drawn.unlabelled.iter()).into_iter().flatten();
+        let labelled = drawn.labelled.iter().map(|one| &one.sample);
+        let learnt: HashSet<String> = labelled.chain(gold).map(question_key).collect();
+        let known = rows.iter().filter(|row| learnt.contains(&question_key(row))).count();
         (known > 0).then(|| {
             format!("{known} of {} rows were trained on: what follows says too much of the model", rows.len())
         })

@@ -5,6 +5,7 @@ mod common;
 
 use common::{Place, experiment, fixture};
 use serde_json::Value;
+use std::process::Stdio;
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -14,6 +15,22 @@ fn json_lines(text: &str) -> Vec<Value> {
 fn folder(out: &str) -> String {
     let line = out.lines().find_map(|line| line.strip_prefix("results: ")).unwrap();
     line.split(';').next().unwrap().to_owned()
+}
+
+/// `docs/guide.md` begins so.
+#[test]
+fn the_guide_has_files_to_follow() {
+    let place = Place::new();
+    for file in ["labeled.csv", "unlabeled.jsonl", "test.csv"] {
+        std::fs::copy(fixture("remarks").join(file), place.path(file)).unwrap();
+    }
+    let said = place.run(&["init", "labeled.csv", "unlabeled.jsonl", "test.csv", "-o", "mine.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let written = place.read("mine.toml");
+    for part in ["question = \"remark\"", "\"feeling\"", "fixed = [\"negative\", \"neutral\", \"positive\"]"]
+    {
+        assert!(written.contains(part), "{part}: {written}");
+    }
 }
 
 #[test]
@@ -106,7 +123,7 @@ fn from_files_to_answers() {
 #[test]
 fn init_knows_the_usual_files() {
     let numbered = |row: &dyn Fn(usize) -> String| (1..30).map(row).collect::<String>();
-    let cases: [(&str, String, &[&str]); 9] = [
+    let cases: [(&str, String, &[&str]); 11] = [
         (
             "sums.csv",
             format!("question,answer\n{}", numbered(&|n| format!("What is {n} plus {n}?,{}\n", n + n))),
@@ -178,6 +195,25 @@ fn init_knows_the_usual_files() {
             }),
             &["options = \"options\"", "kind = \"letter\""],
         ),
+        (
+            "choices.jsonl",
+            numbered(&|n| {
+                format!(
+                    "{{\"question\": \"Q{n}\", \"choices\": {{\"text\": [\"x{n}\", \"y\"], \"label\": [\"A\", \"B\"]}}, \"answerKey\": \"B\"}}\n"
+                )
+            }),
+            &["options = \"choices\"", "kind = \"letter\"", "preset = \"paper\""],
+        ),
+        (
+            "counted.jsonl",
+            numbered(&|n| {
+                format!(
+                    "{{\"question\": \"Q{n}\", \"choices\": [\"7\", \"8\", \"{n}\"], \"answer\": {}}}\n",
+                    7 + n % 2
+                )
+            }),
+            &["options = \"choices\"", "# Numbers: kind = \"zero_based\"", "answer = \"answer\"\n"],
+        ),
     ];
     let place = Place::new();
     for (name, text, expected) in cases {
@@ -193,6 +229,30 @@ fn init_knows_the_usual_files() {
         let said = place.run(&["inspect", "exp.toml", "--set", &model, "--set", "data.draw.labelled=3"]);
         assert_eq!(said.code, Some(0), "{name}: {}\n{proposed}", said.err);
     }
+}
+
+#[test]
+fn answers_that_repeat_are_pointed_out() {
+    let place = Place::new();
+    let rows: String =
+        (0..160).map(|n| format!("{{\"text\": \"Q{n}\", \"label\": \"class {}\"}}\n", n % 50)).collect();
+    place.write("many.jsonl", rows.as_bytes());
+    let said = place.run(&["init", "many.jsonl"]);
+    assert!(said.out.contains("# 50 answers repeat. If they are classes:"), "{}", said.out);
+}
+
+#[test]
+fn nobody_has_to_listen() {
+    let place = Place::with_remarks();
+    // Nothing reads what it says from the first word on.
+    let mut run = place.command(&["run", "exp.toml"]);
+    let mut child = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(place.path("runs").read_dir().unwrap().count() > 0);
+    let mut child = place.command(&["completions", "bash"]).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

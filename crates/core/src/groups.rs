@@ -46,6 +46,29 @@ impl Groups {
         Groups { numbers: (0..rows).collect(), n_groups: rows }
     }
 
+    /// The same rows, of which those are together that are in either.
+    ///
+    /// # Panics
+    /// If they are not as many rows.
+    pub fn joined(&self, other: &Groups) -> Self {
+        assert_eq!(self.numbers.len(), other.numbers.len(), "groups of other rows");
+        let mut parent: Vec<usize> = (0..self.n_groups).collect();
+        fn root(parent: &mut [usize], mut group: usize) -> usize {
+            while parent[group] != group {
+                parent[group] = parent[parent[group]];
+                group = parent[group];
+            }
+            group
+        }
+        let mut first: Vec<Option<usize>> = vec![None; other.n_groups];
+        for (own, of_other) in self.numbers.iter().zip(&other.numbers) {
+            let met = *first[*of_other].get_or_insert(*own);
+            let (one, two) = (root(&mut parent, met), root(&mut parent, *own));
+            parent[one.max(two)] = one.min(two);
+        }
+        Groups::keyed(self.numbers.iter().map(|own| Some(root(&mut parent, *own))))
+    }
+
     /// How many groups there are.
     pub fn n_groups(&self) -> usize {
         self.n_groups
@@ -66,5 +89,24 @@ impl Groups {
         let mut members = vec![Vec::new(); self.n_groups];
         self.numbers.iter().enumerate().for_each(|(row, group)| members[*group].push(row));
         members
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_groups_hold_what_either_does() {
+        let names =
+            |names: [&'static str; 6]| Groups::keyed(names.map(|name| (!name.is_empty()).then_some(name)));
+        let one = names(["a", "a", "", "b", "", "b"]);
+        let other = names(["", "x", "x", "", "y", ""]);
+        assert_eq!(one.joined(&other).numbers(), [0, 0, 0, 1, 2, 1]);
+        assert_eq!(one.joined(&Groups::single(6)), one);
+        assert_eq!(Groups::single(6).joined(&other), other);
+        // A chain across both.
+        let chain = names(["a", "b", "b", "c", "c", ""]).joined(&names(["x", "x", "y", "y", "", "z"]));
+        assert_eq!(chain.numbers(), [0, 0, 0, 0, 0, 1]);
     }
 }

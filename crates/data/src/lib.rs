@@ -57,3 +57,4 @@ pub use read::{Encoding, FileOptions, Format, Rows, rows};
 pub use row::Row;
 pub use split::{Split, SplitConfig, SplitError, split};
 pub use task::{AnswerForm, ClosedSet, FreeText, Numeric, Task, TaskConfig, TaskError, Wording};
+pub use text::folded;

@@ -60,7 +60,7 @@ pub fn overlap(sets: &[(&str, &[Sample])]) -> OverlapReport {
     OverlapReport { pairs }
 }
 
-/// What two rows have in common that ask the same: their question and options but for case, white space and the punctuation
+/// What two rows have in common that ask the same (see [`folded`]): their question and options but for case, white space and the punctuation
 /// around words. Options count: two questions worded alike with other options are two questions.
 pub fn question_key(sample: &Sample) -> String {
     let parts = std::iter::once(&sample.question).chain(sample.options.iter());

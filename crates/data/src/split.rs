@@ -15,6 +15,9 @@ pub struct SplitConfig {
     pub unlabelled: Option<usize>,
     /// Test rows.
     pub test: usize,
+    /// Takes fewer unlabelled rows where fewer are left.
+    #[serde(skip_serializing_if = "is_false")]
+    pub at_most: bool,
     /// Keeps rows of one group on one side. The sizes stay exact: the group that would overshoot is cut, and
     /// the rest of it is left out.
     pub by_group: bool,
@@ -22,6 +25,10 @@ pub struct SplitConfig {
     /// position among the options; a whole group counts by its first row. Unlabelled rows are taken from what
     /// is left in an order that knows no classes.
     pub stratified: bool,
+}
+
+fn is_false(at_most: &bool) -> bool {
+    !at_most
 }
 
 /// Positions of rows in the data set, each in at most one list.
@@ -84,7 +91,8 @@ pub fn split(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Spli
     // What is left goes back to the plain order, so that no answer decides which of it is unlabelled.
     pool.units.sort_by_key(|unit| places[&unit[0]]);
     let left = pool.units.iter().map(Vec::len).sum();
-    let unlabelled = pool.take("unlabelled", config.unlabelled.unwrap_or(left))?;
+    let wanted = config.unlabelled.unwrap_or(left);
+    let unlabelled = pool.take("unlabelled", if config.at_most { wanted.min(left) } else { wanted })?;
     pool.cut.sort_unstable();
     Ok(Split { labelled, unlabelled, test, cut: pool.cut })
 }
@@ -101,7 +109,7 @@ impl Pool<'_> {
     /// Takes whole units until there are `wanted` rows; cuts the last.
     fn take(&mut self, part: &'static str, wanted: usize) -> Result<Vec<usize>, SplitError> {
         let fits = |row: &usize| part == "unlabelled" || self.dataset.answers[*row].is_some();
-        let mut taken = Vec::with_capacity(wanted);
+        let mut taken = Vec::with_capacity(wanted.min(self.dataset.len()));
         let cut = &mut self.cut;
         self.units.retain(|unit| {
             if taken.len() == wanted || !unit.iter().any(fits) {

@@ -35,7 +35,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
 /// Lower-case words without the punctuation around them, one space between each. Signs that say something stay: `+1` and
 /// `-1`, `10 + 2` and `10 - 2`, `C` and `C#`, two emoji. A text of punctuation alone stays as it is, or all such texts would
 /// be alike.
-pub(crate) fn folded(text: &str) -> String {
+pub fn folded(text: &str) -> String {
     let lower = text.to_lowercase().replace('’', "'");
     let words = lower.split_whitespace().filter_map(|word| {
         let bare = word.trim_matches(|c| is_wrapping(c) && c != '#').trim_start_matches('#');

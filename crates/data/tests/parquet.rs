@@ -3,7 +3,7 @@
 #![cfg(feature = "parquet")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, FloatType, Int64Type};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use semievol_core::Answer;
@@ -70,6 +70,28 @@ fn a_parquet_file_is_a_data_set() {
     let dataset = Dataset::read([&path], &config).unwrap();
     assert_eq!(dataset.answers, [Some(Answer::Choice(1)), Some(Answer::Number("0".into()))]);
     assert_eq!(*dataset.samples[0].options, ["near", "far"]);
+}
+
+/// As an `f64` the same bits are 0.10000000149011612.
+#[test]
+fn short_floats_have_the_digits_that_they_were_written_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let schema =
+        parse_message_type("message row { required binary question (UTF8); required float answer; }");
+    let file = File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, Arc::new(schema.unwrap()), Default::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&["q", "r"].map(ByteArray::from), None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<FloatType>().write_batch(&[0.1, -2.5e-7], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let dataset = Dataset::read([&path], &DatasetConfig::default()).unwrap();
+    assert_eq!(dataset.answers, ["0.1", "-0.00000025"].map(|number| Some(Answer::Number(number.into()))));
 }
 
 /// The parquet crate panics on some of them.

@@ -33,7 +33,7 @@ proptest! {
         by_group in any::<bool>(), stratified in any::<bool>(), seed in any::<u64>(),
     ) {
         let dataset = dataset(&rows);
-        let config = SplitConfig { labelled, unlabelled, test, by_group, stratified };
+        let config = SplitConfig { labelled, unlabelled, test, by_group, stratified, at_most: false };
         let drawn = split(&dataset, &config, Seed(seed));
         let answered = rows.iter().filter(|(class, _)| class.is_some()).count();
         if !by_group && answered >= labelled + test && rows.len() >= labelled + test + unlabelled.unwrap_or(0) {
@@ -160,6 +160,14 @@ fn too_few_rows_are_counted() {
         message,
         "8 labelled rows are asked for and 5 are left of 10 (10 with an answer); ask for fewer, or give more rows"
     );
+    // Unless as many as there are will do.
+    let most =
+        SplitConfig { labelled: 3, test: 5, unlabelled: Some(9), at_most: true, ..SplitConfig::default() };
+    assert_eq!(split(&plain(10), &most, Seed(0)).unwrap().unlabelled.len(), 2);
+    assert!(split(&plain(10), &SplitConfig { at_most: false, ..most }, Seed(0)).is_err());
+    // Nor does a number of rows that no memory would hold matter before they are counted.
+    let config = SplitConfig { labelled: usize::MAX, ..config };
+    assert!(matches!(split(&plain(10), &config, Seed(0)), Err(SplitError::NotEnough { .. })));
     let mut ungrouped = plain(10);
     ungrouped.samples.iter_mut().for_each(|sample| sample.group = None);
     let config = SplitConfig { by_group: true, ..config };

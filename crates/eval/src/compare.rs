@@ -40,7 +40,8 @@ pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison
         let interval = drawn.hull(exact_interval(first_only, second_only, gain.len()));
         return Ok(Comparison { difference, interval, mcnemar: mcnemar(first_only, second_only) });
     };
-    let variance = first.draws.variance(|row| f64::from(gain[row])).drawn.max(least_variance(gain.len()));
+    let value = |row: usize| f64::from(gain[row]);
+    let variance = first.draws.variance(value).drawn.max(first.draws.least_variance(value));
     let interval = Interval::around(difference, half_width(variance, first.draws.freedom(), LEVEL)?, LEVEL);
     let of_group = |rows: &Vec<usize>| rows.iter().map(|row| i64::from(gain[*row])).sum();
     let gains: Vec<i64> = groups.iter().map(of_group).collect();
@@ -94,8 +95,9 @@ pub struct OverSeeds {
 /// Satterthwaite have them, it does not where seeds are few). Where each seed has samples of its own, the spread
 /// over seeds contains theirs: the wider of the two is taken. A sample that some of the seeds share is one draw in all of
 /// them, and what that adds to the variance is added to the spread, so that no number of seeds makes a small file a large
-/// one. With one seed the interval is about that pair of runs alone. However rarely two methods differ in accuracy, the
-/// samples' part is at least that of one that only the first gets right and one that only the second does.
+/// one. With one seed the interval is about that pair of runs alone. However rarely two methods differ, the
+/// samples' part is at least that of one that only the first gets right and one that only the second does, and so large
+/// that, as in an exact test, five samples that only the first gets right are not yet a difference.
 pub fn compare_over_seeds(
     metric: Metric,
     first: &[Graded],
@@ -122,17 +124,17 @@ pub fn compare_over_seeds(
     let shared = first.iter().all(|run| run.check_paired(reference).is_ok());
     let (rows, freedom, in_common) = match shared {
         true => {
-            let (variance, freedom) = row_variance(metric, first, second, seed);
-            (variance, freedom, variance)
+            let of_rows = row_variance(metric, first, second, seed);
+            (of_rows.whole(), of_rows.freedom, of_rows.whole())
         }
         false => {
-            let (variance, freedom) = pooled_variance(metric, first, second, seed);
+            let pooled = pooled_variance(metric, first, second, seed);
             let each = first.iter().zip(second).enumerate().map(|(run, (one, other))| {
                 let (one, other) = (std::slice::from_ref(one), std::slice::from_ref(other));
-                row_variance(metric, one, other, seed.child("run", run as u64)).0
+                row_variance(metric, one, other, seed.child("run", run as u64)).drawn
             });
             // What the spread over seeds does not have: that of samples that seeds share.
-            (variance, freedom, (variance - each.sum::<f64>() / (n * n)).max(0.0))
+            (pooled.whole(), pooled.freedom, (pooled.drawn - each.sum::<f64>() / (n * n)).max(0.0))
         }
     };
     let half = |level: f64| {
@@ -152,24 +154,38 @@ pub fn compare_over_seeds(
     Ok(OverSeeds { difference: mean, interval: Interval::around(mean, half(LEVEL)?, LEVEL), p: 1.0 - misses })
 }
 
-/// Variance, over draws of the samples that all runs share, of the mean difference of the runs, with its degrees of
-/// freedom. By a formula for the accuracy, which is a mean; else by bootstrap.
-fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed) -> (f64, f64) {
+/// Variance of the mean difference of runs over draws of their samples.
+struct OfSamples {
+    /// By a formula for the accuracy, which is a mean; else by bootstrap.
+    drawn: f64,
+    /// See [`Draws::least_variance`].
+    least: f64,
+    freedom: f64,
+}
+
+impl OfSamples {
+    fn whole(&self) -> f64 {
+        self.drawn.max(self.least)
+    }
+}
+
+/// That of samples which all runs share.
+fn row_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed) -> OfSamples {
     let draws = &first[0].draws;
     let runs = || first.iter().zip(second);
     let mean = |sum: f64| sum / first.len() as f64;
-    if metric == Metric::Accuracy {
-        let gain = |row| mean(runs().map(|(one, other)| one.right(row) - other.right(row)).sum());
-        return (draws.variance(gain).drawn.max(least_variance(draws.n_rows())), draws.freedom());
-    }
-    let variance = drawn_variance(draws, seed, |rows| {
-        mean(runs().map(|(one, other)| one.metric_of(metric, rows) - other.metric_of(metric, rows)).sum())
-    });
-    (variance, draws.freedom())
+    let gain = |row| mean(runs().map(|(one, other)| one.right(row) - other.right(row)).sum());
+    let drawn = match metric {
+        Metric::Accuracy => draws.variance(gain).drawn,
+        Metric::MacroF1 => drawn_variance(draws, seed, |rows| {
+            mean(runs().map(|(one, other)| one.metric_of(metric, rows) - other.metric_of(metric, rows)).sum())
+        }),
+    };
+    OfSamples { drawn, least: draws.least_variance(gain), freedom: draws.freedom() }
 }
 
 /// The same where runs have samples of their own, of which some may be shared: these, and whole groups, are one draw.
-fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed) -> (f64, f64) {
+fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Seed) -> OfSamples {
     let runs: Vec<(&Graded, &Graded)> = first.iter().zip(second).collect();
     let starts: Vec<usize> = runs
         .iter()
@@ -181,22 +197,21 @@ fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Se
         .collect();
     let draws = Draws::of(&clusters(first, &starts));
     let n = draws.n_rows();
+    let (mut gain, mut surplus) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    for (one, other) in &runs {
+        // So that the mean over all rows is that over runs.
+        let weight = n as f64 / (runs.len() * one.len()) as f64;
+        let gains = (0..one.len()).map(|row| weight * (one.right(row) - other.right(row)));
+        let mean = gains.clone().sum::<f64>() / one.len() as f64;
+        surplus.extend(gains.clone().map(|gain| gain - mean));
+        gain.extend(gains);
+    }
+    let (least, freedom) = (draws.least_variance(|row| gain[row]), draws.freedom());
     if metric == Metric::Accuracy {
-        let mut surplus = Vec::with_capacity(n);
-        for (one, other) in &runs {
-            let gains: Vec<f64> = (0..one.len()).map(|row| one.right(row) - other.right(row)).collect();
-            let mean = gains.iter().sum::<f64>() / gains.len() as f64;
-            // So that the mean over all rows is that over runs.
-            let weight = n as f64 / (runs.len() * gains.len()) as f64;
-            surplus.extend(gains.into_iter().map(|gain| weight * (gain - mean)));
-        }
-        return (
-            draws.variance(|row| surplus[row]).drawn.max(least_variance(first[0].len())),
-            draws.freedom(),
-        );
+        return OfSamples { drawn: draws.variance(|row| surplus[row]).drawn, least, freedom };
     }
     let mut of_runs = vec![Vec::new(); runs.len()];
-    let variance = drawn_variance(&draws, seed, |rows| {
+    let drawn = drawn_variance(&draws, seed, |rows| {
         of_runs.iter_mut().for_each(Vec::clear);
         for row in rows {
             let run = starts.partition_point(|start| start <= row) - 1;
@@ -207,7 +222,7 @@ fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Se
             each.map(|((one, other), rows)| one.metric_of(metric, rows) - other.metric_of(metric, rows));
         each.sum::<f64>() / runs.len() as f64
     });
-    (variance, draws.freedom())
+    OfSamples { drawn, least, freedom }
 }
 
 /// The rows of all runs, one after another: those that are one sample, or of one group in some run, come together. What a
@@ -237,11 +252,6 @@ fn clusters(runs: &[Graded], starts: &[usize]) -> Groups {
     }
     let roots: Vec<usize> = (0..n).map(|row| root(&mut parent, row)).collect();
     Groups::keyed(roots.iter().map(Some))
-}
-
-/// That of one sample that only the first method gets right and one that only the second does.
-fn least_variance(samples: usize) -> f64 {
-    2.0 / (samples as f64).powi(2)
 }
 
 /// The variance of a statistic over draws, by bootstrap.

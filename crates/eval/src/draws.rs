@@ -98,4 +98,17 @@ impl Draws {
             groups.iter().map(|group| without(group).powi(2)).sum::<f64>() * (n_groups - 1.0) / n_groups;
         Variance { drawn: drawn.max(rows), rows }
     }
+
+    /// The least variance that the mean of such a value has by what is drawn: the one with which, as in an exact test of
+    /// signs, five of one sign and none of the other are not told from 0, and never less than that of one single row of
+    /// each.
+    pub(crate) fn least_variance(&self, value: impl Fn(usize) -> f64) -> f64 {
+        let drawn: Vec<f64> = match &self.groups {
+            None => (0..self.n_rows).map(value).collect(),
+            Some(groups) => groups.iter().map(|group| group.iter().map(|row| value(*row)).sum()).collect(),
+        };
+        let squares: Vec<f64> = drawn.iter().filter(|one| **one != 0.0).map(|one| one * one).collect();
+        let square = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+        ((5.0 / 1.96f64).powi(2) * square).max(2.0) / (self.n_rows as f64).powi(2)
+    }
 }

@@ -254,6 +254,29 @@ fn an_interval_holds_nothing_where_the_test_finds_nothing() {
     assert_eq!(compare(&one, &other, Seed(1)).unwrap().interval.to_string(), "[-0.071, 0.071]");
 }
 
+/// As in the exact test of one pair, it takes six rows of one sign, however often seeds repeat them.
+#[test]
+fn few_rows_are_no_difference_over_seeds_either() {
+    for n in [40, 400] {
+        for rows in 1..8 {
+            let (one, other) = split(n, rows, 0);
+            for seeds in 1..4 {
+                let [first, second] = [&one, &other].map(|run| vec![run.clone(); seeds]);
+                let found = compare_over_seeds(Metric::Accuracy, &first, &second, Seed(1)).unwrap();
+                assert_eq!(
+                    found.interval.holds(0.0),
+                    rows < 6,
+                    "{rows} of {n} rows, {seeds} seeds: {found:?}"
+                );
+            }
+        }
+    }
+    // Nothing is certain of two rows.
+    let (one, other) = (grade(&[0, 1], &[Some(0), Some(1)]), grade(&[0, 1], &[Some(1), Some(0)]));
+    let found = compare_over_seeds(Metric::MacroF1, &[one], &[other], Seed(1)).unwrap();
+    assert!(found.interval.holds(0.0) && found.p > 0.05, "{found:?}");
+}
+
 #[test]
 fn samples_that_seeds_share_are_one_draw_in_all_of_them() {
     // Every seed has 50 of the samples; how good the one method is hangs on the sample alone.

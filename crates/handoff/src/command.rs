@@ -1,7 +1,7 @@
 //! A command that trains, and what it must have left.
 
 use crate::ElsewhereConfig;
-use crate::files::{file_error, unfit, write};
+use crate::files::{contents, file_error, put, unfit};
 use safetensors::SafeTensors;
 use semievol_core::{hex, write_whole};
 use semievol_model::{Adapter, ModelId};
@@ -99,20 +99,15 @@ impl CommandTrainer {
         &self,
         job: &TrainJob<'_>,
         folder: &Path,
-        is_of_this_job: bool,
+        aside: Option<PathBuf>,
     ) -> Result<Adapter, TrainError> {
         let left = folder.join("adapter");
-        if is_of_this_job && left.exists() {
+        if left.exists() {
             return self.take(job, folder);
         }
-        let mut aside = String::new();
-        if left.exists() {
-            let free = (1..).map(|n| folder.join(format!("adapter-{n}"))).find(|free| !free.exists());
-            if let Some(free) = free {
-                fs::rename(&left, &free).map_err(|error| file_error(&left, &error))?;
-                aside = format!(" (the one of another job that was there is {} now)", free.display());
-            }
-        }
+        let aside =
+            aside.map(|aside| format!(" (the one of another job that was there is {} now)", aside.display()));
+        let aside = aside.unwrap_or_default();
         Err(unfit(format!(
             "the job stands in {}: train it there (llamafactory.yaml, axolotl.yaml), put the adapter into {} and run again; or set elsewhere.command{aside}",
             folder.display(),
@@ -198,23 +193,27 @@ impl Trainer for CommandTrainer {
     ) -> Result<Adapter, TrainError> {
         let folder = job.out.join("handoff");
         let left = folder.join("adapter");
-        let before = written(&folder);
-        write(&self.config, job, &folder)?;
-        let is_of_this_job = before == written(&folder);
+        let contents = contents(&self.config, job)?;
+        let stands = |(name, text): &(&str, String)| {
+            fs::read(folder.join(name)).is_ok_and(|stands| stands == text.as_bytes())
+        };
+        let mark = folder.join(ENDED);
+        let mut aside = None;
+        if !contents.iter().all(stands) {
+            // Before anything says that what lies there is of this job.
+            remove_file(&mark)?;
+            aside = set_aside(&left)?;
+            put(&contents, &folder)?;
+        }
         let [program, arguments @ ..] = self.config.command.as_slice() else {
-            return self.by_hand(job, &folder, is_of_this_job);
+            return self.by_hand(job, &folder, aside);
         };
         // A command that ended before a kill: the adapter of this very job is there already.
-        let is_there =
-            is_of_this_job && folder.join(ENDED).is_file() && left.join(Adapter::WEIGHTS_FILE).is_file();
-        if !is_there {
+        if !(mark.is_file() && left.join(Adapter::WEIGHTS_FILE).is_file()) {
             if left.exists() {
                 fs::remove_dir_all(&left).map_err(|error| file_error(&left, &error))?;
             }
-            let mark = folder.join(ENDED);
-            if mark.exists() {
-                fs::remove_file(&mark).map_err(|error| file_error(&mark, &error))?;
-            }
+            remove_file(&mark)?;
             self.run((program, arguments), job, &folder, on_step)?;
             // Not before the adapter is found whole: a command that left half of one is to be run again.
             let adapter = self.take(job, &folder)?;
@@ -225,9 +224,23 @@ impl Trainer for CommandTrainer {
     }
 }
 
-/// What says which job it is.
-fn written(folder: &Path) -> Vec<Option<Vec<u8>>> {
-    ["train.jsonl", "llamafactory.yaml", "axolotl.yaml"].map(|name| fs::read(folder.join(name)).ok()).into()
+fn remove_file(file: &Path) -> Result<(), TrainError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_error(file, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives an adapter of another job the first free name; where it is now.
+fn set_aside(adapter: &Path) -> Result<Option<PathBuf>, TrainError> {
+    let free = (1..).map(|n| adapter.with_file_name(format!("adapter-{n}"))).find(|free| !free.exists());
+    match free.filter(|_| adapter.exists()) {
+        None => Ok(None),
+        Some(free) => {
+            fs::rename(adapter, &free).map_err(|error| file_error(adapter, &error))?;
+            Ok(Some(free))
+        }
+    }
 }
 
 /// A file that grows.

@@ -15,6 +15,22 @@ const DATASET: &str = "semievol";
 /// # Errors
 /// If the job has what those programs have not, or a file cannot be written.
 pub fn write(config: &ElsewhereConfig, job: &TrainJob<'_>, folder: &Path) -> Result<(), TrainError> {
+    put(&contents(config, job)?, folder)
+}
+
+/// Names and texts of the files.
+pub(crate) type Contents = [(&'static str, String); 4];
+
+pub(crate) fn put(contents: &Contents, folder: &Path) -> Result<(), TrainError> {
+    std::fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
+    for (name, text) in contents {
+        let file = folder.join(name);
+        write_whole(&file, text.as_bytes()).map_err(|error| file_error(&file, &error))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn contents(config: &ElsewhereConfig, job: &TrainJob<'_>) -> Result<Contents, TrainError> {
     job.check()?;
     let soft = |example: &Example| example.weight != 1.0 || !example.others.is_empty();
     if let Some(index) = job.examples.iter().position(soft) {
@@ -33,15 +49,12 @@ pub fn write(config: &ElsewhereConfig, job: &TrainJob<'_>, folder: &Path) -> Res
             reason: "training elsewhere begins at the base: leave method.pretrain out".into(),
         });
     }
-    std::fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
-    let put = |name: &str, text: String| {
-        let file = folder.join(name);
-        write_whole(&file, text.as_bytes()).map_err(|error| file_error(&file, &error))
-    };
-    put("train.jsonl", job.examples.iter().map(|example| format!("{}\n", row(example))).collect())?;
-    put("dataset_info.json", format!("{:#}\n", dataset_info()))?;
-    put("llamafactory.yaml", yaml(&llamafactory(config, job)))?;
-    put("axolotl.yaml", yaml(&axolotl(config, job)))
+    Ok([
+        ("train.jsonl", job.examples.iter().map(|example| format!("{}\n", row(example))).collect()),
+        ("dataset_info.json", format!("{:#}\n", dataset_info())),
+        ("llamafactory.yaml", yaml(&llamafactory(config, job))),
+        ("axolotl.yaml", yaml(&axolotl(config, job))),
+    ])
 }
 
 /// The chat, of which the last message alone is learnt.

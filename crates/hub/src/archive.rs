@@ -58,6 +58,10 @@ impl Archive {
                 if let Some(file) = self.file_behind(&found) {
                     return self.write(&HashMap::from([(file, to.to_path_buf())]));
                 }
+                if let Some(Kind::Link(target)) = self.members.get(&found) {
+                    let reason = format!("is a link to {target}, which is no file: write that after the `!`");
+                    return Err(self.unsafe_member(&found, reason));
+                }
                 found
             }
         };

@@ -166,7 +166,9 @@ fn is_of_the_model(file: &str) -> bool {
     ];
     let in_the_root = !file.contains('/');
     let tokenizer = file.starts_with("tokenizer") && file.ends_with(".json");
-    let weights = file.ends_with(".safetensors") || file.ends_with(INDEX);
+    // Mistral's folders hold the same weights twice.
+    let twice = file.starts_with("consolidated");
+    let weights = !twice && (file.ends_with(".safetensors") || file.ends_with(INDEX));
     NAMES.contains(&file) || in_the_root && (tokenizer || weights)
 }
 

@@ -11,7 +11,9 @@ use semievol_model::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// Most requests of one file, and most bytes: what hosted batch interfaces take.
@@ -50,7 +52,8 @@ struct Line {
 /// What the files hold.
 #[derive(Default)]
 struct Answers {
-    good: HashMap<String, Vec<Value>>,
+    /// The lines themselves: as JSON they would take many times as much memory.
+    good: HashMap<String, Vec<String>>,
     /// What was said of requests that are refused, and would be again.
     refused: HashMap<String, String>,
     /// Why one of the others failed.
@@ -77,9 +80,9 @@ impl BatchFiles {
         ModelError::Backend { model: self.id.clone(), reason, source: None }
     }
 
-    /// Every answer by the id of its request. A request that failed there counts as not asked, unless it is itself at
+    /// The answers to these requests, by their ids. A request that failed there counts as not asked, unless it is itself at
     /// fault; of several answers the first that can be read counts, so that a file that is put there twice changes nothing.
-    fn answers(&self) -> Result<Answers, ModelError> {
+    fn answers(&self, wanted: &HashSet<String>) -> Result<Answers, ModelError> {
         let folder = &self.config.folder;
         let mut files: Vec<PathBuf> = match std::fs::read_dir(folder) {
             Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
@@ -96,19 +99,26 @@ impl BatchFiles {
         }
         let mut answers = Answers { next: format!("results-{number}.jsonl"), ..Answers::default() };
         for file in files {
-            let text = std::fs::read_to_string(&file);
-            let text = text.map_err(|error| self.broken(format!("{}: {error}", file.display())))?;
-            for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-                let line: Line = serde_json::from_str(line).map_err(|error| {
+            let unread = |error| self.broken(format!("{}: {error}", file.display()));
+            let lines = BufReader::new(File::open(&file).map_err(unread)?).lines();
+            for (number, text) in lines.enumerate() {
+                let text = text.map_err(unread)?;
+                if text.trim().is_empty() {
+                    continue;
+                }
+                let line: Line = serde_json::from_str(&text).map_err(|error| {
                     let place = format!("{}, line {}", file.display(), number + 1);
                     self.broken(format!("{place}: no result of a batch ({error}): mend the line, or take it out and have its request answered again"))
                 })?;
+                if !wanted.contains(&line.custom_id) {
+                    continue;
+                }
                 let Some(Response { status_code, body }) = line.response else {
                     answers.failed = line.error.map(|error| error.to_string());
                     continue;
                 };
                 if matches!(status_code, None | Some(200)) {
-                    answers.good.entry(line.custom_id).or_default().push(body);
+                    answers.good.entry(line.custom_id).or_default().push(text);
                     continue;
                 }
                 // vLLM has the reason beside an empty body.
@@ -134,7 +144,9 @@ impl BatchFiles {
         read: impl Fn(&Value, &R) -> Result<Option<T>, String>,
         on_done: OnDone<'_, T>,
     ) -> Result<(), ModelError> {
-        let answers = self.answers()?;
+        let body = |request: &R| body(json!({"model": self.config.model}), request);
+        let wanted = requests.iter().map(|request| custom_id(&body(request))).collect();
+        let answers = self.answers(&wanted)?;
         let mut missing = BTreeMap::new();
         let mut unreadable = None;
         for (index, request) in requests.iter().enumerate() {
@@ -144,12 +156,12 @@ impl BatchFiles {
                 }
                 continue;
             }
-            let body = body(json!({"model": self.config.model}), request);
+            let body = body(request);
             let id = custom_id(&body);
             let all = answers.good.get(&id).map(Vec::as_slice).unwrap_or_default();
             let mut found = None;
             for answer in all {
-                match read(answer, request) {
+                match body_of(answer).and_then(|answer| read(&answer, request)) {
                     Ok(answer) => {
                         found = Some(answer);
                         break;
@@ -177,7 +189,7 @@ impl BatchFiles {
         if missing.is_empty() {
             return Ok(());
         }
-        let files = write(&self.config.folder, &missing, MOST)
+        let files = write(&self.config.folder, &cut(&missing, MOST))
             .map_err(|(file, error)| self.broken(format!("{}: {error}", file.display())))?;
         let others = match files.len() {
             1 => String::new(),
@@ -197,50 +209,47 @@ impl BatchFiles {
     }
 }
 
+/// What was answered, of a line of results that was read once.
+fn body_of(line: &str) -> Result<Value, String> {
+    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    Ok(line.response.map(|response| response.body).unwrap_or_default())
+}
+
 /// Names a request by all that it says, so that it is found again whoever asks, in whatever order.
 fn custom_id(body: &Value) -> String {
     format!("semievol-{}", hex(&Sha256::digest(body.to_string())[..12]))
 }
 
-/// Writes the requests into as many files as they need, and removes those of an earlier run that more were needed for.
-fn write(
-    folder: &Path,
-    requests: &BTreeMap<String, Value>,
-    (most_requests, most_bytes): (usize, usize),
-) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
-    let file = |number: usize| match number {
-        1 => folder.join("requests.jsonl"),
-        _ => folder.join(format!("requests-{number}.jsonl")),
-    };
-    let within = |file: &PathBuf| {
-        let file = file.clone();
-        move |error| (file, error)
-    };
-    std::fs::create_dir_all(folder).map_err(within(&folder.to_owned()))?;
-    let mut files = Vec::new();
-    let mut finish = |text: &mut String| {
-        let file = file(files.len() + 1);
-        write_whole(&file, text.as_bytes()).map_err(within(&file))?;
-        text.clear();
-        files.push(file);
-        Ok(())
-    };
-    let (mut text, mut n) = (String::new(), 0);
+/// The requests, a line each, in as many texts as they need.
+fn cut(requests: &BTreeMap<String, Value>, (most_requests, most_bytes): (usize, usize)) -> Vec<String> {
+    let (mut texts, mut text, mut n) = (Vec::new(), String::new(), 0);
     for (id, body) in requests {
         let line = json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body});
         let line = format!("{line}\n");
         if n == most_requests || (n > 0 && text.len() + line.len() > most_bytes) {
-            finish(&mut text)?;
+            texts.push(std::mem::take(&mut text));
             n = 0;
         }
         text.push_str(&line);
         n += 1;
     }
-    finish(&mut text)?;
-    let mut old = files.len() + 1;
-    while file(old).exists() {
-        std::fs::remove_file(file(old)).map_err(within(&file(old)))?;
-        old += 1;
+    texts.push(text);
+    texts
+}
+
+/// Writes a file for each text, and removes those of an earlier run that more were needed for.
+fn write(folder: &Path, texts: &[String]) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
+    let file = |index: usize| match index {
+        0 => folder.join("requests.jsonl"),
+        _ => folder.join(format!("requests-{}.jsonl", index + 1)),
+    };
+    std::fs::create_dir_all(folder).map_err(|error| (folder.to_owned(), error))?;
+    let files: Vec<PathBuf> = (0..texts.len()).map(file).collect();
+    for (file, text) in files.iter().zip(texts) {
+        write_whole(file, text.as_bytes()).map_err(|error| (file.clone(), error))?;
+    }
+    for old in (files.len()..).map(file).take_while(|file| file.exists()) {
+        std::fs::remove_file(&old).map_err(|error| (old, error))?;
     }
     Ok(files)
 }
@@ -275,24 +284,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_cut_and_old_ones_removed() {
-        let folder = tempfile::tempdir().unwrap();
+    fn requests_are_cut() {
         let requests: BTreeMap<String, Value> =
             (0..5).map(|n| (format!("semievol-{n}"), json!({ "n": n }))).collect();
-        let bytes = |files: &[PathBuf]| {
-            files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect::<String>()
-        };
-        let all = write(folder.path(), &requests, MOST).unwrap();
-        assert_eq!(all, [folder.path().join("requests.jsonl")]);
-        let whole = bytes(&all);
-        assert_eq!(whole.lines().count(), 5);
-        let line = whole.len() / 5;
+        let all = cut(&requests, MOST);
+        assert_eq!((all.len(), all[0].lines().count()), (1, 5));
+        let line = all[0].len() / 5;
         for (most, n) in [((2, usize::MAX), 3), ((5, 2 * line), 3), ((5, 1), 5), ((1, usize::MAX), 5)] {
-            let files = write(folder.path(), &requests, most).unwrap();
-            assert_eq!((files.len(), bytes(&files)), (n, whole.clone()), "{most:?}");
-            assert!(files.iter().all(|file| !std::fs::read_to_string(file).unwrap().is_empty()));
+            let texts = cut(&requests, most);
+            assert_eq!((texts.len(), texts.concat()), (n, all.concat()), "{most:?}");
+            assert!(texts.iter().all(|text| !text.is_empty()));
         }
-        write(folder.path(), &requests, MOST).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn old_files_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let texts = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        for n in [3, 1, 2] {
+            let files = write(folder.path(), &texts[..n]).unwrap();
+            let read: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+            assert_eq!(read, texts[..n]);
+            assert_eq!(files[0], folder.path().join("requests.jsonl"));
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), n);
+        }
     }
 }

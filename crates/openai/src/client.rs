@@ -4,7 +4,7 @@
 use crate::config::{Budget, ServerConfig};
 use crate::error::ServerError;
 use crate::key::Key;
-use crate::limit::Limit;
+use crate::limit::{Limit, Permit};
 use crate::retry;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -145,10 +145,8 @@ impl Client {
         let (mut failed, mut busy) = (0, 0);
         let mut busy_since = None;
         loop {
-            self.wait_for_pause().await;
-            let permit = self.limit.permit().await;
+            let permit = self.permit().await;
             let attempt = tokio::time::timeout(self.timeout, self.attempt(&method, path, body, &read)).await;
-            drop(permit);
             let what = match attempt {
                 Ok(Attempt::Done(done)) => {
                     self.limit.went_well();
@@ -162,7 +160,10 @@ impl Client {
                     if since.elapsed() + wait > self.patience {
                         return Err(ServerError::Busy { server: self.server(), wait, last: what });
                     }
+                    // Before the permit is gone, or the next one in line would not see it.
                     self.pause_for(wait);
+                    drop(permit);
+                    tokio::time::sleep(retry::own_wait(wait, busy)).await;
                     continue;
                 }
                 Ok(Attempt::Again(what)) => what,
@@ -175,7 +176,19 @@ impl Client {
             if failed >= self.attempts {
                 return Err(ServerError::GaveUp { server: self.server(), attempts: failed, last: what });
             }
+            drop(permit);
             tokio::time::sleep(retry::wait(failed)).await;
+        }
+    }
+
+    /// Leave to ask now: a pause may begin while one stands in line for it.
+    async fn permit(&self) -> Permit<'_> {
+        loop {
+            self.wait_for_pause().await;
+            let permit = self.limit.permit().await;
+            if self.pause().is_none() {
+                return permit;
+            }
         }
     }
 
@@ -291,10 +304,15 @@ impl Client {
         *pause = Some(pause.map_or(until, |other| other.max(until)));
     }
 
+    /// Until when nobody asks.
+    fn pause(&self) -> Option<Instant> {
+        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        pause.filter(|until| *until > Instant::now())
+    }
+
     async fn wait_for_pause(&self) {
         loop {
-            let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-            match pause.filter(|until| *until > Instant::now()) {
+            match self.pause() {
                 Some(until) => {
                     // All wait for the same moment, and would come back together.
                     let late = retry::part_of((until - Instant::now()).mul_f64(0.2));

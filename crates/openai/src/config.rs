@@ -156,14 +156,15 @@ impl ServerConfig {
 
     /// The address without what may be a password.
     pub(crate) fn shown_url(&self) -> String {
-        let url = self.url.split(['?', '#']).next().unwrap_or_default();
-        match url.rsplit_once('@') {
+        // A password may have the signs that end an address.
+        let url = match self.url.rsplit_once('@') {
             Some((before, host)) => {
                 let scheme = before.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
                 format!("{scheme}://***@{host}")
             }
-            None => url.to_owned(),
-        }
+            None => self.url.clone(),
+        };
+        url.split(['?', '#']).next().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -23,14 +23,22 @@ impl Asker {
         let mut body = sampling(self.body(), request);
         body["prompt"] = json!(prompt);
         body["logprobs"] = json!(1);
-        // Both would cut off what is improbable unless told not to.
-        body["min_p"] = json!(0.0);
-        match self.dialect {
-            Dialect::LlamaCpp => body["top_k"] = json!(0),
-            _ => {
-                body["top_k"] = json!(-1);
-                body["return_tokens_as_token_ids"] = json!(true);
-            }
+        // Unless told not to, both cut off what is improbable, and take from the model's files, or from how they were started,
+        // what makes repetitions rare.
+        let common = json!({"min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0});
+        let own = match self.dialect {
+            Dialect::LlamaCpp => json!({
+                "top_k": 0,
+                "typical_p": 1.0,
+                "repeat_penalty": 1.0,
+                "dry_multiplier": 0.0,
+                "xtc_probability": 0.0,
+                "mirostat": 0,
+            }),
+            _ => json!({"top_k": -1, "repetition_penalty": 1.0, "return_tokens_as_token_ids": true}),
+        };
+        for (name, value) in [common, own].iter().filter_map(Value::as_object).flatten() {
+            body[name] = value.clone();
         }
         let read = |body: &Value| {
             let choice = wire::only(wire::read::<Completion>(body)?.choices)?;

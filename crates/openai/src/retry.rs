@@ -36,6 +36,12 @@ pub(crate) fn wait(failed: usize) -> Duration {
     doubled / 2 + part_of(doubled / 2)
 }
 
+/// How long one request waits that a server has been too busy for so many times, where it says for how long all are to leave
+/// it alone: next to nothing is not taken at its word, or it would be asked without end.
+pub(crate) fn own_wait(asked: Duration, busy: usize) -> Duration {
+    if asked >= FIRST { asked } else { wait(busy) }
+}
+
 /// A part of it by chance.
 pub(crate) fn part_of(whole: Duration) -> Duration {
     // Each RandomState is seeded anew; what is drawn changes no result.
@@ -72,6 +78,14 @@ mod tests {
             let most = FIRST.saturating_mul(1 << (failed - 1).min(10)).min(LONGEST);
             let found = wait(failed);
             assert!(most / 2 <= found && found <= most, "{failed}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_server_is_asked_without_end_at_once() {
+        assert_eq!(own_wait(Duration::from_secs(7), 1), Duration::from_secs(7));
+        for asked in [Duration::ZERO, Duration::from_millis(1)] {
+            assert!(own_wait(asked, 1) >= FIRST / 2 && own_wait(asked, 5) >= 8 * FIRST, "{asked:?}");
         }
     }
 

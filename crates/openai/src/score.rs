@@ -8,7 +8,7 @@ use crate::wire::{self, Chat, Completion, CompletionLogprobs, TokenEntry};
 use semievol_core::TokenLogprob;
 use semievol_model::{ScoreRequest, Scores};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Alternatives that come with a forced token; other options are often among them.
 const SIBLINGS: usize = 20;
@@ -177,9 +177,11 @@ pub(crate) fn alternatives_answer(body: &Value, request: &ScoreRequest) -> Resul
 
 /// The first token that is neither white space nor part of the prefix; the very first where the answer does not begin so.
 fn after_prefix<'e>(content: &'e [TokenEntry], prefix: &str) -> Option<&'e TokenEntry> {
-    let mut left = prefix;
+    let prefix = prefix.to_lowercase();
+    let mut left = prefix.as_str();
     for entry in content {
-        let token = entry.token.trim();
+        let token = entry.token.trim().to_lowercase();
+        let token = token.as_str();
         match left.trim_start().strip_prefix(token) {
             Some(rest) if !token.is_empty() && !left.is_empty() => left = rest,
             _ if token.is_empty() => {}
@@ -192,30 +194,30 @@ fn after_prefix<'e>(content: &'e [TokenEntry], prefix: &str) -> Option<&'e Token
 }
 
 /// For each option the probability of the tokens that begin it alone, a token that is a whole option being its own; at
-/// least that of the least probable token there is, for an option that does not show may be as probable as that.
+/// least that of the least probable token there is, for an option that does not show may be as probable as that. Small and
+/// large letters are one, as where an answer is read, but for options of a single letter or that differ by nothing else.
 fn by_first_token(alternatives: &[TokenEntry], options: &[String]) -> Option<Scores> {
-    let begins = |token: &str, option: &str| !token.is_empty() && option.trim().starts_with(token);
-    let is_option = |token: &str| options.iter().any(|option| option.trim() == token);
-    let least = alternatives.iter().filter_map(|one| one.logprob).fold(0.0, f64::min);
-    let mut any = false;
-    let score = |option: &String| {
-        let own = alternatives.iter().filter(|one| {
-            let token = one.token.trim();
-            match is_option(token) {
-                true => option.trim() == token,
-                false => {
-                    begins(token, option)
-                        && options.iter().filter(|other| begins(token, other)).all(|other| other == option)
-                }
-            }
-        });
-        let total: f64 = own.filter_map(|one| one.logprob).map(f64::exp).sum();
-        any |= total > 0.0;
+    let small: Vec<String> = options.iter().map(|option| option.trim().to_lowercase()).collect();
+    let long = small.iter().all(|option| option.chars().nth(1).is_some());
+    let folds = long && small.iter().collect::<HashSet<_>>().len() == options.len();
+    let fold = |text: &str| if folds { text.trim().to_lowercase() } else { text.trim().to_owned() };
+    let texts: Vec<String> = options.iter().map(|option| fold(option)).collect();
+    let owner = |token: &str| -> Option<&String> {
+        let mut begun = texts.iter().filter(|text| !token.is_empty() && text.starts_with(token));
+        let whole = texts.iter().find(|text| *text == token);
+        whole.or_else(|| begun.next().filter(|own| begun.all(|other| other == *own)))
+    };
+    let owned: Vec<(Option<&String>, f64)> =
+        alternatives.iter().filter_map(|one| Some((owner(&fold(&one.token)), one.logprob?))).collect();
+    let least = owned.iter().map(|(_, logprob)| *logprob).fold(0.0, f64::min);
+    let score = |(option, text): (&String, &String)| {
+        let own = owned.iter().filter(|(owner, _)| *owner == Some(text));
+        let total: f64 = own.map(|(_, logprob)| logprob.exp()).sum();
         let logprob = if total > 0.0 { total.ln().min(0.0) } else { least };
         vec![TokenLogprob { token: number(option), logprob: logprob as f32 }]
     };
-    let scores = options.iter().map(score).collect();
-    any.then_some(scores)
+    let any = owned.iter().any(|(owner, logprob)| owner.is_some() && logprob.exp() > 0.0);
+    any.then(|| options.iter().zip(&texts).map(score).collect())
 }
 
 #[cfg(test)]
@@ -247,6 +249,20 @@ mod tests {
     }
 
     #[test]
+    fn large_letters_are_small_ones() {
+        let options = [" negative", " positive"].map(String::from);
+        let alternatives = entries(&[("Negative", 0.8), ("Positive", 0.1), ("positive", 0.05), ("NE", 0.02)]);
+        let scores = by_first_token(&alternatives, &options).unwrap();
+        let probability = |at: usize| f64::from(scores[at][0].logprob).exp();
+        assert!((probability(0) - 0.82).abs() < 1e-6 && (probability(1) - 0.15).abs() < 1e-6);
+        // `a` may begin a sentence, and two options may differ by their letters alone.
+        assert!(by_first_token(&entries(&[("a", 0.9)]), &["A", "B"].map(String::from)).is_none());
+        let scores = by_first_token(&entries(&[("us", 0.9), ("US", 0.1)]), &["US", "us"].map(String::from));
+        let scores = scores.unwrap();
+        assert!(scores[0][0].logprob < scores[1][0].logprob);
+    }
+
+    #[test]
     fn an_option_that_begins_another_is_itself() {
         let options = [" 1", " 10", " 2"].map(String::from);
         let scores = by_first_token(&entries(&[("1", 0.9), ("2", 0.05)]), &options).unwrap();
@@ -262,6 +278,7 @@ mod tests {
         };
         assert_eq!(found(&["Answer", ":", " B", "."]).as_deref(), Some(" B"));
         assert_eq!(found(&["Answer:", "\n", "B"]).as_deref(), Some("B"));
+        assert_eq!(found(&["ANSWER", ":", "B"]).as_deref(), Some("B"));
         assert_eq!(found(&[" B"]).as_deref(), Some(" B"));
         assert_eq!(found(&["Answer", "s", "vary"]), None);
         assert_eq!(found(&["Answer", ":"]), None);

@@ -2,6 +2,7 @@
 
 use crate::PipelineError;
 use semievol_core::{Answer, Groups, Labeled, Sample, Seed};
+use semievol_data::question_key;
 use semievol_select::classify::{stratified_folds, stratified_order};
 use std::collections::{HashMap, HashSet};
 
@@ -31,6 +32,14 @@ pub(crate) fn shares(labels: &[Labeled]) -> Vec<f64> {
 
 pub(crate) fn groups<'a>(labels: impl IntoIterator<Item = &'a Labeled>) -> Groups {
     Groups::of(labels.into_iter().map(|labeled| &labeled.sample))
+}
+
+/// Labels that are learnt or held out together: those of a group, and those that ask the same, for whoever has learnt the one
+/// knows the other.
+pub(crate) fn together<'a>(labels: impl IntoIterator<Item = &'a Labeled>) -> Groups {
+    let samples: Vec<&Sample> = labels.into_iter().map(|labeled| &labeled.sample).collect();
+    let twins = Groups::keyed(samples.iter().map(|sample| Some(question_key(sample))));
+    Groups::of(samples).joined(&twins)
 }
 
 /// Labels of the largest group; 0 where no label has one.
@@ -90,9 +99,9 @@ pub(crate) fn check_folds(
     if folds > rows {
         return refuse(format!("{key} is {folds}, but there are {rows} labelled rows: take fewer folds"));
     }
-    if folds > 1 && labels.len() > 1 && groups(labels).n_groups() == 1 {
+    if folds > 1 && labels.len() > 1 && together(labels).n_groups() == 1 {
         return refuse(format!(
-            "{key} is {folds}, but the {} labelled rows are all of one group (data.columns.group), and rows of one group stay in one fold: label rows of more groups",
+            "{key} is {folds}, but the {} labelled rows are all of one group (data.columns.group) or ask the same, and such rows stay in one fold: label others",
             labels.len()
         ));
     }
@@ -103,7 +112,7 @@ pub(crate) fn check_folds(
 /// are as many folds; labels that are all of one group are dealt like rows without any.
 pub(crate) fn deal(labels: &[&Labeled], folds: usize, seed: Seed) -> Vec<usize> {
     let classes: Vec<usize> = labels.iter().map(|labeled| class(labeled)).collect();
-    let groups = groups(labels.iter().copied());
+    let groups = together(labels.iter().copied());
     match groups.n_groups() {
         n if n > 1 && !groups.are_single() => {
             stratified_folds(&classes, Some(groups.numbers()), folds.min(n), seed)
@@ -129,7 +138,7 @@ pub(crate) fn held_out(share: f64, labels: usize) -> usize {
 pub(crate) fn hold_out(share: f64, labels: &[Labeled], seed: Seed) -> HashSet<usize> {
     let n = held_out(share, labels.len());
     let classes: Vec<usize> = labels.iter().map(class).collect();
-    let groups = groups(labels);
+    let groups = together(labels);
     let mut units = groups.members();
     let mut left: HashMap<usize, usize> = HashMap::new();
     classes.iter().for_each(|class| *left.entry(*class).or_default() += 1);
@@ -161,7 +170,10 @@ mod tests {
     /// A label for each pair of a class and a group.
     fn labels(rows: &[(usize, Option<&str>)]) -> Vec<Labeled> {
         let label = |(row, (class, group)): (usize, &(usize, Option<&str>))| Labeled {
-            sample: Sample { group: group.map(str::to_owned), ..Sample::new(row.to_string(), "?") },
+            sample: Sample {
+                group: group.map(str::to_owned),
+                ..Sample::new(row.to_string(), format!("what is {row}"))
+            },
             answer: Answer::Choice(*class),
         };
         rows.iter().enumerate().map(label).collect()
@@ -191,6 +203,21 @@ mod tests {
         for names in [[None; 4], [Some("a"), Some("b"), Some("c"), None]] {
             rows.iter_mut().zip(names).for_each(|((_, group), name)| *group = name);
             assert_eq!(fold_of(&rows, 3), stratified_folds(&[0; 4], None, 3, Seed(1)));
+        }
+    }
+
+    #[test]
+    fn labels_that_ask_the_same_share_a_fold() {
+        let mut rows = labels(&[(0, None); 40]);
+        for row in (0..40).step_by(4) {
+            rows[row + 1].sample.question = format!("{}!", rows[row].sample.question.to_uppercase());
+        }
+        let (fold_of, n) = folds_of(&rows, 5, Seed(1));
+        assert_eq!(n, 5);
+        let held = hold_out(0.3, &rows, Seed(1));
+        for row in (0..40).step_by(4) {
+            assert_eq!(fold_of[row], fold_of[row + 1]);
+            assert_eq!(held.contains(&row), held.contains(&(row + 1)));
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::labels::largest_group;
 use crate::{OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Labeled, Prompt, Sample};
+use semievol_data::folded;
 use semievol_model::{Embedder, Embeddings, ModelId, TextRole};
 use semievol_retrieval::{Hit, KnownEmbeddings, Query, RetrievalConfig, RetrievalError, Retriever};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,13 @@ pub struct NeighbourRecord {
 /// Rows with one question that leave-one-out sees through.
 const TWINS: usize = 8;
 
+/// Where a round's embeddings are kept, and those that an earlier round has made.
+#[derive(Default)]
+pub(crate) struct Embedded<'t> {
+    pub(crate) tag: &'t str,
+    pub(crate) known: Option<Arc<KnownEmbeddings>>,
+}
+
 impl SeedRun<'_> {
     /// Embeds the labelled and the other samples once, where `retrieval` or a classifier needs it, and builds
     /// the index.
@@ -63,13 +71,13 @@ impl SeedRun<'_> {
         embeds: bool,
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {
-        self.library_tagged("", labelled, others, retrieval, embeds, events)
+        self.library_of_round(Embedded::default(), labelled, others, retrieval, embeds, events)
     }
 
-    /// The same for a round of this tag.
-    pub(crate) fn library_tagged<'l>(
+    /// The same for a round; texts that an earlier one knew are not embedded again.
+    pub(crate) fn library_of_round<'l>(
         &self,
-        tag: &str,
+        Embedded { tag, known }: Embedded<'_>,
         labelled: &'l [Labeled],
         others: &[&[Sample]],
         retrieval: Option<&RetrievalConfig>,
@@ -78,12 +86,24 @@ impl SeedRun<'_> {
     ) -> Result<Library<'l>, PipelineError> {
         let mut library = Library { labelled, embedder_id: None, known: None, retriever: None };
         if embeds {
-            let documents: Vec<&str> = labelled.iter().map(|labeled| text(&labeled.sample)).collect();
-            // A labelled sample looks for neighbours, too.
+            let unknown = |role: TextRole| {
+                let known = known.clone();
+                move |text: &&str| !known.as_ref().is_some_and(|known| known.knows(role, text))
+            };
+            let own = || labelled.iter().map(|labeled| text(&labeled.sample));
             let others = others.iter().copied().flatten().map(text);
-            let queries: Vec<&str> = documents.iter().copied().chain(others).collect();
-            let (id, known) = self.embeddings(tag, documents, queries, events)?;
-            (library.embedder_id, library.known) = (Some(id), Some(Arc::new(known)));
+            let documents: Vec<&str> = own().filter(unknown(TextRole::Document)).collect();
+            // A labelled sample looks for neighbours, too.
+            let queries: Vec<&str> = own().chain(others).filter(unknown(TextRole::Query)).collect();
+            let (id, new) = self.embeddings(tag, documents, queries, events)?;
+            let known = match known {
+                Some(known) => {
+                    known.remember_all(new).map_err(retrieval_error("retrieval"))?;
+                    known
+                }
+                None => Arc::new(new),
+            };
+            (library.embedder_id, library.known) = (Some(id), Some(known));
         }
         if let Some(retrieval) = retrieval {
             let texts: Vec<&str> = labelled.iter().map(|labeled| text(&labeled.sample)).collect();
@@ -141,6 +161,10 @@ impl<'a> Library<'a> {
         self.labelled
     }
 
+    pub(crate) fn known(&self) -> Option<Arc<KnownEmbeddings>> {
+        self.known.clone()
+    }
+
     pub(crate) fn embedder_id(&self) -> Option<&ModelId> {
         self.embedder_id.as_ref()
     }
@@ -165,15 +189,16 @@ impl<'a> Library<'a> {
             |(row, labeled): (usize, &'a Labeled)| Query { text: text(&labeled.sample), exclude: Some(row) };
         let searched = if k == 0 { 0 } else { k + TWINS + largest_group(self.labelled) };
         let found = self.retrieve(labelled.iter().enumerate().map(query).collect(), searched)?;
-        let others = |(labeled, hits): (&Labeled, Vec<Hit>)| -> Vec<Hit> {
-            let own = &labeled.sample;
+        let keys: Vec<String> = self.labelled.iter().map(|labeled| folded(text(&labeled.sample))).collect();
+        let others = |(row, hits): (usize, Vec<Hit>)| -> Vec<Hit> {
+            let own = &self.labelled[row].sample;
             let other = |hit: &Hit| {
-                let hit = &self.labelled[hit.row].sample;
-                text(hit).trim() != text(own).trim() && (own.group.is_none() || hit.group != own.group)
+                let group = &self.labelled[hit.row].sample.group;
+                keys[hit.row] != keys[row] && (own.group.is_none() || *group != own.group)
             };
             hits.into_iter().filter(other).take(k).collect()
         };
-        Ok(labelled.iter().zip(found).map(others).collect())
+        Ok(found.into_iter().enumerate().map(others).collect())
     }
 
     /// What was found, as what a prompt shows.

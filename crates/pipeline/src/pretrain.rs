@@ -3,7 +3,7 @@
 
 use crate::{OnEvent, PipelineError, SeedRun, Start, Trained};
 use semievol_core::{Labeled, Prompt, Sample};
-use semievol_train::{Example, MOST_EPOCHS, Recipe};
+use semievol_train::{Example, Recipe};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,24 +22,6 @@ pub struct PretrainConfig {
 impl Default for PretrainConfig {
     fn default() -> Self {
         PretrainConfig { instruction: String::new(), epochs: 2, lr: 2e-4 }
-    }
-}
-
-impl PretrainConfig {
-    pub(crate) fn check(&self) -> Result<(), String> {
-        check_epochs("method.pretrain.epochs", self.epochs)?;
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return Err(format!("method.pretrain.lr is {}, but must be a positive number", self.lr));
-        }
-        Ok(())
-    }
-}
-
-/// An error unless so many passes can be made.
-pub(crate) fn check_epochs(name: &str, epochs: usize) -> Result<(), String> {
-    match epochs {
-        1..=MOST_EPOCHS => Ok(()),
-        _ => Err(format!("{name} is {epochs}, but must be from 1 to {MOST_EPOCHS}")),
     }
 }
 

@@ -10,9 +10,12 @@ use semievol_retrieval::RetrievalConfig;
 
 /// For each label, the ids of its neighbours.
 fn neighbours(groups: [Option<&str>; 12], k: usize) -> Vec<Vec<String>> {
-    // All words are everywhere, so that each is the neighbour of each; the first two ask the same.
+    // All words are everywhere, so that each is the neighbour of each; the first two ask the same in other letters.
     let label = |(id, group): (usize, Option<&str>)| {
-        let text = format!("a long and tender film, {}", id.max(1));
+        let text = match id {
+            0 => "A long, and tender film: 1.".to_owned(),
+            _ => format!("a long and tender film, {id}"),
+        };
         let group = group.map(str::to_owned);
         Labeled { sample: Sample { group, ..Sample::new(id.to_string(), text) }, answer: Answer::Choice(0) }
     };

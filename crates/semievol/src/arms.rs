@@ -206,7 +206,7 @@ impl Arms<'_> {
         let Sets { labelled, test, .. } = self.sets;
         let unlabelled = self.unlabelled(&method.config);
         let wanted = method.config.unlabelled_per_label.unwrap_or(0.0) * labelled.len() as f64;
-        if wanted > unlabelled.len() as f64 {
+        if wanted.round() > unlabelled.len() as f64 {
             events(&StageEvent::Note(format!(
                 "{wanted:.0} unlabelled rows are wanted, but there are {}: all of them are used",
                 unlabelled.len()

@@ -18,7 +18,10 @@ impl Assembly<'_> {
             let mut work = Work::default();
             for method in methods.clone() {
                 let collaborators = method.config.collaborators.iter();
-                for collaborator in collaborators.filter(|one| one.model() == Some(name)) {
+                let asked = collaborators.filter(|one| one.model() == Some(name));
+                // At most: later rounds are asked about what the ones before left.
+                let asked = asked.flat_map(|one| std::iter::repeat_n(one, method.config.rounds.n.max(1)));
+                for collaborator in asked {
                     seeds.clone().for_each(|sets| self.count(method, collaborator.shots(), sets, &mut work));
                 }
             }

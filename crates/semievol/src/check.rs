@@ -17,6 +17,9 @@ impl Assembly<'_> {
         for method in self.methods() {
             method.check(parts, task, labelled, unlabelled).map_err(&failed)?;
         }
+        if let Some(tune) = self.config.tune.as_ref().filter(|tune| tune.tries_recipes()) {
+            tune.check_labels(labelled).map_err(&failed)?;
+        }
         let folds = self.config.tune.as_ref().map_or(0, |tune| tune.folds);
         for method in &self.candidates {
             let checked = method.check_without_folds(folds, Seed(*seed), parts, task, labelled, unlabelled);

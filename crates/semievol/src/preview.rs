@@ -3,8 +3,9 @@
 use crate::assembly::Assembly;
 use crate::sets::{Pool, Sets};
 use crate::{Arm, Event, Experiment, RunError, SetSizes};
+use semievol_data::TaskConfig;
 use semievol_hub::Hub;
-use semievol_pipeline::{Method, Parts};
+use semievol_pipeline::{Method, MethodConfig, Parts};
 use semievol_train::Recipe;
 
 /// What an arm computes at most.
@@ -57,7 +58,7 @@ impl Experiment {
     /// The work of one seed in this process, arm by arm: an upper limit. What two arms share, such as the model trained on the
     /// labels, is counted with the first; what chooses the recipe is counted with none ([`Experiment::tuning`]).
     pub fn work(&self, sizes: &SetSizes) -> Vec<ArmWork> {
-        let (config, sets) = (self.config(), sizes);
+        let (config, sets, open) = (self.config(), sizes, self.is_open());
         let recipe = self.longest_recipe();
         let sft = recipe.total_steps(sets.labelled);
         let work = |arm: &Arm| {
@@ -65,10 +66,13 @@ impl Experiment {
                 Arm::Variant(name) => config.methods.get(name).unwrap_or(&config.method),
                 _ => &config.method,
             };
-            (method, method.work(&recipe, sets.labelled, sets.unlabelled))
+            (method, method.work(&recipe, sets.labelled, sets.unlabelled, open))
         };
         let semi = config.arms.iter().filter(|arm| arm.is_semi_supervised());
         let evolved = semi.map(|arm| work(arm).1.evolve_steps).max().unwrap_or(sft);
+        // Of the language-model loss on all questions.
+        let per_pass = (sets.labelled + sets.unlabelled).div_ceil(recipe.batch_size.max(1));
+        let pretraining = config.method.pretrain.as_ref().map_or(0, |pretrain| per_pass * pretrain.epochs);
         let mut warm_counted = false;
         let arms = config.arms.iter().map(|arm| {
             let (steps, prompts) = match arm {
@@ -79,14 +83,22 @@ impl Experiment {
                     (sft, sets.test)
                 }
                 Arm::SftPretrained => {
-                    let pretrain = config.method.pretrain.clone().unwrap_or_default();
-                    let rows = sets.labelled + sets.unlabelled;
-                    (sft + rows.div_ceil(recipe.batch_size.max(1)) * pretrain.epochs, sets.test)
+                    (sft + per_pass * config.method.pretrain.clone().unwrap_or_default().epochs, sets.test)
                 }
-                Arm::SftMatched | Arm::Oracle => (evolved, sets.test),
+                Arm::SftMatched => (evolved, sets.test),
+                Arm::Oracle => {
+                    // All gold answers there are, however few of these rows the method takes.
+                    let method = MethodConfig { unlabelled_per_label: None, ..config.method.clone() };
+                    let work = method.work(&recipe, sets.labelled, sets.unlabelled, open);
+                    (work.evolve_steps + pretraining, sets.test)
+                }
                 Arm::Semievol | Arm::Variant(_) => {
                     let (method, work) = work(arm);
-                    let known = method.warm.shots == 0 && warm_counted;
+                    // The very model of the labels alone.
+                    let plain = method.warm.shots == 0
+                        && method.pretrain.is_none()
+                        && method.rounds.validation == 0.0;
+                    let known = plain && warm_counted;
                     (work.steps - if known { sft } else { 0 }, work.prompts + sets.test)
                 }
             };
@@ -94,6 +106,10 @@ impl Experiment {
             ArmWork { arm: arm.clone(), steps, prompts: prompts + (words - 1) * sets.test }
         });
         arms.collect()
+    }
+
+    fn is_open(&self) -> bool {
+        !matches!(self.config().task, TaskConfig::ClosedSet(_))
     }
 
     /// Steps and prompts of the cross-validation that chooses recipe and selector of one seed, at most; none where nothing
@@ -113,7 +129,8 @@ impl Experiment {
         }
         let recipe = self.longest_recipe();
         let method = &self.config().method;
-        let (work, rounds) = (method.work(&recipe, learnt, sizes.unlabelled), method.rounds.n.max(1));
+        let (work, rounds) =
+            (method.work(&recipe, learnt, sizes.unlabelled, self.is_open()), method.rounds.n.max(1));
         let of_fold = work.steps + (selectors - 1) * rounds * work.evolve_steps;
         // Later rounds ask what their own models say; the first one's answers are the same for all.
         let asked = work.prompts + (selectors - 1) * (work.prompts - work.prompts / rounds);

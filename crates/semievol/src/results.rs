@@ -98,8 +98,9 @@ pub struct ArmResults {
     /// Which of the test rows it answered right; a digit for each where it is written.
     #[serde(with = "kept::digits")]
     pub right: Vec<bool>,
-    /// Against the better of the arms with labels alone (of the test rows, so the comparison is strict), or the
-    /// vanilla model where there is none; absent for that arm itself.
+    /// Against the better of the arms with labels alone, or the vanilla model where there is none; absent for that arm itself.
+    /// The better one is that of the test rows: two of them make a gain rarer by chance, and a loss more frequent, than the
+    /// test says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
     /// Accuracy under each paraphrase of the instruction; empty without any, and for arms that are not trained.

@@ -4,6 +4,7 @@ use crate::RunError;
 use crate::page::written;
 use crate::pseudo::PseudoResults;
 use semievol_core::Sample;
+use semievol_data::question_key;
 use semievol_pipeline::files;
 use std::collections::HashSet;
 use std::io::Write;
@@ -54,6 +55,6 @@ fn ranking(samples: &[Sample], pseudo: &PseudoResults) -> Vec<usize> {
     let mut order: Vec<usize> = (0..samples.len()).collect();
     order.sort_by(|one, other| sure(one).total_cmp(&sure(other)).then(one.cmp(other)));
     let mut met = HashSet::new();
-    order.retain(|index| met.insert(samples[*index].question.trim()));
+    order.retain(|index| met.insert(question_key(&samples[*index])));
     order
 }

@@ -277,6 +277,10 @@ fn folds_that_make_no_sense_are_refused() {
             "take one over the unlabelled rows",
         ),
         (
+            "folds = 2\nselect = { kind = 'error_controlled', alpha = 0.1 }\n[tune]\nlr = [1e-4, 2e-4]",
+            "the labels that certify its promise may not have chosen the recipe",
+        ),
+        (
             "folds = 2\nselect = { kind = 'error_controlled', alpha = 1.5 }",
             "alpha is 1.5, but must be above 0 and below 1",
         ),

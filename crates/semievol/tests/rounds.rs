@@ -199,7 +199,16 @@ fn a_classifier_learns_what_earlier_rounds_kept_where_it_is_asked_to() {
             "rounds = {{ n = 2 }}\ncollaborators = [{{ kind = 'language_model', name = 'words' }}, {{ kind = 'classifier', name = 'embeddings', folds = 2, co_trained = {co_trained} }}]",
         ));
         let out = tempfile::tempdir().unwrap();
-        let results = run_tiny(&experiment, out.path(), &mut |_| ());
+        let mut embedded = Vec::new();
+        let results = run_tiny(&experiment, out.path(), &mut |event| match event {
+            Event::Stage { event: StageEvent::Begin(stage), .. } if stage.name.contains("embeddings") => {
+                embedded.push(stage.total);
+            }
+            _ => {}
+        });
+        // What the first round kept can be found in the second; all else is known.
+        let kept = results.seeds[0].pseudo[0].rounds[0].kept;
+        assert!(kept > 0 && embedded[1..] == [kept], "{embedded:?}, {kept} kept");
         run_again(&experiment, out.path());
         let first: Vec<Answers> = rows(&results, "candidates.jsonl");
         let second: Vec<Answers> = rows(&results, "candidates-round-2.jsonl");
@@ -220,6 +229,10 @@ fn rounds_that_make_no_sense_are_refused() {
         ("{ validation = 0.9 }", "method.rounds.validation is 0.9"),
         ("{ n = 1 }\ndo_no_harm = true", "method.do_no_harm compares final answers with the models' own"),
         ("{ n = 2 }\nfolds = 3\nprobe = true", "measures models of the first round alone"),
+        (
+            "{ n = 2 }\ncombine = { kind = 'log_pool', align = 0.5 }",
+            "later rounds have the rest of them: take one round, or align = 0",
+        ),
     ] {
         let text = minitask("").config().to_toml();
         let (before, _) = text.split_once("[method]").unwrap();

@@ -40,9 +40,10 @@ pub fn over(all: &[&Results]) -> String {
     format!(
         "\nA run is one seed of one experiment. Wrong: of what a promise keeps, the mean over experiments of the mean over their\n\
          seeds; where nothing is certified the promise keeps nothing, and none of that counts as wrong, though the run may keep\n\
-         some without a promise (`otherwise`). Intervals are Student's t over experiments. The oracle knows the answers and keeps as\n\
-         many of the surest as the promise allows; of what it keeps, the mean over runs that certify something, where a run that\n\
-         keeps more than the oracle (and so too many wrong ones) counts as 100%.\n\n{}",
+         some without a promise (`otherwise`). Intervals are Student's t over experiments, as if no two shared\n\
+         rows (those of one data set do). The oracle knows the answers and keeps as many of the surest as the promise allows; of\n\
+         what it keeps, the mean over runs that certify something, where a run that keeps more than the oracle (and so too many\n\
+         wrong ones) counts as 100%.\n\n{}",
         table.to_markdown()
     )
 }

@@ -38,6 +38,9 @@ struct Recipe {
     composes: bool,
     /// Whether a word that is a token is that token, whatever the merges make of it.
     whole_words: bool,
+    /// Tokens that end a response besides those that a key names, as llama.cpp knows them by their texts. SmolLM's files
+    /// name theirs.
+    ends: &'static [&'static str],
 }
 
 pub(super) fn tokenizer(metadata: &Metadata<'_>) -> Result<ChatTokenizer, EngineError> {
@@ -50,19 +53,21 @@ pub(super) fn tokenizer(metadata: &Metadata<'_>) -> Result<ChatTokenizer, Engine
     let recipe = recipe(metadata)?;
     let tokens = strings(metadata, "tokenizer.ggml.tokens")?;
     let token = |key: &str| token_named(metadata, &tokens, key);
+    let mut end_ids = end_ids(metadata)?;
+    end_ids.extend(tokens.iter().zip(0..).filter(|(token, _)| recipe.ends.contains(token)).map(|(_, id)| id));
     let parts = TokenizerParts {
         tokenizer: byte_level_bpe(metadata, &tokens, recipe)?,
         chat_template: chat_template(metadata)?,
         bos_token: token("tokenizer.ggml.bos_token_id")?,
         eos_token: token(END_KEYS[0])?.ok_or_else(|| metadata.error(format!("has no {}", END_KEYS[0])))?,
-        end_ids: end_ids(metadata)?,
+        end_ids,
         config: config(),
     };
     ChatTokenizer::new(parts).map_err(|e| metadata.error(e.to_string()))
 }
 
 fn recipe(metadata: &Metadata<'_>) -> Result<Recipe, EngineError> {
-    let plain = |pre_tokenizer| Recipe { pre_tokenizer, composes: false, whole_words: false };
+    let plain = |pre_tokenizer| Recipe { pre_tokenizer, composes: false, whole_words: false, ends: &[] };
     let byte_level = PreTokenizerWrapper::from(gpt2_byte_level());
     let words = |pattern: &str| -> Result<PreTokenizerWrapper, EngineError> {
         let pattern = SplitPattern::Regex(pattern.to_owned());
@@ -73,8 +78,16 @@ fn recipe(metadata: &Metadata<'_>) -> Result<Recipe, EngineError> {
     match metadata.required("tokenizer.ggml.pre", Value::to_string)?.as_str() {
         "gpt-2" => Ok(plain(byte_level)),
         "smollm" => Ok(plain(Sequence::new(vec![Digits::new(true).into(), byte_level]).into())),
-        "llama-bpe" => Ok(Recipe { whole_words: true, ..plain(words(LLAMA3_WORDS)?) }),
-        "qwen2" => Ok(Recipe { composes: true, ..plain(words(QWEN2_WORDS)?) }),
+        "llama-bpe" => Ok(Recipe {
+            whole_words: true,
+            ends: &["<|end_of_text|>", "<|eot_id|>", "<|eom_id|>"],
+            ..plain(words(LLAMA3_WORDS)?)
+        }),
+        "qwen2" => Ok(Recipe {
+            composes: true,
+            ends: &["<|endoftext|>", "<|im_end|>"],
+            ..plain(words(QWEN2_WORDS)?)
+        }),
         other => Err(metadata.error(format!(
             "tokenizer.ggml.pre is {other:?}; \
              supported: \"gpt-2\", \"smollm\", \"llama-bpe\", \"qwen2\". {REMEDY}"

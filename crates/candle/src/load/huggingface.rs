@@ -16,8 +16,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 const HEAD: &str = "lm_head.weight";
-const INDEX: &str = "model.safetensors.index.json";
-const SINGLE: &str = "model.safetensors";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const SINGLE: &str = "model.safetensors";
 /// A JSON header above this is no header (safetensors' own limit).
 const MAX_HEADER: u64 = 100_000_000;
 
@@ -28,8 +28,8 @@ pub(super) fn load(folder: &Path, precision: Precision) -> Result<Parts, EngineE
     let mut source = SafetensorsFolder::open(folder)?;
     let has_head = source.tensors.contains_key(HEAD);
     let tied = raw.tie_word_embeddings.unwrap_or(!has_head);
-    if tied {
-        source.tensors.remove(HEAD);
+    if tied && let Some(head) = source.tensors.remove(HEAD) {
+        source.check_tied(&head)?;
     }
     let (weights, tokenizer) = rayon::join(
         || assemble(&source, config, tied, precision),
@@ -51,6 +51,11 @@ pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
     struct Index {
         weight_map: HashMap<String, String>,
     }
+    // In Transformers' order: an index may be left of weights that were there before.
+    let single = folder.join(SINGLE);
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
     let index = folder.join(INDEX);
     if index.is_file() {
         let map = read_json::<Index>(&index)?.weight_map;
@@ -62,10 +67,6 @@ pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
             ));
         }
         return Ok(names.iter().map(|name| folder.join(name)).collect());
-    }
-    let single = folder.join(SINGLE);
-    if single.is_file() {
-        return Ok(vec![single]);
     }
     Err(EngineError::file(folder, format!("holds neither {SINGLE} nor {INDEX}")))
 }
@@ -96,6 +97,19 @@ impl SafetensorsFolder {
         // Old files store the rotary frequencies, which follow from the configuration.
         tensors.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
         Ok(SafetensorsFolder { folder: folder.to_path_buf(), tensors })
+    }
+
+    /// An error if a head that is said to be the embedding is another matrix, as training can leave it.
+    fn check_tied(&self, head: &StoredTensor) -> Result<(), EngineError> {
+        let embedding = self.name(Part::Embedding);
+        let Some(tensor) = self.tensors.get(&embedding) else { return Ok(()) };
+        if tensor.read(&embedding)? == head.read(HEAD)? {
+            return Ok(());
+        }
+        let reason = format!(
+            "holds a {HEAD} that is not {embedding}, and config.json says tie_word_embeddings: write false there to use it, or take it out of the file"
+        );
+        Err(EngineError::file(&head.file, reason))
     }
 }
 

@@ -12,7 +12,7 @@ mod huggingface_config;
 mod huggingface_tokenizer;
 
 pub use gguf::write_f32 as write_f32_gguf;
-pub(crate) use huggingface::read_json;
+pub(crate) use huggingface::{INDEX, SINGLE, read_json};
 
 use crate::kernels::panels::Precision;
 use crate::{ChatTokenizer, EngineError, LlamaWeights};

@@ -53,13 +53,14 @@ pub fn smollm2() -> Option<BaseModel> {
 }
 
 /// Where a model lies: in the path that `variable` names, or in the cache if something has fetched it.
-/// Otherwise says so, and the test that asked is skipped.
+/// Otherwise says so, and the test that asked is skipped, or fails where `SEMIEVOL_NO_SKIP` is set.
 pub fn at_hand(variable: &str, name: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from).or_else(|| cached(name));
     if path.is_none() {
-        eprintln!(
-            "skipped: {name} is not in the cache (fixtures/sources/{name}.txt), and {variable} is not set"
-        );
+        let why =
+            format!("{name} is not in the cache (fixtures/sources/{name}.txt), and {variable} is not set");
+        assert!(std::env::var_os("SEMIEVOL_NO_SKIP").is_none(), "{why}");
+        eprintln!("skipped: {why}");
     }
     path
 }

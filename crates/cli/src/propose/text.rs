@@ -16,8 +16,8 @@ impl Proposal<'_> {
     pub fn to_toml(&self) -> String {
         let one = |name: &str| self.look.column(name).is_some_and(|column| column.values.len() == 1);
         let method = match &self.kind {
-            Kind::Numeric | Kind::Free => OPEN_METHOD,
-            Kind::ListedOptions { .. } if !one("options") => ROWS_METHOD,
+            Kind::Numeric | Kind::Free { .. } => OPEN_METHOD,
+            Kind::ListedOptions { column, .. } if !one(column) => ROWS_METHOD,
             Kind::LetteredColumns(names) if !names.iter().all(|name| one(name)) => ROWS_METHOD,
             _ => METHOD,
         };
@@ -122,8 +122,14 @@ hold_out = 0.25"
             None => String::new(),
         };
         let options = match &self.kind {
-            Kind::ListedOptions { letters } => {
-                format!("options = \"options\"\n{}", written(if *letters { "letter" } else { "text" }))
+            Kind::ListedOptions { column, answers: Some(kind) } => {
+                format!("options = {}\n{}", quoted(column), written(kind))
+            }
+            Kind::ListedOptions { column, answers: None } => {
+                let answer = answer.as_ref().map(|column| {
+                    format!("# Numbers: kind = \"zero_based\" or \"one_based\" says from where they count.\nanswer = {column}\n")
+                });
+                format!("options = {}\n{}", quoted(column), answer.unwrap_or_default())
             }
             Kind::LetteredColumns(names) => format!("options = [{}]\n{}", list(names), written("letter")),
             Kind::Fixed(options) => {
@@ -143,7 +149,7 @@ hold_out = 0.25"
                     counted.join(", ")
                 )
             }
-            Kind::Numeric | Kind::Free => {
+            Kind::Numeric | Kind::Free { .. } => {
                 answer.as_ref().map(|column| format!("answer = {column}\n")).unwrap_or_default()
             }
         };
@@ -168,11 +174,16 @@ kind = \"numeric\"
                     instruction("# instruction = \"what stands before every question\"")
                 )
             }
-            Kind::Free => {
+            Kind::Free { repeated } => {
+                let classes = repeated.map_or_else(String::new, |n| {
+                    format!(
+                        "# {n} answers repeat. If they are classes: kind = \"closed_set\" here, and above options = {{ fixed = [...] }} (`init --options`).\n"
+                    )
+                });
                 format!(
                     "\
 [task]
-kind = \"free_text\"
+{classes}kind = \"free_text\"
 # Right is what has the row's very words, whatever the case and the punctuation: longer texts hardly ever do, and are cut
 # after `max_answer_tokens`.
 {}",

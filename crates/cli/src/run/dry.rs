@@ -175,7 +175,9 @@ fn estimate(
     let mut all = work.iter().map(time).sum::<Duration>() + tuning;
     if let Some(embedder) = embedder {
         let sizes = &drawn.sizes;
-        let n = sizes.labelled + sizes.unlabelled + sizes.test;
+        // The labelled ones are found, and look for others. To choose a selector, it is done again without each fold.
+        let folds = config.tune.as_ref().filter(|tune| !tune.select.is_empty()).map_or(0, |tune| tune.folds);
+        let n = (1 + folds) * (2 * sizes.labelled + sizes.unlabelled + sizes.test);
         let embedding = text_time(embedder.embedder, drawn)?.mul_f64(n as f64);
         println!("{:>16}: {n} texts, about {}", "embeddings", about(embedding));
         all += embedding;

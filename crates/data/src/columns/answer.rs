@@ -192,7 +192,9 @@ fn answer(
         }
     };
     index.map(Answer::Choice).ok_or_else(|| {
-        let (at, number) = (row.at.clone(), kind == AnswerKind::Any && value.is_number());
+        // A 0 in a csv file says as well that they count from 0, and skipping its rows would shift all others.
+        let counts = value.is_number() || (has_column && whole(text) == "0");
+        let (at, number) = (row.at.clone(), kind == AnswerKind::Any && counts);
         let (value, options) = (excerpt(text), with_letters(options));
         match number {
             true => DataError::AmbiguousNumber { at, value, options },

@@ -44,7 +44,13 @@ enum Speaker {
 
 fn turn(turn: &Value) -> Option<(Speaker, String)> {
     let speaker = turn.get("role").or_else(|| turn.get("from"))?.as_str()?;
-    let text = text_of(turn.get("content").or_else(|| turn.get("value"))?).trim().to_owned();
+    let content = turn.get("content").or_else(|| turn.get("value"))?;
+    let text = match content {
+        Value::Array(parts) => parts.iter().map(part).collect::<Option<Vec<_>>>()?.join("\n"),
+        Value::Object(_) => return None,
+        plain => text_of(plain).into_owned(),
+    };
+    let text = text.trim().to_owned();
     let speaker = match speaker {
         "system" => Speaker::System,
         "user" | "human" => Speaker::User,
@@ -52,6 +58,14 @@ fn turn(turn: &Value) -> Option<(Speaker, String)> {
         _ => return None,
     };
     Some((speaker, text))
+}
+
+/// The text of a part of a turn; pictures and sounds are none.
+fn part(part: &Value) -> Option<&str> {
+    match part.get("type")?.as_str()? {
+        "text" => part.get("text")?.as_str(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -84,11 +98,22 @@ mod tests {
     }
 
     #[test]
+    fn turns_in_parts() {
+        let parts = json!([{"type": "text", "text": "Q"}, {"type": "text", "text": "more"}]);
+        check(json!([{"role": "user", "content": parts}]), "Q\nmore", None);
+    }
+
+    #[test]
     fn a_chat_without_a_question_says_where() {
         let at = Place { file: Arc::from(Path::new("f.jsonl")), line: 2 };
-        for turns in
-            [json!([]), json!([{"role": "assistant", "content": "A"}]), json!("x"), json!([{"role": "user"}])]
-        {
+        for turns in [
+            json!([]),
+            json!([{"role": "assistant", "content": "A"}]),
+            json!("x"),
+            json!([{"role": "user"}]),
+            json!([{"role": "user", "content": {"text": "Q"}}]),
+            json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u"}}]}]),
+        ] {
             assert!(cut(&turns, &at).unwrap_err().to_string().starts_with("f.jsonl:2: "));
         }
     }

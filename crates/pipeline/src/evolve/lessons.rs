@@ -4,6 +4,7 @@ use super::progress::Progress;
 use crate::method::{EvolveConfig, EvolveOn, MethodConfig, Targets};
 use crate::{Lesson, OnEvent, PipelineError, SeedRun, Start, Trained};
 use semievol_core::{Answer, Labeled, Sample, Seed};
+use semievol_data::folded;
 use semievol_model::Adapter;
 
 impl SeedRun<'_> {
@@ -109,7 +110,8 @@ fn draw_shots<'s>(
     most: usize,
     seed: Seed,
 ) -> Vec<&'s Labeled> {
-    let other = |near: &&Labeled| near.sample.question.trim() != sample.question.trim();
+    let own = folded(&sample.question);
+    let other = |near: &&Labeled| folded(&near.sample.question) != own;
     let nearest: Vec<&Labeled> = nearest.filter(other).collect();
     let most = nearest.len().min(most);
     let shown = (seed.uniform() * (most + 1) as f64) as usize;

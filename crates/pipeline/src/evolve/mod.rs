@@ -9,6 +9,8 @@ mod validation;
 use crate::answers::KeptAnswers;
 use crate::folds::{Folds, HeldOutScore};
 use crate::justify::Verdict;
+use crate::labels::check_folds;
+use crate::library::Embedded;
 use crate::method::{EvolveOn, Method, MethodConfig};
 use crate::round::tag;
 use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, Start, Trained, files};
@@ -138,14 +140,35 @@ impl SeedRun<'_> {
             asked: Vec::new(),
             newest: Vec::new(),
         };
+        if config.rounds.validation > 0.0 && held_out.is_empty() {
+            progress.say(
+                format!(
+                    "method.rounds.validation is {}, but of {} labels none can be held out: rounds are judged by nothing",
+                    config.rounds.validation,
+                    labelled.len()
+                ),
+                events,
+            );
+        }
+        if config.folds > 0 {
+            // With some of them held out, those that are left may be too few, or of one group.
+            check_folds("method.folds", config.folds, progress.n_labels, progress.labels())?;
+        }
         let pretrained = config.pretrain.as_ref();
         let pretrained =
             pretrained.map(|pretrain| self.pretrain(pretrain, labelled, unlabelled, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
-        let (warm, ensemble, folds, mut outcome, curves) = {
+        let (warm, ensemble, folds, known, mut outcome, curves) = {
             // With labels held out, other texts are embedded than by arms that know them all.
             let tag = if held_out.is_empty() { "" } else { "-taught" };
-            let library = self.library_of(config, &progress.taught, unlabelled, others, tag, events)?;
+            let library = self.library_of(
+                config,
+                &progress.taught,
+                unlabelled,
+                others,
+                Embedded { tag, known: None },
+                events,
+            )?;
             let own = self.own_neighbours(method, &library, progress.n_labels)?;
             let labels: Vec<&Labeled> = progress.labels().iter().collect();
             let (start, shots) = (Start { from, ..Start::default() }, config.warm.shots);
@@ -162,7 +185,7 @@ impl SeedRun<'_> {
             let asked = Asked { unlabelled, rows: &progress.open, tag: "", first: true };
             let outcome = self.round(method, &library, &own, models, asked, events)?;
             let curves = self.curves(&library, progress.labels(), unlabelled);
-            (warm, ensemble, folds, outcome, curves)
+            (warm, ensemble, folds, library.known(), outcome, curves)
         };
         let mut rounds = Vec::new();
         let first = warm.trained.clone();
@@ -173,7 +196,9 @@ impl SeedRun<'_> {
                 if progress.open.is_empty() {
                     break;
                 }
-                let library = self.library_of(config, &progress.taught, unlabelled, others, &tag, events)?;
+                let embedded = Embedded { tag: &tag, known: known.clone() };
+                let library =
+                    self.library_of(config, &progress.taught, unlabelled, others, embedded, events)?;
                 let own = self.own_neighbours(method, &library, progress.n_labels)?;
                 let models = Models { stand: &stand, ensemble: &ensemble, folds: folds.as_ref() };
                 let asked = Asked { unlabelled, rows: &progress.open, tag: &tag, first: false };
@@ -250,14 +275,14 @@ impl SeedRun<'_> {
         taught: &'l [Labeled],
         unlabelled: &[Sample],
         others: &[&[Sample]],
-        tag: &str,
+        embedded: Embedded<'_>,
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {
         let retrieval = (config.most_shots() > 0).then_some(&config.retrieval);
         // Those of a pool in parts are made with each part.
         let whole = (unlabelled.len() <= self.part).then_some(unlabelled);
         let others: Vec<&[Sample]> = whole.into_iter().chain(others.iter().copied()).collect();
-        self.library_tagged(tag, taught, &others, retrieval, config.needs_embedder(), events)
+        self.library_of_round(embedded, taught, &others, retrieval, config.needs_embedder(), events)
     }
 
     /// The neighbours of the labels, as many as any stage shows them with.

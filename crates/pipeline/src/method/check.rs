@@ -2,8 +2,8 @@
 
 use super::{CollaboratorConfig, ENSEMBLE, FOLDS, MethodConfig, RoundsConfig};
 use crate::CombineConfig;
-use crate::pretrain::check_epochs;
 use semievol_select::SelectorConfig;
+use semievol_train::MOST_EPOCHS;
 
 /// No method gains by more; what is counted of it must not overflow.
 const MOST_ROUNDS: usize = 1000;
@@ -122,7 +122,10 @@ impl MethodConfig {
             );
         }
         if let Some(pretrain) = &self.pretrain {
-            pretrain.check()?;
+            check_epochs("method.pretrain.epochs", pretrain.epochs)?;
+            if !(pretrain.lr.is_finite() && pretrain.lr > 0.0) {
+                return Err(format!("method.pretrain.lr is {}, but must be a positive number", pretrain.lr));
+            }
         }
         if let Some(combine) = self.combine {
             combine.check()?;
@@ -138,6 +141,11 @@ impl MethodConfig {
         if n > 1 && (self.probe || self.do_no_harm || (self.combine.is_some() && self.folds > 0)) {
             return Err(format!(
                 "method.rounds.n is {n}, but method.folds measures models of the first round alone: take one round, or none of method.probe, method.do_no_harm and method.combine with folds"
+            ));
+        }
+        if n > 1 && self.combine.is_some_and(|CombineConfig::LogPool { align }| align > 0.0) {
+            return Err(format!(
+                "method.rounds.n is {n}, but method.combine.align moves the answers of each round to the shares of all unlabelled rows, and later rounds have the rest of them: take one round, or align = 0"
             ));
         }
         if !(0.0..=0.5).contains(&validation) {
@@ -173,5 +181,13 @@ impl MethodConfig {
     pub(super) fn goes_by_shares(&self) -> bool {
         let aligned = self.combine.is_some_and(|CombineConfig::LogPool { align }| align > 0.0);
         aligned || matches!(self.select, SelectorConfig::Balanced { .. })
+    }
+}
+
+/// An error unless so many passes can be made.
+fn check_epochs(name: &str, epochs: usize) -> Result<(), String> {
+    match epochs {
+        1..=MOST_EPOCHS => Ok(()),
+        _ => Err(format!("{name} is {epochs}, but must be from 1 to {MOST_EPOCHS}")),
     }
 }

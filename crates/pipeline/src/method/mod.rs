@@ -120,7 +120,7 @@ pub struct EvolveConfig {
     pub on: EvolveOn,
     /// The labelled set is repeated whole until it is at least this share of the examples; 0 leaves it once.
     pub label_share: f64,
-    /// Passes over the examples; else as many as the recipe says. Where little was kept these would be fewer steps than
+    /// Passes over the examples (every preset says 2); for a program, none is as many as the recipe says. Where little was kept these would be fewer steps than
     /// the labels alone were given: then as many as those take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,

@@ -8,6 +8,9 @@ pub use recipe::Tried;
 pub use score::HeldOut;
 pub use select::{TriedSelector, TriedSelectors};
 
+use crate::PipelineError;
+use crate::labels::check_folds;
+use semievol_core::Labeled;
 use semievol_select::SelectorConfig;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
@@ -59,6 +62,14 @@ impl TuneConfig {
         self.recipes(recipe)
             .iter()
             .try_for_each(|recipe| recipe.check().map_err(|error| format!("tune: {error}")))
+    }
+
+    /// Refuses more folds than these labels can be cut into.
+    ///
+    /// # Errors
+    /// Names the setting and what would be right.
+    pub fn check_labels(&self, labelled: &[Labeled]) -> Result<(), PipelineError> {
+        check_folds("tune.folds", self.folds, labelled.len(), labelled)
     }
 
     /// Whether there is a recipe to choose.

@@ -1,6 +1,5 @@
 use super::TuneConfig;
 use super::score::{HeldOut, Tally};
-use crate::labels::check_folds;
 use crate::{OnEvent, PipelineError, SeedRun, StageEvent};
 use semievol_core::Labeled;
 use semievol_train::Recipe;
@@ -33,7 +32,7 @@ impl SeedRun<'_> {
         events: OnEvent<'_>,
     ) -> Result<(Recipe, Vec<Tried>), PipelineError> {
         config.check(self.recipe).map_err(PipelineError::Assembly)?;
-        check_folds("tune.folds", config.folds, labelled.len(), labelled)?;
+        config.check_labels(labelled)?;
         let recipes = config.recipes(self.recipe);
         let mut tried = Vec::with_capacity(recipes.len());
         for recipe in &recipes {

@@ -77,7 +77,8 @@ impl ErrorControlled {
         let level = |t: Confidence| {
             let bad = 1.0 + wrong.n_from(t);
             match self.rule {
-                Rule::Conformal => bad / (n + 1.0) * m / pool.n_from(t),
+                // One division of whole numbers, so that what is exactly `alpha` is not above it.
+                Rule::Conformal => bad * m / ((n + 1.0) * pool.n_from(t)),
                 Rule::Lec => bad / (1.0 + answered.n_from(t)),
             }
         };
@@ -145,11 +146,17 @@ impl ErrorControlled {
     /// What becomes of a pool for which the labels certify no more than `tightest`.
     fn without_promise(&self, pool: Pool<'_>, tightest: f64) -> Result<Selection, SelectError> {
         let (n, alpha) = (pool.calibration.len(), percent(self.alpha));
-        let possible = match tightest < 1.0 {
-            true => format!("the tightest possible is {}", percent(tightest)),
-            false => "they certify no level at all".to_owned(),
+        let note = match tightest < 1.0 {
+            true => {
+                let (tightest, alpha) = percents(tightest, self.alpha);
+                format!(
+                    "cannot certify {alpha} wrong pseudo-labels with {n} labels: the tightest possible is {tightest}"
+                )
+            }
+            false => format!(
+                "cannot certify {alpha} wrong pseudo-labels with {n} labels: they certify no level at all"
+            ),
         };
-        let note = format!("cannot certify {alpha} wrong pseudo-labels with {n} labels: {possible}");
         if let Some(otherwise) = self.otherwise {
             let note = format!("{note}; kept without a promise, by {}", otherwise.id());
             return Ok(Selection { note: Some(note), ..otherwise.select(pool)? });
@@ -161,6 +168,13 @@ impl ErrorControlled {
 
 fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
+}
+
+/// With a digit, or as many as tell the two apart.
+fn percents(one: f64, other: f64) -> (String, String) {
+    let written = |digits: usize| [one, other].map(|share| format!("{:.digits$}%", 100.0 * share));
+    let [one, other] = (1..17).map(written).find(|[one, other]| one != other).unwrap_or_else(|| written(17));
+    (one, other)
 }
 
 #[cfg(test)]
@@ -204,6 +218,20 @@ mod tests {
         assert_eq!(kept(&select(0.19, Rule::Conformal, &pool, &calibration)), 20);
         // Six calibration answers lie above the wrong one: 1/7 = 0.143, from 0.45 on.
         assert_eq!(kept(&select(0.15, Rule::Lec, &pool, &calibration)), 11);
+    }
+
+    #[test]
+    fn what_is_exactly_as_much_is_certified() {
+        // 1/5 * 3/2, which is 0.30000000000000004 where one divides twice.
+        let wrong: Vec<(f64, bool)> =
+            (0..4).map(|row| (if row == 0 { 0.2 } else { 0.9 }, row != 0)).collect();
+        let selection = select(0.3, Rule::Conformal, &[0.9, 0.8, 0.1], &wrong);
+        assert_eq!(
+            selection.decisions.iter().map(|one| one.accepted).collect::<Vec<_>>(),
+            [true, true, false]
+        );
+        assert_eq!(percents(0.1004, 0.1), ("10.04%".into(), "10.00%".into()));
+        assert_eq!(percents(0.25, 0.05), ("25.0%".into(), "5.0%".into()));
     }
 
     #[test]

@@ -198,6 +198,7 @@ impl DataConfig {
     pub(super) fn limit_rows(&mut self, rows: usize) {
         match &mut self.split {
             Some(split) => {
+                split.at_most |= split.unlabelled.is_none();
                 lower(&mut split.unlabelled, rows);
                 split.test = split.test.min(rows);
             }
@@ -216,6 +217,7 @@ impl DataConfig {
             Some(split) => {
                 split.labelled = split.labelled.min(labelled);
                 split.test = split.test.min(test);
+                split.at_most |= split.unlabelled.is_none();
                 lower(&mut split.unlabelled, unlabelled);
                 split.stratified = true;
             }

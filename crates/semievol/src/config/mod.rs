@@ -114,7 +114,7 @@ pub struct EngineConfig {
     /// quarter). Arithmetic is `f32` in any case. Another precision is another model, with results of its own.
     pub stored: Precision,
     /// Keeps only each block's input in training and computes the rest again: slower by a third, and memory that hardly
-    /// grows with the number of layers. Changes no result.
+    /// grows with the number of layers. Changes no result, and nothing on an accelerator.
     pub recompute: bool,
     /// `none` computes on the CPU; `cuda` and `metal`, in a build with the feature of that name, on a GPU, all in `f32`
     /// and by plain operators. Results differ by rounding alone; what another device finished is not computed again.
@@ -132,7 +132,7 @@ impl EngineConfig {
     }
 }
 
-/// The sizes of a quick run: the same stages on fewer rows. A size that is larger than the experiment's own
+/// The sizes of a quick run: the same stages on fewer rows, but for the choice of epochs and learning rate. A size that is larger than the experiment's own
 /// changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -394,6 +394,12 @@ impl ExperimentConfig {
                 let expected =
                     "left out where the arm \"semievol\" is none of `arms`: it chooses that arm's selector";
                 return refuse("tune.select", "set".into(), expected);
+            }
+            let promises =
+                |method: &MethodConfig| matches!(method.select, SelectorConfig::ErrorControlled { .. });
+            if tune.tries_recipes() && methods().any(promises) {
+                let expected = "left out where a method's selector is \"error_controlled\": the labels that certify its promise may not have chosen the recipe; run tune with another selector, and write what it chose into `train`";
+                return refuse("tune.epochs and tune.lr", "set".into(), expected);
             }
             for method in &candidates {
                 method.build().map_err(|error| wrong(format!("tune.select: {error}")))?;

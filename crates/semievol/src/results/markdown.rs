@@ -74,7 +74,17 @@ impl Results {
             );
         }
         if self.seeds.len() > 1 {
-            notes.push("Mean: mean ± standard deviation over seeds, with Student's t interval; it is about seeds, not about other test rows.".into());
+            let about = match self.seeds.windows(2).all(|pair| pair[0].test_ids == pair[1].test_ids) {
+                true => "seeds, not about other test rows",
+                false => "seeds, each with test rows of its own",
+            };
+            notes.push(format!(
+                "Mean: mean ± standard deviation over seeds, with Student's t interval; it is about {about}."
+            ));
+        }
+        let alone = |arm: &&ArmResults| matches!(arm.arm, Arm::Sft | Arm::SftMatched);
+        if self.seeds.iter().any(|seed| seed.arms.iter().filter(alone).count() > 1) {
+            notes.push("The better arm with labels alone is the better one of the test rows, so p is strict for a gain; by chance alone, losses are found up to twice as often as it says.".into());
         }
         let methods: Vec<GainMethod> =
             self.summary.iter().filter_map(|arm| arm.gain.as_ref()).map(|gain| gain.method).collect();
