@@ -30,6 +30,7 @@ struct Inner {
     plain: Tokenizer,
     special_ids: HashSet<u32>,
     special_texts: Vec<String>,
+    seams: Seams,
     template: ChatTemplate,
     end_ids: Vec<u32>,
     end_of_turn: u32,
@@ -44,6 +45,35 @@ pub struct EncodedResponse {
     pub ids: Vec<u32>,
     /// How many of them lie wholly within the prefix; a token that reaches over its end is not counted.
     pub n_prefix: usize,
+}
+
+/// A tokenizer in the manner of SentencePiece writes a blank in front of a text, which does not stand there where the text goes
+/// on: these stand in front of what goes on, and their tokens are taken away again. Byte-level tokenizers need none.
+#[derive(Default)]
+struct Seams {
+    /// Of responses: the end of the line that opens the assistant's turn.
+    response: Option<&'static str>,
+    /// Of what follows a special token, where no blank is written after those.
+    piece: Option<&'static str>,
+}
+
+impl Seams {
+    /// How a blank begins a word there.
+    const BLANK: char = '▁';
+
+    fn of(plain: &Tokenizer, markup: &Tokenizer, template: &ChatTemplate, special: &str) -> Option<Self> {
+        let first = |tokenizer: &Tokenizer, text: &str, at: usize| {
+            let encoding = tokenizer.encode(text, false).ok()?;
+            Some(encoding.get_tokens().get(at)?.starts_with(Self::BLANK))
+        };
+        if !first(plain, "x", 0)? {
+            return None;
+        }
+        let asked = [Message { role: Role::User, content: "x".to_owned() }];
+        let opens_a_line = template.render(&asked, true).is_ok_and(|text| text.ends_with('\n'));
+        let blank_after_special = first(markup, &format!("{special}x"), 1).unwrap_or(true);
+        Some(Seams { response: opens_a_line.then_some("\n"), piece: (!blank_after_special).then_some("\n") })
+    }
 }
 
 /// What a model's files say about its tokenizer.
@@ -75,19 +105,23 @@ impl ChatTokenizer {
         let end_ids = sorted(end_ids, eos);
         let end_of_turn = end_of_turn(&template, &markup, &end_ids)?.unwrap_or(eos);
         let (special_ids, special_texts) = special_tokens(&markup, &end_ids);
+        let loose: Vec<&str> =
+            special_texts.iter().map(String::as_str).filter(|text| !is_special(&markup, text)).collect();
         let guarded: Vec<AddedToken> =
             special_texts.iter().map(|text| AddedToken::from(text.as_str(), true)).collect();
         plain.add_special_tokens(guarded).map_err(|e| failed(e.to_string()))?;
+        let seams = Seams::of(&plain, &markup, &template, &eos_token).unwrap_or_default();
 
         config.insert("chat_template".to_owned(), json!(template.source()));
         config.insert("eos_token".to_owned(), json!(eos_token));
         config.insert("bos_token".to_owned(), json!(bos_token));
-        let digest = digest(&markup, &config, &end_ids, end_of_turn)?;
+        let digest = digest(&markup, &config, &end_ids, end_of_turn, &seams, &loose)?;
         let inner = Inner {
             markup,
             plain,
             special_ids,
             special_texts,
+            seams,
             template,
             end_ids,
             end_of_turn,
@@ -153,16 +187,24 @@ impl ChatTokenizer {
         let mut all = Vec::new();
         let mut from = 0;
         for (id, at) in specials {
-            all.extend(self.encode_plain(&text[from..at.start].replace(marker, ""))?);
+            let seam = inner.seams.piece.filter(|_| from > 0);
+            all.extend(self.encode_plain(seam, &text[from..at.start].replace(marker, ""))?.0);
             all.push(id);
             from = at.end;
         }
-        all.extend(self.encode_plain(&text[from..].replace(marker, ""))?);
+        let seam = inner.seams.piece.filter(|_| from > 0);
+        all.extend(self.encode_plain(seam, &text[from..].replace(marker, ""))?.0);
         Ok(all)
     }
 
-    fn encode_plain(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-        self.inner.plain.encode_fast(text, false).map(ids).map_err(|e| failed(e.to_string()))
+    /// The ids of a text that goes on from `seam`, with the place of each token's end in it.
+    fn encode_plain(&self, seam: Option<&str>, text: &str) -> Result<(Vec<u32>, Vec<usize>), EngineError> {
+        let seam = seam.unwrap_or_default();
+        let encoding = self.inner.plain.encode(format!("{seam}{text}"), false);
+        let encoding = encoding.map_err(|e| failed(e.to_string()))?;
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let own = tokens.filter(|(_, (_, end))| seam.is_empty() || *end > seam.len());
+        Ok(own.map(|(id, (_, end))| (*id, end - seam.len())).unzip())
     }
 
     fn disguise(&self, content: &str, marker: char) -> String {
@@ -194,14 +236,13 @@ impl ChatTokenizer {
     /// # Errors
     /// If the tokenizer fails on the text.
     pub fn encode_response(&self, prefix: &str, continuation: &str) -> Result<EncodedResponse, EngineError> {
-        let text = format!("{prefix}{continuation}");
-        let encoding = self.inner.plain.encode(text, false).map_err(|e| failed(e.to_string()))?;
+        let (mut ids, ends) =
+            self.encode_plain(self.inner.seams.response, &format!("{prefix}{continuation}"))?;
         // Without this test a token of no width at the start would count as one of an empty prefix.
         let n_prefix = match prefix.len() {
             0 => 0,
-            len => encoding.get_offsets().iter().take_while(|(_, end)| *end <= len).count(),
+            len => ends.iter().take_while(|end| **end <= len).count(),
         };
-        let mut ids = ids(encoding);
         ids.push(self.inner.end_of_turn);
         Ok(EncodedResponse { ids, n_prefix })
     }
@@ -303,6 +344,12 @@ fn special_tokens(tokenizer: &Tokenizer, end_ids: &[u32]) -> (HashSet<u32>, Vec<
     (special().map(|(&id, _)| id).collect(), texts)
 }
 
+/// Whether the file calls a token special.
+fn is_special(tokenizer: &Tokenizer, text: &str) -> bool {
+    let id = tokenizer.token_to_id(text);
+    id.is_some_and(|id| tokenizer.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special))
+}
+
 /// The token that the template puts right after an assistant's message, if it is one that ends a response.
 ///
 /// `eos_token` alone does not say: some models name the end of a document there and end a turn otherwise.
@@ -327,11 +374,16 @@ fn digest(
     config: &Map<String, Value>,
     end_ids: &[u32],
     end_of_turn: u32,
+    seams: &Seams,
+    loose: &[&str],
 ) -> Result<String, EngineError> {
+    let seams = [seams.response.map(|_| " r"), seams.piece.map(|_| " p")];
+    let seams = seams.map(Option::unwrap_or_default).concat();
+    let loose = loose.concat();
     let parts = [
         tokenizer.to_string(false).map_err(|e| failed(e.to_string()))?,
         ["chat_template", "bos_token", "eos_token"].map(|key| config[key].to_string()).join("\n"),
-        format!("{end_ids:?} {end_of_turn}"),
+        format!("{end_ids:?} {end_of_turn}{seams}{loose}"),
     ];
     let mut hasher = Sha256::new();
     for part in parts {
@@ -339,4 +391,71 @@ fn digest(
         hasher.update(part);
     }
     Ok(hex(&hasher.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokenizers::models::bpe::{BPE, Vocab};
+    use tokenizers::normalizers::Prepend;
+    use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+    use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
+
+    /// A vocabulary of characters, a blank in front of texts as the two kinds of files have it.
+    fn of_characters(template: &str, legacy: bool) -> ChatTokenizer {
+        let characters = "▁abcdefghijklmnopqrstuvwxyzA:\n|<>/".chars().map(String::from);
+        let vocab: Vocab = characters.chain(["<s>".into(), "</s>".into()]).zip(0..).collect();
+        let bpe = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().unwrap();
+        let mut tokenizer = Tokenizer::new(bpe);
+        if legacy {
+            let prepend = NormalizerWrapper::from(Prepend::new("▁".into()));
+            tokenizer.with_normalizer(Some(prepend)).unwrap();
+            tokenizer.with_pre_tokenizer(None::<PreTokenizerWrapper>);
+        } else {
+            tokenizer.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::First, false)));
+        }
+        tokenizer.add_special_tokens(["<s>", "</s>"].map(|text| AddedToken::from(text, true))).unwrap();
+        ChatTokenizer::new(TokenizerParts {
+            tokenizer,
+            chat_template: template.to_owned(),
+            bos_token: Some("<s>".into()),
+            eos_token: "</s>".into(),
+            end_ids: Vec::new(),
+            config: Map::new(),
+        })
+        .unwrap()
+    }
+
+    fn written(tokenizer: &ChatTokenizer, ids: &[u32]) -> String {
+        ids.iter().map(|id| tokenizer.token_text(*id).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_response_goes_on_where_the_template_ends() {
+        const LINES: &str =
+            "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}<s>assistant{{ '\\n' }}";
+        for legacy in [false, true] {
+            let tokenizer = of_characters(LINES, legacy);
+            // No blank stands in front of what begins a line.
+            let response = tokenizer.encode_response("A:", "b").unwrap();
+            assert_eq!((written(&tokenizer, &response.ids).as_str(), response.n_prefix), ("A:b</s>", 2));
+            // And one does where the template leaves it to the response.
+            let tokenizer = of_characters("{% for m in messages %}<s>{{ m.content }}|{% endfor %}", legacy);
+            let response = tokenizer.encode_response("A:", "b").unwrap();
+            assert_eq!((written(&tokenizer, &response.ids).as_str(), response.n_prefix), ("▁A:b</s>", 3));
+        }
+    }
+
+    #[test]
+    fn a_special_token_in_a_message_changes_nothing_around_it() {
+        let template =
+            "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}<s>assistant{{ '\\n' }}";
+        for legacy in [false, true] {
+            let tokenizer = of_characters(template, legacy);
+            let of = |content: &str| {
+                written(&tokenizer, &tokenizer.encode_prompt(&Prompt::user(content)).unwrap())
+            };
+            assert_eq!(of("</s>"), of("x").replace('x', "</s>"), "legacy: {legacy}");
+        }
+    }
 }

@@ -97,7 +97,7 @@ pub fn main() -> ExitCode {
             None if resumes => "; the same command goes on where this one stopped".to_owned(),
             None => String::new(),
         };
-        eprintln!("\nstopped{hint}");
+        screen::say(&format!("\nstopped{hint}"));
         std::process::exit(130);
     });
     let done = match command {

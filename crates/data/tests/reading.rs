@@ -111,6 +111,8 @@ fn answers_in_every_form() {
             Err("the answer is the number 0, which may count from 0"),
         );
     }
+    let counted = r#"columns.options = { fixed = ["1", "2", "3"] }"#;
+    check("a.csv", "question,answer\nq,0\n", counted, Err("answer `0` is none of"));
     let zero = r#"columns = { options = { fixed = ["x", "y"] }, answer = { column = "answer", kind = "zero_based" } }"#;
     check("a.jsonl", r#"{"question": "q", "answer": 1}"#, zero, Ok(&["a:1|q|x/y|1|-"]));
     // As pandas writes a whole number where other cells of the column are empty.
@@ -164,6 +166,9 @@ fn an_unlabelled_rows_answer_may_be_none_of_the_options() {
     let dataset = Dataset::read_unlabelled([&path], &config).unwrap();
     assert_eq!(dataset.answers, [None, Some(Answer::Choice(0)), None]);
     assert_eq!(dataset.disregarded, 1);
+    std::fs::write(&path, "question,answer\nq,0\nr,red\ns,\n").unwrap();
+    assert_eq!(Dataset::read_unlabelled([&path], &config).unwrap().disregarded, 1);
+    std::fs::write(&path, "question,answer\nq,-1\nr,red\ns,\n").unwrap();
     let skipping = DatasetConfig { on_bad_row: OnBadRow::Skip, ..config };
     let dataset = Dataset::read_unlabelled([&path], &skipping).unwrap();
     assert_eq!((dataset.len(), dataset.skipped.len(), dataset.disregarded), (2, 1, 0));

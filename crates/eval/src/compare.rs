@@ -6,7 +6,6 @@ use crate::mcnemar::{McNemar, mcnemar, mcnemar_of_groups};
 use semievol_core::{Groups, Seed};
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::beta_reg;
-use std::collections::HashMap;
 
 /// Of all intervals here.
 const LEVEL: f64 = 0.95;
@@ -195,7 +194,7 @@ fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Se
             Some(start)
         })
         .collect();
-    let draws = Draws::of(&clusters(first, &starts));
+    let draws = Draws::of(&clusters(first));
     let n = draws.n_rows();
     let (mut gain, mut surplus) = (Vec::with_capacity(n), Vec::with_capacity(n));
     for (one, other) in &runs {
@@ -227,31 +226,16 @@ fn pooled_variance(metric: Metric, first: &[Graded], second: &[Graded], seed: Se
 
 /// The rows of all runs, one after another: those that are one sample, or of one group in some run, come together. What a
 /// group is called in one run says nothing of another: two runs with other rows of one group are told apart.
-fn clusters(runs: &[Graded], starts: &[usize]) -> Groups {
-    let n = runs.iter().map(Graded::len).sum();
-    let mut parent: Vec<usize> = (0..n).collect();
-    fn root(parent: &mut [usize], mut row: usize) -> usize {
-        while parent[row] != row {
-            parent[row] = parent[parent[row]];
-            row = parent[row];
+fn clusters(runs: &[Graded]) -> Groups {
+    let samples = Groups::keyed(runs.iter().flat_map(Graded::ids).map(Some));
+    let of_run = |(run, graded): (usize, &Graded)| {
+        let mut names = vec![None; graded.len()];
+        for (group, rows) in graded.draws.groups().unwrap_or_default().iter().enumerate() {
+            rows.iter().for_each(|row| names[*row] = Some((run, group)));
         }
-        row
-    }
-    let mut join = |one: usize, other: usize| {
-        let (one, other) = (root(&mut parent, one), root(&mut parent, other));
-        parent[one.max(other)] = one.min(other);
+        names
     };
-    let mut known: HashMap<&str, usize> = HashMap::new();
-    for (run, start) in runs.iter().zip(starts) {
-        for (row, id) in run.ids().enumerate() {
-            join(*known.entry(id).or_insert(start + row), start + row);
-        }
-        for group in run.draws.groups().unwrap_or_default() {
-            group.windows(2).for_each(|pair| join(start + pair[0], start + pair[1]));
-        }
-    }
-    let roots: Vec<usize> = (0..n).map(|row| root(&mut parent, row)).collect();
-    Groups::keyed(roots.iter().map(Some))
+    samples.joined(&Groups::keyed(runs.iter().enumerate().flat_map(of_run)))
 }
 
 /// The variance of a statistic over draws, by bootstrap.

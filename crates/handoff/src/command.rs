@@ -210,7 +210,10 @@ impl Trainer for CommandTrainer {
         };
         // A command that ended before a kill: the adapter of this very job is there already.
         if !(mark.is_file() && left.join(Adapter::WEIGHTS_FILE).is_file()) {
-            if left.exists() {
+            // What somebody brought before there was a command is not lost; half of one is of no use to anybody.
+            if left.join(Adapter::WEIGHTS_FILE).is_file() {
+                set_aside(&left)?;
+            } else if left.exists() {
                 fs::remove_dir_all(&left).map_err(|error| file_error(&left, &error))?;
             }
             remove_file(&mark)?;

@@ -157,13 +157,14 @@ impl Client {
                     busy += 1;
                     let since = *busy_since.get_or_insert_with(Instant::now);
                     let wait = wait.unwrap_or_else(|| retry::wait(busy));
-                    if since.elapsed() + wait > self.patience {
+                    let own = retry::own_wait(wait, busy);
+                    if since.elapsed() + wait.max(own) > self.patience {
                         return Err(ServerError::Busy { server: self.server(), wait, last: what });
                     }
                     // Before the permit is gone, or the next one in line would not see it.
                     self.pause_for(wait);
                     drop(permit);
-                    tokio::time::sleep(retry::own_wait(wait, busy)).await;
+                    tokio::time::sleep(own).await;
                     continue;
                 }
                 Ok(Attempt::Again(what)) => what,

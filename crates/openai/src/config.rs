@@ -156,15 +156,17 @@ impl ServerConfig {
 
     /// The address without what may be a password.
     pub(crate) fn shown_url(&self) -> String {
-        // A password may have the signs that end an address.
-        let url = match self.url.rsplit_once('@') {
+        let ends = ['?', '#'];
+        match self.url.rsplit_once('@') {
+            None => self.url.split(ends).next().unwrap_or_default().to_owned(),
             Some((before, host)) => {
                 let scheme = before.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
+                let host = host.split(ends).next().unwrap_or_default();
+                // A password may have the signs that end an address, and a query the one that ends a password.
+                let host = if before.contains(ends) { "" } else { host };
                 format!("{scheme}://***@{host}")
             }
-            None => self.url.clone(),
-        };
-        url.split(['?', '#']).next().unwrap_or_default().to_owned()
+        }
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -36,10 +36,10 @@ pub(crate) fn wait(failed: usize) -> Duration {
     doubled / 2 + part_of(doubled / 2)
 }
 
-/// How long one request waits that a server has been too busy for so many times, where it says for how long all are to leave
-/// it alone: next to nothing is not taken at its word, or it would be asked without end.
+/// How long a request that a server was too busy for waits besides the pause that is `asked` for: next to nothing is not taken
+/// at its word, or it would be asked without end.
 pub(crate) fn own_wait(asked: Duration, busy: usize) -> Duration {
-    if asked >= FIRST { asked } else { wait(busy) }
+    if asked < FIRST { wait(busy) } else { Duration::ZERO }
 }
 
 /// A part of it by chance.
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn no_server_is_asked_without_end_at_once() {
-        assert_eq!(own_wait(Duration::from_secs(7), 1), Duration::from_secs(7));
+        assert_eq!(own_wait(Duration::from_secs(7), 1), Duration::ZERO);
         for asked in [Duration::ZERO, Duration::from_millis(1)] {
             assert!(own_wait(asked, 1) >= FIRST / 2 && own_wait(asked, 5) >= 8 * FIRST, "{asked:?}");
         }

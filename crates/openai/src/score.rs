@@ -43,6 +43,9 @@ impl Asker {
         }
         let longest = responses.iter().map(|(response, _)| response.len()).max().unwrap_or(0);
         self.fits(prompt.len() + longest)?;
+        // From one place for all, or what one has to say of a blank another would have been told.
+        let of_prefix = responses.iter().map(|(_, of_prefix)| *of_prefix).min().unwrap_or(0);
+        responses.iter_mut().for_each(|(_, own)| *own = of_prefix);
         Ok(Options { prompt, responses })
     }
 
@@ -194,30 +197,33 @@ fn after_prefix<'e>(content: &'e [TokenEntry], prefix: &str) -> Option<&'e Token
 }
 
 /// For each option the probability of the tokens that begin it alone, a token that is a whole option being its own; at
-/// least that of the least probable token there is, for an option that does not show may be as probable as that. Small and
-/// large letters are one, as where an answer is read, but for options of a single letter or that differ by nothing else.
+/// least that of the least probable token there is, for an option that does not show may be as probable as that. Of
+/// whole options small and large letters are one, as where an answer is read, but for options of a single letter or that
+/// differ by nothing else; the beginning of one is as it is written, or `The` would begin `theft`.
 fn by_first_token(alternatives: &[TokenEntry], options: &[String]) -> Option<Scores> {
     let small: Vec<String> = options.iter().map(|option| option.trim().to_lowercase()).collect();
     let long = small.iter().all(|option| option.chars().nth(1).is_some());
     let folds = long && small.iter().collect::<HashSet<_>>().len() == options.len();
-    let fold = |text: &str| if folds { text.trim().to_lowercase() } else { text.trim().to_owned() };
-    let texts: Vec<String> = options.iter().map(|option| fold(option)).collect();
-    let owner = |token: &str| -> Option<&String> {
-        let mut begun = texts.iter().filter(|text| !token.is_empty() && text.starts_with(token));
-        let whole = texts.iter().find(|text| *text == token);
+    let is = |option: &str, token: &str| {
+        option == token || (folds && option.to_lowercase() == token.to_lowercase())
+    };
+    let owner = |token: &str| -> Option<&str> {
+        let texts = || options.iter().map(|option| option.trim());
+        let mut begun = texts().filter(|text| !token.is_empty() && text.starts_with(token));
+        let whole = texts().find(|text| is(text, token));
         whole.or_else(|| begun.next().filter(|own| begun.all(|other| other == *own)))
     };
-    let owned: Vec<(Option<&String>, f64)> =
-        alternatives.iter().filter_map(|one| Some((owner(&fold(&one.token)), one.logprob?))).collect();
+    let owned: Vec<(Option<&str>, f64)> =
+        alternatives.iter().filter_map(|one| Some((owner(one.token.trim()), one.logprob?))).collect();
     let least = owned.iter().map(|(_, logprob)| *logprob).fold(0.0, f64::min);
-    let score = |(option, text): (&String, &String)| {
-        let own = owned.iter().filter(|(owner, _)| *owner == Some(text));
+    let score = |option: &String| {
+        let own = owned.iter().filter(|(owner, _)| *owner == Some(option.trim()));
         let total: f64 = own.map(|(_, logprob)| logprob.exp()).sum();
         let logprob = if total > 0.0 { total.ln().min(0.0) } else { least };
         vec![TokenLogprob { token: number(option), logprob: logprob as f32 }]
     };
     let any = owned.iter().any(|(owner, logprob)| owner.is_some() && logprob.exp() > 0.0);
-    any.then(|| options.iter().zip(&texts).map(score).collect())
+    any.then(|| options.iter().map(score).collect())
 }
 
 #[cfg(test)]
@@ -251,12 +257,13 @@ mod tests {
     #[test]
     fn large_letters_are_small_ones() {
         let options = [" negative", " positive"].map(String::from);
-        let alternatives = entries(&[("Negative", 0.8), ("Positive", 0.1), ("positive", 0.05), ("NE", 0.02)]);
+        let alternatives = entries(&[("Negative", 0.8), ("Positive", 0.1), ("positive", 0.05), ("Ne", 0.02)]);
         let scores = by_first_token(&alternatives, &options).unwrap();
         let probability = |at: usize| f64::from(scores[at][0].logprob).exp();
-        assert!((probability(0) - 0.82).abs() < 1e-6 && (probability(1) - 0.15).abs() < 1e-6);
-        // `a` may begin a sentence, and two options may differ by their letters alone.
+        assert!((probability(0) - 0.8).abs() < 1e-6 && (probability(1) - 0.15).abs() < 1e-6);
+        // `The` and `A` may begin a sentence, and two options may differ by their letters alone.
         assert!(by_first_token(&entries(&[("a", 0.9)]), &["A", "B"].map(String::from)).is_none());
+        assert!(by_first_token(&entries(&[("The", 0.9)]), &["theft", "fraud"].map(String::from)).is_none());
         let scores = by_first_token(&entries(&[("us", 0.9), ("US", 0.1)]), &["US", "us"].map(String::from));
         let scores = scores.unwrap();
         assert!(scores[0][0].logprob < scores[1][0].logprob);

@@ -8,6 +8,7 @@ use semievol_openai::{Budget, Scoring, ServedEmbedder, ServedModel, ServerConfig
 use semievol_testkit::served::{Counts, Reply, Request, Server, asked, chats, models, said};
 use serde_json::json;
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn config(server: &Server) -> ServerConfig {
@@ -116,17 +117,24 @@ fn a_request_that_the_server_refuses_fails_alone() {
 
 #[test]
 fn the_wait_that_a_server_asks_for_holds_for_all() {
-    let counts = Counts::default();
-    let seen = counts.clone();
-    let server = chats(move |request| match seen.count("any") {
-        0 => status(429, Some("1")),
-        _ => answer(request),
+    let times: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let seen = times.clone();
+    let server = chats(move |request| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(Instant::now());
+        if seen.len() == 1 { status(429, Some("1")) } else { answer(request) }
     });
+    // The second one stands in line while the first is answered.
     let model = ServedModel::connect(&ServerConfig { concurrency: 1, ..config(&server) }).unwrap();
-    let start = Instant::now();
     assert!(model.generate(&requests(2)).unwrap().iter().all(Result::is_ok));
-    assert!(start.elapsed() >= Duration::from_secs(1));
-    assert_eq!(counts.all()["any"], 3);
+    let times = times.lock().unwrap();
+    assert_eq!(times.len(), 3);
+    let waited = times[1..].iter().map(|time| time.duration_since(times[0]));
+    assert!(
+        waited.clone().all(|waited| waited >= Duration::from_millis(900)),
+        "{:?}",
+        waited.collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -284,7 +292,7 @@ fn the_prefix_that_a_hosted_model_repeats_is_passed_over() {
 
 #[test]
 fn a_server_that_bears_less_than_is_asked_of_it_answers_everything() {
-    let under_way = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let under_way = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let server = chats(move |request| {
         use std::sync::atomic::Ordering::SeqCst;
         let full = under_way.fetch_add(1, SeqCst) >= 3;
@@ -306,6 +314,11 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
         (ServerConfig::new("ftp://host/v1"), "must begin with http:// or https://"),
         (ServerConfig::new("http://me:secret@host/v1"), "keys belong into the environment"),
         (ServerConfig::new("http://host/v1?api_key=secret"), "keys belong into the environment"),
+        (ServerConfig::new("htps://me:sec#ret:secret@host/v1"), "must be"),
+        (
+            ServerConfig::new("htps://host/v1?team=me@corp&api_key=secret"),
+            "must begin with http:// or https://",
+        ),
         (ServerConfig::new("htps://host/v1?api_key=secret"), "must begin with http:// or https://"),
         (ServerConfig { concurrency: 0, ..ServerConfig::new(&url) }, "must be at least 1"),
         (ServerConfig { timeout_seconds: f64::NAN, ..ServerConfig::new(&url) }, "timeout_seconds = NaN"),

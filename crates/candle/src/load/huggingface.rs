@@ -103,7 +103,11 @@ impl SafetensorsFolder {
     fn check_tied(&self, head: &StoredTensor) -> Result<(), EngineError> {
         let embedding = self.name(Part::Embedding);
         let Some(tensor) = self.tensors.get(&embedding) else { return Ok(()) };
-        if tensor.read(&embedding)? == head.read(HEAD)? {
+        let same = match tensor.info.dtype == head.info.dtype {
+            true => tensor.bytes(&embedding)? == head.bytes(HEAD)?,
+            false => tensor.read(&embedding)? == head.read(HEAD)?,
+        };
+        if same {
             return Ok(());
         }
         let reason = format!(
@@ -166,6 +170,12 @@ impl StoredTensor {
                 return Err(EngineError::file(&self.file, reason));
             }
         };
+        Tensor::from_raw_buffer(&self.bytes(name)?, dtype, &self.info.shape, &Device::Cpu)
+            .and_then(|tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
+            .map_err(|e| EngineError::file_source(&self.file, format!("tensor {name}: {e}"), e))
+    }
+
+    fn bytes(&self, name: &str) -> Result<Vec<u8>, EngineError> {
         let (first, end) = self.info.data_offsets;
         let mut bytes = vec![0; end - first];
         File::open(&self.file)
@@ -176,9 +186,7 @@ impl StoredTensor {
             .map_err(|e| {
                 EngineError::file_source(&self.file, format!("tensor {name} cannot be read: {e}"), e)
             })?;
-        Tensor::from_raw_buffer(&bytes, dtype, &self.info.shape, &Device::Cpu)
-            .and_then(|tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
-            .map_err(|e| EngineError::file_source(&self.file, format!("tensor {name}: {e}"), e))
+        Ok(bytes)
     }
 }
 

@@ -151,6 +151,14 @@ pub(super) fn read(
     }
 }
 
+/// Whether an answer that names no option of a labelled row says that answers count from 0: a row that is left out for it
+/// would shift all others by one place. Options that are numbers are meant by their text.
+pub(super) fn may_count_from_zero(from: Option<&AnswerFrom>, answer: &str, options: &[String]) -> bool {
+    let any = from.is_none_or(|from| from.kind == AnswerKind::Any && from.bins.is_none());
+    let numbers = options.iter().all(|option| option.trim().parse::<f64>().is_ok());
+    any && whole(answer) == "0" && !numbers
+}
+
 fn answer(
     text: &str,
     value: &Value,
@@ -192,9 +200,7 @@ fn answer(
         }
     };
     index.map(Answer::Choice).ok_or_else(|| {
-        // A 0 in a csv file says as well that they count from 0, and skipping its rows would shift all others.
-        let counts = value.is_number() || (has_column && whole(text) == "0");
-        let (at, number) = (row.at.clone(), kind == AnswerKind::Any && counts);
+        let (at, number) = (row.at.clone(), kind == AnswerKind::Any && value.is_number());
         let (value, options) = (excerpt(text), with_letters(options));
         match number {
             true => DataError::AmbiguousNumber { at, value, options },

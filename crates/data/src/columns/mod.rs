@@ -124,6 +124,11 @@ impl Columns {
             (Err(error @ (DataError::Answer { .. } | DataError::NotANumber { .. })), Wanted::AnswerIfAny) => {
                 (None, Some(error.to_string()))
             }
+            (Err(DataError::Answer { at, value, options: shown }), Wanted::Answer)
+                if answer::may_count_from_zero(self.answer.as_ref(), &value, &options) =>
+            {
+                return Err(DataError::AmbiguousNumber { at, value, options: shown });
+            }
             (Err(error), _) => return Err(error),
         };
         let id = match (self.id(row, number), wanted) {

@@ -140,8 +140,8 @@ fn value(field: &Field) -> Value {
         Field::UShort(value) => Value::from(*value),
         Field::UInt(value) => Value::from(*value),
         Field::ULong(value) => Value::from(*value),
-        Field::Float16(value) => short(value),
-        Field::Float(value) => short(value),
+        Field::Float16(value) => Value::from(value.to_f32()),
+        Field::Float(value) => short(*value),
         Field::Double(value) => Value::from(*value),
         Field::Str(text) => Value::from(text.as_str()),
         Field::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes.data())),
@@ -157,7 +157,7 @@ fn value(field: &Field) -> Value {
 }
 
 /// The number that is written so: 0.1, where the same bits as an `f64` are 0.10000000149011612.
-fn short(value: &impl ToString) -> Value {
+fn short(value: f32) -> Value {
     Value::from(value.to_string().parse().unwrap_or(f64::NAN))
 }
 

@@ -152,7 +152,14 @@ impl SeedRun<'_> {
         }
         if config.folds > 0 {
             // With some of them held out, those that are left may be too few, or of one group.
-            check_folds("method.folds", config.folds, progress.n_labels, progress.labels())?;
+            let checked = check_folds("method.folds", config.folds, progress.n_labels, progress.labels());
+            checked.map_err(|error| match error {
+                PipelineError::Assembly(reason) if !held_out.is_empty() => PipelineError::Assembly(format!(
+                    "{reason} (of {}; method.rounds.validation holds the others out)",
+                    labelled.len()
+                )),
+                other => other,
+            })?;
         }
         let pretrained = config.pretrain.as_ref();
         let pretrained =
@@ -185,7 +192,8 @@ impl SeedRun<'_> {
             let asked = Asked { unlabelled, rows: &progress.open, tag: "", first: true };
             let outcome = self.round(method, &library, &own, models, asked, events)?;
             let curves = self.curves(&library, progress.labels(), unlabelled);
-            (warm, ensemble, folds, library.known(), outcome, curves)
+            let known = (config.rounds.n > 1).then(|| library.known()).flatten();
+            (warm, ensemble, folds, known, outcome, curves)
         };
         let mut rounds = Vec::new();
         let first = warm.trained.clone();

@@ -145,18 +145,16 @@ impl Selector for ErrorControlled {
 impl ErrorControlled {
     /// What becomes of a pool for which the labels certify no more than `tightest`.
     fn without_promise(&self, pool: Pool<'_>, tightest: f64) -> Result<Selection, SelectError> {
-        let (n, alpha) = (pool.calibration.len(), percent(self.alpha));
-        let note = match tightest < 1.0 {
+        let n = pool.calibration.len();
+        let (tightest, alpha, possible) = match tightest < 1.0 {
             true => {
                 let (tightest, alpha) = percents(tightest, self.alpha);
-                format!(
-                    "cannot certify {alpha} wrong pseudo-labels with {n} labels: the tightest possible is {tightest}"
-                )
+                (tightest, alpha, "the tightest possible is ")
             }
-            false => format!(
-                "cannot certify {alpha} wrong pseudo-labels with {n} labels: they certify no level at all"
-            ),
+            false => (String::new(), percent(self.alpha), "they certify no level at all"),
         };
+        let note =
+            format!("cannot certify {alpha} wrong pseudo-labels with {n} labels: {possible}{tightest}");
         if let Some(otherwise) = self.otherwise {
             let note = format!("{note}; kept without a promise, by {}", otherwise.id());
             return Ok(Selection { note: Some(note), ..otherwise.select(pool)? });
