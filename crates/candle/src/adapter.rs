@@ -191,6 +191,10 @@ impl PeftConfig {
 
 fn fill(path: &Path, layout: &LoraLayout, file: &SafeTensors<'_>) -> Result<Vec<f32>, EngineError> {
     let mut unknown: BTreeSet<&str> = file.names().into_iter().collect();
+    if unknown.is_empty() {
+        let reason = "holds no tensor: what saved it did not gather the weights (FSDP and DeepSpeed have settings for that)";
+        return Err(EngineError::file(path, reason));
+    }
     let mut values = vec![0.0; layout.len()];
     for tensor in layout.tensors() {
         let name = tensor.peft_name();

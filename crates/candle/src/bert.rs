@@ -170,6 +170,9 @@ fn unit_mean(rows: &[f32], dim: usize) -> Vec<f32> {
 fn read_config(path: &Path) -> Result<Config, EngineError> {
     let config: Config = read_json(path)?;
     match config.model_type.as_deref() {
+        None | Some("bert") if config.num_attention_heads == 0 => {
+            Err(EngineError::file(path, "num_attention_heads is 0"))
+        }
         None | Some("bert") => Ok(config),
         Some(other) => Err(EngineError::file(
             path,

@@ -2,6 +2,8 @@ use crate::EngineError;
 
 /// A context length above this is taken for a broken file.
 const MOST_POSITIONS: usize = 1 << 20;
+/// Of all heads together; more is a damaged file.
+const MOST_WIDTH: usize = 1 << 24;
 
 /// Which optional pieces the attention of a model has; all else is the same for every family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +198,12 @@ impl LlamaConfig {
             if value == 0 {
                 return refuse(format!("{name} is 0"));
             }
+        }
+        if self.num_heads.checked_mul(self.head_dim).is_none_or(|width| width > MOST_WIDTH) {
+            return refuse(format!(
+                "{} heads of width {} are over {MOST_WIDTH}",
+                self.num_heads, self.head_dim
+            ));
         }
         if self.max_context > MOST_POSITIONS {
             return refuse(format!("max_position_embeddings is {}, over {MOST_POSITIONS}", self.max_context));

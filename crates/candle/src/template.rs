@@ -8,6 +8,9 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::io::{self, Write};
 
+/// Steps of a rendering: thousands of messages take fewer.
+const FUEL: u64 = 10_000_000;
+
 /// A chat template with the two tokens it may print.
 ///
 /// What Transformers gives a template is there (`raise_exception`, `tojson`, Python's string methods, `tools`
@@ -92,6 +95,8 @@ fn failed(what: &str, error: &Error) -> EngineError {
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
+    // A template of some file may loop without end.
+    environment.set_fuel(Some(FUEL));
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -175,6 +180,9 @@ mod tests {
         let template = ChatTemplate::new("{{ raise_exception('roles must alternate') }}", "", "").unwrap();
         let error = template.render(&[], true).unwrap_err().to_string();
         assert!(error.contains("roles must alternate"), "{error}");
+        let endless = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}";
+        let error = ChatTemplate::new(endless, "", "").unwrap().render(&[], true).unwrap_err().to_string();
+        assert!(error.contains("cannot be rendered"), "{error}");
         let error = ChatTemplate::new("{% if %}", "", "").unwrap_err().to_string();
         assert!(error.contains("does not parse"), "{error}");
         let error =

@@ -196,6 +196,12 @@ fn a_gguf_alignment_of_zero_is_an_error() {
     bytes.extend(0u32.to_le_bytes());
     std::fs::write(&path, bytes).unwrap();
     check_error(&path, &["zero.gguf", "general.alignment is 0"]);
+    // Of another type, with another entry behind it.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() - 8;
+    bytes[at..].copy_from_slice(&[0, 0, 0, 0, 0, 7, 0, 0]);
+    std::fs::write(&path, bytes).unwrap();
+    check_error(&path, &["zero.gguf", "general.alignment is 0"]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub struct Rows {
     #[arg(long, value_name = "SOURCE")]
     pub model: Option<Source>,
     /// The column with the question, or a template such as "{title}: {body}"; guessed if left out.
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", value_parser = template)]
     pub question: Option<String>,
     /// The column with the answer; guessed if left out.
     #[arg(long, value_name = "COLUMN")]
@@ -54,6 +54,11 @@ pub struct Rows {
     /// What stands before every question, such as "Is this spam? Answer yes or no."
     #[arg(long, value_name = "TEXT")]
     pub instruction: Option<String>,
+}
+
+/// A shell hands `\n` on as it is.
+fn template(column: &str) -> Result<String, std::convert::Infallible> {
+    Ok(if column.contains('{') { column.replace("\\n", "\n") } else { column.to_owned() })
 }
 
 /// Blanks around an option are none of it.

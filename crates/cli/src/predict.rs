@@ -112,7 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let part = args.left();
     let named = args.output.as_ref();
     let out: Box<dyn Write> = match named.map(|file| (file, part.as_ref().unwrap_or(file))) {
-        Some((file, written)) => Box::new(File::create(written).with_context(|| cannot(file))?),
+        Some((file, written)) => Box::new(to_fill(file, written, args.force)?),
         None => Box::new(std::io::stdout().lock()),
     };
     // A closed set's answers are scored; others are read out of a response, which is shown with them.
@@ -136,7 +136,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     done?;
     if let (Some(part), Some(file)) = (&part, &args.output) {
-        std::fs::rename(part, file).with_context(|| cannot(file))?;
+        // Some disks say only now that they are full.
+        let synced = File::options().write(true).open(part).and_then(|file| file.sync_all());
+        synced.and_then(|()| std::fs::rename(part, file)).with_context(|| cannot(file))?;
     }
     if unread > 0 {
         say(&format!(
@@ -168,6 +170,20 @@ fn layout(args: &Args) -> anyhow::Result<To> {
         (None, None) if device => Ok(To::Jsonl),
         (None, _) => bail!("{}: answers are written as .jsonl or .csv; --to says which", file.display()),
     }
+}
+
+/// An empty file that nobody else writes to.
+fn to_fill(file: &Path, written: &Path, force: bool) -> anyhow::Result<File> {
+    let open = || File::options().create(true).truncate(false).write(true).open(written);
+    let part = open().with_context(|| cannot(file))?;
+    if written != file {
+        // Another may have begun while this one's model was loaded.
+        if part.try_lock().is_err() || (part.metadata()?.len() > 0 && !force) {
+            bail!("{}: another run writes to it; name another file with -o", written.display());
+        }
+        part.set_len(0).with_context(|| cannot(file))?;
+    }
+    Ok(part)
 }
 
 fn cannot(file: &Path) -> String {

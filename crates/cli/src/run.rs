@@ -130,10 +130,17 @@ fn next(results: &Results) -> anyhow::Result<String> {
     let mut lines: Vec<String> =
         models.iter().map(|(arm, folder)| format!("model of {arm}: {}", folder.display())).collect();
     if let Some((best, right)) = results.most_right() {
+        let several = if results.seeds.len() > 1 { " in the mean; --seed says of which seed" } else { "" };
         lines.push(format!(
-            "to use one: semievol predict {folder} new.csv; semievol merge {folder} -o merged (--arm says which; of the test rows {best} answers the most right, {:.1}%)",
+            "to use one: semievol predict {folder} new.csv --arm {best}; semievol merge {folder} --arm {best} -o merged ({best} answers the most test rows right of those that were trained, {:.1}%{several})",
             100.0 * right
         ));
+        let base = results.summary.iter().find(|of| of.arm == Arm::Vanilla).map(|of| of.accuracy.mean);
+        if base.is_some_and(|base| base >= right) {
+            lines.push(
+                "the base model, untrained, answers as many right: no training was worth it here".to_owned(),
+            );
+        }
     }
     Ok(lines.join("\n"))
 }

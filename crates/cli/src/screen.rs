@@ -1,11 +1,14 @@
 //! Events on standard error: bars on a terminal, one line per stage elsewhere.
 
 use crate::timing::Timing;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use semievol::hub::Progress;
 use semievol::{Event, Stage, StageEvent};
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// After so long a line says how far a stage is.
+pub(crate) const SILENCE: Duration = Duration::from_secs(300);
 
 /// Draws events and measures what they begin and end.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub struct Screen {
     pub timing: Timing,
     bar: ProgressBar,
     interactive: bool,
+    /// What is under way, and when it was last spoken of: where no bar is seen, a line says now and then how far it is.
+    under_way: Option<(String, Instant)>,
 }
 
 impl Default for Screen {
@@ -29,6 +34,7 @@ impl Screen {
             timing: Timing::start(),
             bar: ProgressBar::hidden(),
             interactive: std::io::stderr().is_terminal(),
+            under_way: None,
         }
     }
 
@@ -87,12 +93,12 @@ impl Screen {
                 // What was done before says nothing about the rate now.
                 self.bar.reset_eta();
             }
-            StageEvent::Progress { done } => self.bar.set_position(*done as u64),
+            StageEvent::Progress { done } => self.advance(*done),
             StageEvent::Step(step) => {
                 self.timing.add_tokens(step.tokens);
                 let rate = self.timing.tokens_per_second();
                 self.bar.set_message(format!("loss {:.3}, {rate:.0} tokens/s", step.loss));
-                self.bar.set_position(step.step as u64 + 1);
+                self.advance(step.step + 1);
             }
             StageEvent::Done(stage) => {
                 let line = self.timing.end(seed, stage).line();
@@ -114,6 +120,17 @@ impl Screen {
         let rate = "{per_sec}  {eta} left  {msg}";
         let text = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {}  {rate}", stage.unit);
         self.replace(bar.with_style(style(&text)).with_prefix(format!("seed {seed}, {}", stage.name)));
+        self.under_way = Some((format!("seed {seed}, {}", stage.name), Instant::now()));
+    }
+
+    fn advance(&mut self, done: usize) {
+        self.bar.set_position(done as u64);
+        let Some((name, said)) = self.under_way.as_mut().filter(|_| !self.interactive) else { return };
+        if said.elapsed() >= SILENCE {
+            *said = Instant::now();
+            let (of, left) = (self.bar.length().unwrap_or_default(), HumanDuration(self.bar.eta()));
+            say(&format!("{name}: {done} of {of}, {left} left"));
+        }
     }
 
     fn spinner(&mut self, text: String) {
@@ -123,7 +140,10 @@ impl Screen {
 
     fn replace(&mut self, bar: ProgressBar) {
         self.bar.finish_and_clear();
-        self.bar = if self.interactive { bar } else { ProgressBar::hidden() };
+        if !self.interactive {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        self.bar = bar;
     }
 
     fn line(&mut self, text: &str) {

@@ -187,7 +187,7 @@ pub enum DataError {
     },
     /// An answer that names no option.
     #[error(
-        "{at}: answer `{value}` is none of {options}; it may be a letter, an option's text or a digit from 1 (other forms: data.columns.answer.kind)"
+        "{at}: answer `{value}` is none of {options}; it may be a letter, an option's text or a digit from 1 (other forms: data.columns.answer.kind; an option that is missing: data.columns.options)"
     )]
     Answer {
         /// The row.

@@ -192,6 +192,32 @@ fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
     assert!(out.join("handoff/adapter-1/adapter_model.safetensors").is_file() && !left.exists());
 }
 
+/// Neither one of another job nor one that somebody brought is taken for what the command makes, and neither is lost.
+#[test]
+fn a_command_sets_aside_what_is_not_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let handoff = out.join("handoff");
+    train(LEAVE, &out, &mut |_| ()).unwrap();
+    fs::write(handoff.join("train.jsonl"), "another").unwrap();
+    // Whatever stops it in between, the next one does not find an adapter.
+    for _ in 0..2 {
+        assert!(train("exit 3", &out, &mut |_| ()).is_err());
+        assert!(
+            handoff.join("adapter-1/adapter_model.safetensors").is_file()
+                && !handoff.join("adapter").exists()
+        );
+    }
+    fs::rename(handoff.join("adapter-1"), handoff.join("adapter")).unwrap();
+    train(LEAVE, &out, &mut |_| ()).unwrap();
+    assert!(handoff.join("adapter-1/adapter_model.safetensors").is_file());
+    // Half of one is in the way.
+    fs::remove_file(handoff.join("ended")).unwrap();
+    fs::remove_file(handoff.join("adapter/adapter_model.safetensors")).unwrap();
+    train(LEAVE, &out, &mut |_| ()).unwrap();
+    assert!(!handoff.join("adapter-2").exists());
+}
+
 #[test]
 fn what_cannot_be_learnt_elsewhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();

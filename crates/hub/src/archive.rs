@@ -13,6 +13,8 @@ use zip::ZipArchive;
 
 /// A chain of links longer than this is taken for a circle.
 const MOST_LINKS: usize = 16;
+/// Bytes of a link's target.
+const LONGEST_LINK: u64 = 4096;
 
 pub(crate) struct Archive {
     path: PathBuf,
@@ -137,12 +139,12 @@ impl Archive {
         let mut zip = self.zip()?;
         let mut members = BTreeMap::new();
         for index in 0..zip.len() {
-            let mut file = zip.by_index(index).map_err(|error| self.broken(error))?;
+            let file = zip.by_index(index).map_err(|error| self.broken(error))?;
             let name = file.name().map_err(|error| self.broken(error))?.into_owned();
             let path = self.checked(&name)?;
             let kind = if file.is_symlink() {
                 let mut target = String::new();
-                file.read_to_string(&mut target).map_err(|error| self.broken(error))?;
+                file.take(LONGEST_LINK).read_to_string(&mut target).map_err(|error| self.broken(error))?;
                 self.link(&path, folder_of(&path), &target)?
             } else if file.is_dir() {
                 Kind::Folder
@@ -219,7 +221,8 @@ impl Archive {
         let mut file = File::create(to).at("create", to)?;
         // A damaged archive and a full disk both end here; the message of the system tells them apart.
         io::copy(&mut from, &mut file).at("unpack to", to)?;
-        Ok(())
+        // Some disks say only now that they are full.
+        file.sync_all().at("unpack to", to)
     }
 
     fn zip(&self) -> Result<ZipArchive<BufReader<File>>, HubError> {

@@ -328,6 +328,8 @@ impl<'a> Connection<'a> {
         let body = response.into_body().into_reader();
         let mut report = |done| on(&Progress::Bytes { done, total });
         let found = copy_hashed(body, &mut writer, &mut report).map_err(|error| self.failed(&url, error))?;
+        // Some disks say only now that they are full.
+        temporary.as_file().sync_all().at("write to", temporary.path())?;
         let written = temporary.as_file().metadata().at("inspect", temporary.path())?.len();
         if let Some(total) = total.filter(|total| *total != written) {
             return Err(self.refused(&url, format!("{written} of {total} bytes came")));

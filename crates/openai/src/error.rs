@@ -51,7 +51,7 @@ pub enum ServerError {
     },
     /// No more may be spent.
     #[error(
-        "{server}: the budget of {limit} {what} is spent: raise budget.{what} and run again, nothing that was answered is asked again"
+        "{server}: the budget of {limit} {what} is spent: run again to spend as much again, or raise budget.{what}; what this stage has had answered is not asked again as long as nothing before it changes"
     )]
     Spent {
         /// Its address.

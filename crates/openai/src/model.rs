@@ -208,7 +208,12 @@ impl Asker {
             Dialect::Vllm => work.prompts,
             Dialect::Other => 0,
         };
-        let (input, output) = (asked * each, if work.continuations > 0 { asked } else { work.new_tokens });
+        // Where options are known by their first tokens, an answer may have its prefix before them.
+        let scored = match self.scoring {
+            Scoring::TopLogprobs => 8 * asked,
+            _ => asked,
+        };
+        let (input, output) = (asked * each, if work.continuations > 0 { scored } else { work.new_tokens });
         let cost = self.price.map(|price| {
             let cost = (input as f64 * price.input + output as f64 * price.output) / 1e6;
             format!(", at a price of about {cost:.2}")

@@ -355,9 +355,12 @@ impl SeedRun<'_> {
             }
         }
         let files = files_in(&out)?;
+        let adapter = self.adapter(&out)?;
+        // One that came from elsewhere may be none for this model, and is not finished then.
+        self.load(name, &adapter)?;
         place.finish(self.shelf, &files.iter().map(String::as_str).collect::<Vec<_>>())?;
         events(&StageEvent::Done(stage));
-        Ok(Trained { adapter: self.adapter(&out)?, steps })
+        Ok(Trained { adapter, steps })
     }
 
     fn example(&self, lesson: &Lesson<'_>) -> Result<Example, PipelineError> {

@@ -27,7 +27,7 @@ impl Assembly<'_> {
             }
             let estimate = model.estimate(&work).filter(|_| work.prompts > 0)?;
             Some(format!(
-                "model `{name}`, all arms and seeds: {estimate}; what was answered before is not asked again"
+                "model `{name}`, all arms and seeds: {estimate}; what a finished stage has is not asked again"
             ))
         };
         self.parts.models.iter().filter_map(estimate).collect()

@@ -183,11 +183,11 @@ pub enum GainMethod {
 
 impl Results {
     /// The arm whose model answers the most test rows right, in the mean over seeds, and that share. The oracle's is trained
-    /// on answers that are no part of the question.
+    /// on answers that are no part of the question. Of equals the first, so that labels alone stand before what learns more.
     pub fn most_right(&self) -> Option<(&Arm, f64)> {
         let models = self.summary.iter().filter(|of| of.arm.is_trained() && of.arm != Arm::Oracle);
         let right = models.map(|of| (&of.arm, of.accuracy.mean));
-        right.max_by(|(_, one), (_, other)| one.total_cmp(other))
+        right.rev().max_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 
     /// Puts the seeds' arms over all seeds.

@@ -338,15 +338,29 @@ fn refuse_uncountable(path: &Path, content: &Content) -> Result<(), EngineError>
 
 /// candle 0.11 divides by `general.alignment` without looking at it, so a file that says 0 would panic.
 ///
-/// The key is looked for in the first part of the file as bytes: length, text, type, value.
+/// The key is looked for in the first part of the file as bytes: text, type, value.
 fn refuse_zero_alignment(path: &Path) -> Result<(), EngineError> {
-    const KEY: &[u8] = b"\x11\0\0\0\0\0\0\0general.alignment";
+    const KEY: &[u8] = b"general.alignment";
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(16 << 20).read_to_end(&mut head))
         .map_err(|e| EngineError::file_source(path, "cannot be read", e))?;
-    let mut entries = head.windows(KEY.len() + 8).filter(|window| window.starts_with(KEY));
-    if entries.any(|window| window[KEY.len() + 4..] == [0; 4]) {
+    // So that an entry at the very end is looked at as well.
+    head.extend([u8::MAX; 8]);
+    let is_zero = |entry: &[u8]| {
+        let (kind, value) = entry[KEY.len()..].split_at(4);
+        // The sizes of whole numbers by their types' numbers.
+        let size = match kind {
+            [0 | 1, 0, 0, 0] => 1,
+            [2 | 3, 0, 0, 0] => 2,
+            [4 | 5, 0, 0, 0] => 4,
+            [10 | 11, 0, 0, 0] => 8,
+            _ => return false,
+        };
+        value[..size].iter().all(|byte| *byte == 0)
+    };
+    let mut entries = head.windows(KEY.len() + 12).filter(|window| window.starts_with(KEY));
+    if entries.any(is_zero) {
         return Err(EngineError::file(path, "general.alignment is 0"));
     }
     Ok(())

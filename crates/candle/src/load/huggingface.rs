@@ -5,10 +5,9 @@ use super::assemble::{BlockPart, Part, TensorSource, assemble};
 use super::huggingface_config::RawConfig;
 use super::huggingface_tokenizer;
 use crate::kernels::panels::Precision;
+use crate::tensor_file::to_f32;
 use crate::{EngineError, LlamaConfig};
-use candle_core::{DType, Device, Tensor};
-use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -161,18 +160,13 @@ fn read_header(path: &Path) -> Result<Vec<(String, StoredTensor)>, EngineError> 
 
 impl StoredTensor {
     fn read(&self, name: &str) -> Result<Vec<f32>, EngineError> {
-        let dtype = match self.info.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => {
-                let reason = format!("tensor {name} has type {other:?}; supported: F32, F16, BF16");
-                return Err(EngineError::file(&self.file, reason));
-            }
-        };
-        Tensor::from_raw_buffer(&self.bytes(name)?, dtype, &self.info.shape, &Device::Cpu)
-            .and_then(|tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1())
-            .map_err(|e| EngineError::file_source(&self.file, format!("tensor {name}: {e}"), e))
+        let failed = |reason: String| EngineError::file(&self.file, format!("tensor {name}{reason}"));
+        let bytes = self.bytes(name)?;
+        let view = TensorView::new(self.info.dtype, self.info.shape.clone(), &bytes);
+        let view = view.map_err(|error| failed(format!(": {error}")))?;
+        // Values, and no tensors between: of the largest matrices these are gigabytes.
+        to_f32(&view)
+            .ok_or_else(|| failed(format!(" has type {:?}; supported: F32, F16, BF16", self.info.dtype)))
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>, EngineError> {

@@ -39,7 +39,7 @@ impl Proposal<'_> {
 name = {}
 # A GGUF file, a folder of Hugging Face's, hf:OWNER/NAME, or a package with weights.
 model = {}
-# Each seed draws anew and trains anew; three say more than one: [1, 2, 3].
+# Each seed trains anew, and draws anew where rows are drawn or held out; three say more than one: [1, 2, 3].
 seeds = [1]
 ",
             quoted(&folder_name(&name)),
@@ -143,7 +143,7 @@ hold_out = 0.25"
                     )
                 });
                 format!(
-                    "options = {{ fixed = [{}] }}\n{}# labelled rows of each: {}\n{several}",
+                    "options = {{ fixed = [{}] }} # and those that no labelled row has, if there are any\n{}# labelled rows of each: {}\n{several}",
                     list(options),
                     written("text"),
                     counted.join(", ")

@@ -192,7 +192,7 @@ fn estimate(
     );
     if let Some(peak) = peak_memory() {
         println!(
-            "memory: {:.2} GB held at most while this was measured, which is about what the run needs",
+            "memory: {:.2} GB held at most while this was measured, which is the least that the run needs: longer rows and neighbours take more",
             peak / 953.7
         );
     }

@@ -13,7 +13,7 @@ use crate::{PipelineError, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where manifests and journals stand, beside the artefacts they are about.
 const BOOKKEEPING: &str = "stages";
@@ -124,9 +124,15 @@ impl Place {
     }
 }
 
-/// A manifest that can be understood; one that cannot is as good as none.
+/// A manifest that can be understood; one that cannot, or names what lies outside its folder, is as good as none.
 fn read(path: &Path) -> Option<Manifest> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let inside = |name: &str| {
+        let mut parts = Path::new(name).components();
+        matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+    };
+    let files = manifest.files.keys().all(|file| file.is_empty() || inside(file));
+    (files && inside(&manifest.output)).then_some(manifest)
 }
 
 fn join(output: &Path, file: &str) -> PathBuf {
