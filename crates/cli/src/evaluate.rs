@@ -49,7 +49,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = trained.experiment.config();
     // Every row of the file is graded.
     let columns = DatasetConfig { on_duplicate: OnDuplicate::Keep, ..config.data.dataset() };
-    let rows = Dataset::read([&args.rows], &columns)?;
+    let rows = Dataset::read([&args.rows], &columns);
+    let rows = rows.map_err(|error| trained.about_settings(&error.into()))?;
     say_left_out(&args.rows, &rows);
     if let Some(known) = trained.known(&rows.samples) {
         say(&known);

@@ -3,7 +3,7 @@
 use crate::rows::{answer_in_chunks, say_left_out};
 use crate::screen::say;
 use crate::trained::Which;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use semievol::core::Sample;
 use semievol::data::{Dataset, DatasetConfig, FileOptions, Format, OnDuplicate};
@@ -102,12 +102,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         None => columns,
     };
-    let samples = match (read(path, columns), &stdin) {
-        (Err(error), Some((_, file))) => {
-            bail!(crate::whole(&error).replace(&file.display().to_string(), "standard input"))
+    let samples = read(path, columns).map_err(|error| {
+        let error = trained.about_settings(&error);
+        match &stdin {
+            Some((_, file)) => {
+                anyhow!(error.to_string().replace(&file.display().to_string(), "standard input"))
+            }
+            None => error,
         }
-        (samples, _) => samples?,
-    };
+    })?;
     let predictor = Predictor::new(trained.experiment.config(), trained.model()?)?;
     let part = args.left();
     let named = args.output.as_ref();

@@ -282,12 +282,20 @@ fn kind(look: &Look, rows: &Rows, answer: &Column) -> Kind {
         let own = look.column(name).filter(|column| column.name != answer.name && column.filled > 0);
         own.is_some_and(|column| **name == "options" || column.nested > 0)
     };
-    if let Some(column) = ["options", "choices"].iter().find(listed) {
+    let named = ["options", "choices"].iter().find(listed).map(|name| (*name).to_owned());
+    // By another name, where answers count or are letters: what they are of must be somewhere.
+    let places = !answer.values.is_empty()
+        && answer.values.keys().all(|value| value.parse().is_ok_and(|n: usize| n < 26));
+    let lists =
+        |column: &&Column| column.nested > 0 && column.nested == column.filled && column.name != answer.name;
+    let other =
+        || look.columns.iter().find(lists).filter(|_| letters || places).map(|column| column.name.clone());
+    if let Some(column) = named.or_else(other) {
         let answers = match letters {
             true => Some("letter"),
             false => (!answer.is_numeric()).then_some("text"),
         };
-        return Kind::ListedOptions { column: (*column).to_owned(), answers };
+        return Kind::ListedOptions { column, answers };
     }
     if letters {
         let names = ('A'..='Z').map(String::from);

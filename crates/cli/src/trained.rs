@@ -2,7 +2,7 @@
 
 use crate::machine::Machine;
 use crate::screen::{Screen, say};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use semievol::core::Sample;
 use semievol::data::question_key;
 use semievol::engine::Engine;
@@ -41,6 +41,8 @@ pub struct Trained {
     pub arm: Arm,
     seed: u64,
     hub: Hub,
+    /// Where its settings stand.
+    settings: PathBuf,
 }
 
 impl Which {
@@ -77,7 +79,8 @@ impl Which {
             Some(folder) => Some(adapter_of(folder, &engine.base().id)?),
         };
         let seed = self.seed.unwrap_or(experiment.config().seeds[0]);
-        Ok(Trained { experiment, engine, adapter, arm, seed, hub })
+        let settings = if is_folder { self.of.join("config.toml") } else { self.of.clone() };
+        Ok(Trained { experiment, engine, adapter, arm, seed, hub, settings })
     }
 }
 
@@ -113,6 +116,15 @@ impl Trained {
         (known > 0).then(|| {
             format!("{known} of {} rows were trained on: what follows says too much of the model", rows.len())
         })
+    }
+
+    /// An error of rows, with the place of the settings that it names: there is no flag for them here.
+    pub fn about_settings(&self, error: &anyhow::Error) -> anyhow::Error {
+        let error = crate::whole(error);
+        match error.contains("data.") {
+            true => anyhow!("{error}; these settings stand in {}", self.settings.display()),
+            false => anyhow!("{error}"),
+        }
     }
 
     /// The model with its adapter.

@@ -123,7 +123,7 @@ fn from_files_to_answers() {
 #[test]
 fn init_knows_the_usual_files() {
     let numbered = |row: &dyn Fn(usize) -> String| (1..30).map(row).collect::<String>();
-    let cases: [(&str, String, &[&str]); 11] = [
+    let cases: [(&str, String, &[&str]); 12] = [
         (
             "sums.csv",
             format!("question,answer\n{}", numbered(&|n| format!("What is {n} plus {n}?,{}\n", n + n))),
@@ -203,6 +203,15 @@ fn init_knows_the_usual_files() {
                 )
             }),
             &["options = \"choices\"", "kind = \"letter\"", "preset = \"paper\""],
+        ),
+        (
+            "alternatives.jsonl",
+            numbered(&|n| {
+                format!(
+                    "{{\"Row-ID\": \"r{n}\", \"question\": \"Q{n}\", \"alternatives\": [\"x{n}\", \"y\"], \"correct\": \"B\"}}\n"
+                )
+            }),
+            &["options = \"alternatives\"", "kind = \"letter\"", "id = \"Row-ID\""],
         ),
         (
             "counted.jsonl",

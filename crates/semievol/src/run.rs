@@ -17,7 +17,7 @@ use semievol_pipeline::{
     Answered, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent, files,
 };
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
@@ -163,6 +163,14 @@ impl Experiment {
             events(&Event::Drawn { seed: *seed, sizes: sets.sizes.clone() });
             run.assembly.check(&sets)?;
             drawn.push(sets);
+        }
+        let ids =
+            |sets: &Sets| sets.labelled.iter().map(|one| one.sample.id.clone()).collect::<HashSet<String>>();
+        if drawn.len() > 1 && drawn[1..].iter().all(|sets| ids(sets) == ids(&drawn[0])) {
+            events(&Event::Note(format!(
+                "all {} seeds learn the same labels, so what differs between them is how training went: intervals over seeds know nothing of other labels (data.draw.labelled or data.hold_out draws some for each)",
+                drawn.len()
+            )));
         }
         // Before anything is asked.
         for estimate in run.assembly.asked_elsewhere(drawn.iter()) {

@@ -153,7 +153,15 @@ hold_out = 0.25"
                 answer.as_ref().map(|column| format!("answer = {column}\n")).unwrap_or_default()
             }
         };
-        question + &options
+        let ids = ["ID", "Id", "_id", "-id", " id"];
+        let id = self.look.columns.iter().find(|column| ids.iter().any(|end| column.name.ends_with(end)));
+        let id = id.map_or_else(String::new, |column| {
+            format!(
+                "# Rows are named by file and line; by a column of theirs: id = {}\n",
+                quoted(&column.name)
+            )
+        });
+        question + &options + &id
     }
 
     fn task(&self) -> String {
