@@ -70,7 +70,16 @@ impl Seams {
             return None;
         }
         let asked = [Message { role: Role::User, content: "x".to_owned() }];
-        let opens_a_line = template.render(&asked, true).is_ok_and(|text| text.ends_with('\n'));
+        // Of what is said where the template ends: a special token may swallow the end of a line.
+        let opens_a_line = template.render(&asked, true).ok().filter(|text| text.ends_with('\n'));
+        let opens_a_line = opens_a_line.is_some_and(|text| {
+            let tokens = |text: String| {
+                markup.encode(text, false).map(|e| e.get_tokens().to_vec()).unwrap_or_default()
+            };
+            let (before, after) = (tokens(text.clone()), tokens(text + "x"));
+            let same = before.iter().zip(&after).take_while(|(one, other)| one == other).count();
+            after.get(same).is_some_and(|token| !token.starts_with(Self::BLANK))
+        });
         let blank_after_special = first(markup, &format!("{special}x"), 1).unwrap_or(true);
         Some(Seams { response: opens_a_line.then_some("\n"), piece: (!blank_after_special).then_some("\n") })
     }

@@ -283,6 +283,12 @@ fn adapters_that_do_not_fit_are_refused_by_name() {
     let base = tiny();
     let folder = tempfile::tempdir().unwrap();
     adapter::write(folder.path(), &random_lora(&base, 3, 9), &base.id).unwrap();
+    let weights = folder.path().join(adapter::WEIGHTS_FILE);
+    let whole = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    let error = adapter::read(folder.path(), base.llama.config()).unwrap_err().to_string();
+    assert!(error.contains("holds no tensor"), "{error}");
+    std::fs::write(&weights, whole).unwrap();
     let config = folder.path().join(adapter::CONFIG_FILE);
     let good = std::fs::read_to_string(&config).unwrap();
     for (from, to, expected) in [

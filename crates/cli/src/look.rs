@@ -36,6 +36,9 @@ pub struct Column {
     characters: usize,
     /// Rows in which a list, or an object, stands there.
     pub nested: usize,
+    /// Rows in which a list of single values stands there, two or more, and the length of the longest.
+    pub lists: usize,
+    pub longest: usize,
     /// Rows in which a number stands there.
     pub numbers: usize,
     too_many: bool,
@@ -149,6 +152,8 @@ impl Column {
             values: BTreeMap::new(),
             characters: 0,
             nested: 0,
+            lists: 0,
+            longest: 0,
             numbers: 0,
             too_many: false,
         }
@@ -160,6 +165,13 @@ impl Column {
             Value::String(text) => text.trim().to_owned(),
             Value::Array(_) | Value::Object(_) => {
                 self.nested += 1;
+                // Some files have the texts of options beside their letters.
+                let list = value.as_array().or_else(|| value.get("text")?.as_array());
+                let single = |value: &Value| !(value.is_array() || value.is_object());
+                if let Some(list) = list.filter(|list| list.len() >= 2 && list.iter().all(single)) {
+                    self.lists += 1;
+                    self.longest = self.longest.max(list.len());
+                }
                 value.to_string()
             }
             other => other.to_string(),

@@ -9,7 +9,7 @@ use semievol::core::Sample;
 use semievol::data::{Dataset, DatasetConfig, FileOptions, Format, OnDuplicate};
 use semievol::{Predicted, Predictor, written};
 use serde_json::{Map, Value, json};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -181,7 +181,9 @@ fn to_fill(file: &Path, written: &Path, force: bool) -> anyhow::Result<File> {
     let part = open().with_context(|| cannot(file))?;
     if written != file {
         // Another may have begun while this one's model was loaded.
-        if part.try_lock().is_err() || (part.metadata()?.len() > 0 && !force) {
+        // Some disks know no locks: better unguarded than not at all.
+        let locked = matches!(part.try_lock(), Err(TryLockError::WouldBlock));
+        if locked || (part.metadata()?.len() > 0 && !force) {
             bail!("{}: another run writes to it; name another file with -o", written.display());
         }
         part.set_len(0).with_context(|| cannot(file))?;

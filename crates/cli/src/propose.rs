@@ -88,7 +88,7 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
     if let Some(what) = records(&look, rows) {
         let layout = look.layout.clone();
         let answers = answers_of(labelled, &layout)?;
-        let kind = kind(&look, rows, &answers);
+        let kind = kind(&look, rows, &answers, true);
         let place = Place::Records(what);
         return Ok(Proposal { files, look: &look, layout, place, answers, kind, drawable: None }.to_toml());
     }
@@ -105,7 +105,7 @@ pub fn propose(files: &Files) -> anyhow::Result<String> {
     check_answers(&look, rows, &column)?;
     let empty = look.rows - column.filled;
     let drawable = (empty > 0).then(|| drawable(labelled, &layout, &question, &answer)).transpose()?;
-    let kind = kind(&look, rows, &column);
+    let kind = kind(&look, rows, &column, false);
     let place = Place::Columns { question, answer };
     Ok(Proposal { files, look: &look, layout, place, answers: column, kind, drawable }.to_toml())
 }
@@ -268,7 +268,8 @@ fn answer(look: &Look, rows: &Rows, question: &str) -> anyhow::Result<String> {
     }
 }
 
-fn kind(look: &Look, rows: &Rows, answer: &Column) -> Kind {
+/// What answers are; those of `records` stand in no column of their own.
+fn kind(look: &Look, rows: &Rows, answer: &Column, records: bool) -> Kind {
     if !rows.options.is_empty() {
         return Kind::Fixed(rows.options.clone());
     }
@@ -278,19 +279,23 @@ fn kind(look: &Look, rows: &Rows, answer: &Column) -> Kind {
         first.is_some() && characters.next().is_none()
     };
     let letters = !answer.values.is_empty() && answer.values.keys().all(letter);
-    let listed = |name: &&&str| {
-        let own = look.column(name).filter(|column| column.name != answer.name && column.filled > 0);
-        own.is_some_and(|column| **name == "options" || column.nested > 0)
-    };
-    let named = ["options", "choices"].iter().find(listed).map(|name| (*name).to_owned());
-    // By another name, where answers count or are letters: what they are of must be somewhere.
-    let places = !answer.values.is_empty()
-        && answer.values.keys().all(|value| value.parse().is_ok_and(|n: usize| n < 26));
     let lists =
-        |column: &&Column| column.nested > 0 && column.nested == column.filled && column.name != answer.name;
-    let other =
-        || look.columns.iter().find(lists).filter(|_| letters || places).map(|column| column.name.clone());
-    if let Some(column) = named.or_else(other) {
+        |column: &&Column| column.name != answer.name && column.filled > 0 && column.lists == column.filled;
+    let named = ["options", "choices"].into_iter().find(|name| {
+        let own = look.column(name).filter(|column| column.name != answer.name && column.filled > 0);
+        own.is_some_and(|column| *name == "options" || lists(&column))
+    });
+    // By another name, where answers are letters or numbers that go about as far as the lists do.
+    let places = answer.values.keys().map(|value| match letters {
+        true => value.bytes().next().map(|letter| usize::from(letter - b'A') + 1),
+        false => value.parse::<usize>().ok(),
+    });
+    let last = places.collect::<Option<Vec<usize>>>().and_then(|places| places.into_iter().max());
+    let fits = |column: &&Column| {
+        lists(column) && last.is_some_and(|last| last <= column.longest && last + 2 >= column.longest)
+    };
+    let other = || look.columns.iter().find(fits).filter(|_| !records).map(|column| column.name.clone());
+    if let Some(column) = named.map(str::to_owned).or_else(other) {
         let answers = match letters {
             true => Some("letter"),
             false => (!answer.is_numeric()).then_some("text"),

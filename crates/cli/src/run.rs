@@ -138,7 +138,8 @@ fn next(results: &Results) -> anyhow::Result<String> {
         let base = results.summary.iter().find(|of| of.arm == Arm::Vanilla).map(|of| of.accuracy.mean);
         if base.is_some_and(|base| base >= right) {
             lines.push(
-                "the base model, untrained, answers as many right: no training was worth it here".to_owned(),
+                "the base model, untrained, answers as many right, or more: no training was worth it here"
+                    .to_owned(),
             );
         }
     }

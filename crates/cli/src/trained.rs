@@ -121,7 +121,7 @@ impl Trained {
     /// An error of rows, with the place of the settings that it names: there is no flag for them here.
     pub fn about_settings(&self, error: &anyhow::Error) -> anyhow::Error {
         let error = crate::whole(error);
-        match error.contains("data.") {
+        match ["data.columns", "data.file.", "data.on_"].iter().any(|key| error.contains(key)) {
             true => anyhow!("{error}; these settings stand in {}", self.settings.display()),
             false => anyhow!("{error}"),
         }

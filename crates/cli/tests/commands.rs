@@ -123,7 +123,7 @@ fn from_files_to_answers() {
 #[test]
 fn init_knows_the_usual_files() {
     let numbered = |row: &dyn Fn(usize) -> String| (1..30).map(row).collect::<String>();
-    let cases: [(&str, String, &[&str]); 12] = [
+    let cases: [(&str, String, &[&str]); 14] = [
         (
             "sums.csv",
             format!("question,answer\n{}", numbered(&|n| format!("What is {n} plus {n}?,{}\n", n + n))),
@@ -212,6 +212,26 @@ fn init_knows_the_usual_files() {
                 )
             }),
             &["options = \"alternatives\"", "kind = \"letter\"", "id = \"Row-ID\""],
+        ),
+        (
+            "letters.jsonl",
+            numbered(&|n| {
+                format!(
+                    "{{\"messages\": [{{\"role\": \"user\", \"content\": \"Q{n}\"}}, {{\"role\": \"assistant\", \"content\": \"{}\"}}]}}\n",
+                    ["A", "B"][n % 2]
+                )
+            }),
+            &["fixed = [\"A\", \"B\"]"],
+        ),
+        (
+            "tokens.jsonl",
+            numbered(&|n| {
+                format!(
+                    "{{\"text\": \"Q{n}\", \"label\": {}, \"tokens\": [\"a\", \"b\", \"c\", \"d\", \"{n}\"]}}\n",
+                    n % 2
+                )
+            }),
+            &["fixed = [\"0\", \"1\"]"],
         ),
         (
             "counted.jsonl",

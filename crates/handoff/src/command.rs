@@ -159,8 +159,16 @@ impl CommandTrainer {
             )));
         }
         // One that is still being copied would be kept for good.
-        if let Err(error) = SafeTensors::deserialize(&weights) {
-            let file = left.join(Adapter::WEIGHTS_FILE);
+        let file = left.join(Adapter::WEIGHTS_FILE);
+        let found = SafeTensors::deserialize(&weights);
+        if found.as_ref().is_ok_and(SafeTensors::is_empty) {
+            return Err(TrainError::File {
+                path: file.display().to_string(),
+                reason: "holds no tensor: what saved it did not gather the weights (FSDP and DeepSpeed have settings for that)".into(),
+                source: None,
+            });
+        }
+        if let Err(error) = found {
             return Err(TrainError::File {
                 path: file.display().to_string(),
                 reason: format!(
@@ -234,7 +242,7 @@ fn remove_file(file: &Path) -> Result<(), TrainError> {
     }
 }
 
-/// Gives an adapter of another job the first free name; where it is now.
+/// Gives an adapter that is not to be taken the first free name; where it is now.
 fn set_aside(adapter: &Path) -> Result<Option<PathBuf>, TrainError> {
     let free = (1..).map(|n| adapter.with_file_name(format!("adapter-{n}"))).find(|free| !free.exists());
     match free.filter(|_| adapter.exists()) {

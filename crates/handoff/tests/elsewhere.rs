@@ -31,7 +31,7 @@ fn train(shell: &str, out: &Path, on_step: &mut dyn FnMut(&Step)) -> Result<Adap
     CommandTrainer::new(config, ModelId::new("base here")).train(&job, &mut step)
 }
 
-const LEAVE: &str = "mkdir adapter && echo '{\"r\": 4}' > adapter/adapter_config.json && printf '\\002\\000\\000\\000\\000\\000\\000\\000{}' > adapter/adapter_model.safetensors";
+const LEAVE: &str = "mkdir adapter && echo '{\"r\": 4}' > adapter/adapter_config.json && printf '\\070\\000\\000\\000\\000\\000\\000\\000{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  \\000\\000\\000\\000' > adapter/adapter_model.safetensors";
 
 #[test]
 fn a_command_gets_data_and_configurations_and_leaves_an_adapter() {
@@ -178,7 +178,12 @@ fn by_hand_the_run_goes_on_when_the_adapter_is_there() {
     let error = train("", &out, &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("adapter_model.safetensors") && error.contains("no whole adapter"), "{error}");
     assert!(left.join("adapter_config.json").is_file());
-    let whole = b"\x02\0\0\0\0\0\0\0{}";
+    // As a failed gather leaves one.
+    fs::write(&weights, b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    let error = train("", &out, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("holds no tensor"), "{error}");
+    let whole =
+        b"\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  \0\0\0\0";
     // Half of a copy is no adapter, and stands in nobody's way when the other half is there.
     fs::write(&weights, &whole[..5]).unwrap();
     let error = train("", &out, &mut |_| ()).unwrap_err().to_string();

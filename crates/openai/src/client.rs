@@ -159,6 +159,7 @@ impl Client {
                     let wait = wait.unwrap_or_else(|| retry::wait(busy));
                     let own = retry::own_wait(wait, busy);
                     if since.elapsed() + wait.max(own) > self.patience {
+                        let wait = wait.max(own);
                         return Err(ServerError::Busy { server: self.server(), wait, last: what });
                     }
                     // Before the permit is gone, or the next one in line would not see it.

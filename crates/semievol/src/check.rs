@@ -68,9 +68,14 @@ impl Assembly<'_> {
         let labelled = odd.map(|one| (one.sample.id.as_str(), &one.answer));
         match labelled.or_else(|| sets.unreadable(self.task.as_ref(), oracle)) {
             None => Ok(()),
-            Some((id, answer)) => Err(RunError::Assembly(format!(
-                "sample `{id}`: its answer `{answer}` is none that the task can read, so nobody could be right; correct it, leave the row out, or check task.kind and data.columns.answer"
-            ))),
+            Some((id, answer)) => {
+                let answer = answer.to_string();
+                let comma = answer.contains(',') && answer.chars().any(|c| c.is_ascii_digit());
+                let comma = if comma { " (a comma groups thousands; decimals have a point)" } else { "" };
+                Err(RunError::Assembly(format!(
+                    "sample `{id}`: its answer `{answer}` is none that the task can read{comma}, so nobody could be right; correct it, leave the row out, or check task.kind and data.columns.answer"
+                )))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A proposal as a commented experiment file.
 
 use super::{Kind, Place, Proposal};
+use crate::look::Column;
 use semievol::data::Encoding;
 use semievol::n_held_out;
 use std::path::Path;
@@ -154,7 +155,15 @@ hold_out = 0.25"
             }
         };
         let ids = ["ID", "Id", "_id", "-id", " id"];
-        let id = self.look.columns.iter().find(|column| ids.iter().any(|end| column.name.ends_with(end)));
+        let taken = match &self.place {
+            Place::Columns { question, answer } => [question.as_str(), answer.as_str()],
+            Place::Records(_) => [""; 2],
+        };
+        let named = |column: &&Column| {
+            ids.iter().any(|end| column.name.ends_with(end)) && !taken.contains(&column.name.as_str())
+        };
+        // A column `id` is taken without being named.
+        let id = self.look.columns.iter().find(named).filter(|_| self.look.column("id").is_none());
         let id = id.map_or_else(String::new, |column| {
             format!(
                 "# Rows are named by file and line; by a column of theirs: id = {}\n",

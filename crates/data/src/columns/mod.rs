@@ -102,6 +102,8 @@ impl Columns {
     /// Reads one row; `number` counts the rows of its file from 1.
     pub(crate) fn map(&self, row: &Row, number: usize, wanted: Wanted) -> Result<Mapped, DataError> {
         let (question, implied) = self.question(row)?;
+        // A record's answer is what it says.
+        let has_column = self.answer.is_some() || implied.is_none();
         if question.trim().is_empty() && !matches!(wanted, Wanted::Question) {
             return Err(DataError::EmptyCell { at: row.at.clone(), purpose: "question" });
         }
@@ -125,7 +127,7 @@ impl Columns {
                 (None, Some(error.to_string()))
             }
             (Err(DataError::Answer { at, value, options: shown }), Wanted::Answer)
-                if answer::may_count_from_zero(self.answer.as_ref(), &value, &options) =>
+                if has_column && answer::may_count_from_zero(self.answer.as_ref(), &value, &options) =>
             {
                 return Err(DataError::AmbiguousNumber { at, value, options: shown });
             }

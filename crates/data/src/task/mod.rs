@@ -103,7 +103,7 @@ pub enum TaskConfig {
     ClosedSet(ClosedSet),
     /// Any text.
     FreeText(FreeText),
-    /// A number.
+    /// A number; a comma in it groups thousands, decimals have a point.
     Numeric(Numeric),
 }
 
