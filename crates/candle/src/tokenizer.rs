@@ -11,6 +11,7 @@ use semievol_core::hex;
 use semievol_core::{Message, Prompt, Role};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
@@ -113,9 +114,7 @@ impl ChatTokenizer {
             .ok_or_else(|| failed(format!("eos_token {eos_token:?} is not in the vocabulary")))?;
         let end_ids = sorted(end_ids, eos);
         let end_of_turn = end_of_turn(&template, &markup, &end_ids)?.unwrap_or(eos);
-        let (special_ids, special_texts) = special_tokens(&markup, &end_ids);
-        let loose: Vec<&str> =
-            special_texts.iter().map(String::as_str).filter(|text| !is_special(&markup, text)).collect();
+        let (special_ids, special_texts, loose) = special_tokens(&markup, &end_ids);
         let guarded: Vec<AddedToken> =
             special_texts.iter().map(|text| AddedToken::from(text.as_str(), true)).collect();
         plain.add_special_tokens(guarded).map_err(|e| failed(e.to_string()))?;
@@ -342,21 +341,18 @@ fn sorted(mut ids: Vec<u32>, and: u32) -> Vec<u32> {
 }
 
 /// Ids, and texts from the longest to the shortest, of special tokens and of those that end a response or look like a marker
-/// of turns, though the file does not call them special: llama.cpp's converter takes them for that, too.
-fn special_tokens(tokenizer: &Tokenizer, end_ids: &[u32]) -> (HashSet<u32>, Vec<String>) {
+/// of turns, though the file does not call them special: llama.cpp's converter takes them for that, too. The texts of these
+/// come last, as one.
+fn special_tokens(tokenizer: &Tokenizer, end_ids: &[u32]) -> (HashSet<u32>, Vec<String>, String) {
     let added = tokenizer.get_added_tokens_decoder();
     let marks = |text: &str| text.starts_with("<|") && text.ends_with("|>");
     let special =
-        || added.iter().filter(|(id, token)| token.special || end_ids.contains(id) || marks(&token.content));
-    let mut texts: Vec<String> = special().map(|(_, token)| token.content.clone()).collect();
-    texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-    (special().map(|(&id, _)| id).collect(), texts)
-}
-
-/// Whether the file calls a token special.
-fn is_special(tokenizer: &Tokenizer, text: &str) -> bool {
-    let id = tokenizer.token_to_id(text);
-    id.is_some_and(|id| tokenizer.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special))
+        |(id, token): &(&u32, &AddedToken)| token.special || end_ids.contains(id) || marks(&token.content);
+    let mut tokens: Vec<(&u32, &AddedToken)> = added.iter().filter(special).collect();
+    tokens.sort_by_key(|(_, token)| (Reverse(token.content.len()), &token.content));
+    let text = |(_, token): &(&u32, &AddedToken)| token.content.clone();
+    let loose = tokens.iter().filter(|(_, token)| !token.special).map(text).collect();
+    (tokens.iter().map(|(id, _)| **id).collect(), tokens.iter().map(text).collect(), loose)
 }
 
 /// The token that the template puts right after an assistant's message, if it is one that ends a response.
@@ -384,11 +380,10 @@ fn digest(
     end_ids: &[u32],
     end_of_turn: u32,
     seams: &Seams,
-    loose: &[&str],
+    loose: &str,
 ) -> Result<String, EngineError> {
     let seams = [seams.response.map(|_| " r"), seams.piece.map(|_| " p")];
     let seams = seams.map(Option::unwrap_or_default).concat();
-    let loose = loose.concat();
     let parts = [
         tokenizer.to_string(false).map_err(|e| failed(e.to_string()))?,
         ["chat_template", "bos_token", "eos_token"].map(|key| config[key].to_string()).join("\n"),

@@ -1,14 +1,12 @@
 //! What commands say of rows and make of them.
 
-use crate::screen::{SILENCE, say, style};
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget};
+use crate::screen::{Quiet, say, seen, style};
+use indicatif::ProgressBar;
 use semievol::core::{Labeled, Sample};
 use semievol::data::{Dataset, Task};
 use semievol::train::Example;
 use semievol::{Predicted, Predictor};
-use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Instant;
 
 /// Rows that are asked together: what a model keeps of a request must not add up over a whole file.
 const CHUNK: usize = 64;
@@ -39,19 +37,12 @@ pub fn answer_in_chunks(
     mut each: impl FnMut(&[Sample], Vec<Predicted>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let bar = ProgressBar::new(samples.len() as u64);
-    let hidden = !std::io::stderr().is_terminal();
-    if hidden {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    let mut said = Instant::now();
-    let bar = bar.with_style(style("[{bar:30}] {pos}/{len} rows  {per_sec}  {eta} left"));
+    let mut quiet = Quiet::new();
+    let bar = seen(bar).with_style(style("[{bar:30}] {pos}/{len} rows  {per_sec}  {eta} left"));
     for chunk in samples.chunks(CHUNK) {
         each(chunk, predictor.answer(chunk)?)?;
         bar.inc(chunk.len() as u64);
-        if hidden && said.elapsed() >= SILENCE {
-            said = Instant::now();
-            say(&format!("{} of {} rows, {} left", bar.position(), samples.len(), HumanDuration(bar.eta())));
-        }
+        quiet.tell(&bar, "", " rows");
     }
     bar.finish_and_clear();
     Ok(())

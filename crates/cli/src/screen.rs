@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// After so long a line says how far a stage is.
-pub(crate) const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// Draws events and measures what they begin and end.
 #[derive(Debug)]
@@ -16,9 +16,7 @@ pub struct Screen {
     /// What was measured.
     pub timing: Timing,
     bar: ProgressBar,
-    interactive: bool,
-    /// What is under way, and when it was last spoken of: where no bar is seen, a line says now and then how far it is.
-    under_way: Option<(String, Instant)>,
+    quiet: Quiet,
 }
 
 impl Default for Screen {
@@ -30,12 +28,7 @@ impl Default for Screen {
 impl Screen {
     /// Bars where standard error is a terminal.
     pub fn new() -> Self {
-        Screen {
-            timing: Timing::start(),
-            bar: ProgressBar::hidden(),
-            interactive: std::io::stderr().is_terminal(),
-            under_way: None,
-        }
+        Screen { timing: Timing::start(), bar: ProgressBar::hidden(), quiet: Quiet::new() }
     }
 
     /// Takes note of an event.
@@ -120,17 +113,12 @@ impl Screen {
         let rate = "{per_sec}  {eta} left  {msg}";
         let text = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {}  {rate}", stage.unit);
         self.replace(bar.with_style(style(&text)).with_prefix(format!("seed {seed}, {}", stage.name)));
-        self.under_way = Some((format!("seed {seed}, {}", stage.name), Instant::now()));
+        self.quiet = Quiet::new();
     }
 
     fn advance(&mut self, done: usize) {
         self.bar.set_position(done as u64);
-        let Some((name, said)) = self.under_way.as_mut().filter(|_| !self.interactive) else { return };
-        if said.elapsed() >= SILENCE {
-            *said = Instant::now();
-            let (of, left) = (self.bar.length().unwrap_or_default(), HumanDuration(self.bar.eta()));
-            say(&format!("{name}: {done} of {of}, {left} left"));
-        }
+        self.quiet.tell(&self.bar, &format!("{}: ", self.bar.prefix()), "");
     }
 
     fn spinner(&mut self, text: String) {
@@ -140,15 +128,41 @@ impl Screen {
 
     fn replace(&mut self, bar: ProgressBar) {
         self.bar.finish_and_clear();
-        if !self.interactive {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        self.bar = bar;
+        self.bar = seen(bar);
     }
 
     fn line(&mut self, text: &str) {
         self.bar.finish_and_clear();
         say(text);
+    }
+}
+
+/// A bar that is drawn on a terminal alone.
+pub(crate) fn seen(bar: ProgressBar) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
+}
+
+/// Where no bar is seen, a line says now and then how far it is.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    said: Instant,
+}
+
+impl Quiet {
+    pub(crate) fn new() -> Self {
+        Quiet { said: Instant::now() }
+    }
+
+    pub(crate) fn tell(&mut self, bar: &ProgressBar, what: &str, unit: &str) {
+        if self.said.elapsed() < SILENCE || std::io::stderr().is_terminal() {
+            return;
+        }
+        self.said = Instant::now();
+        let (done, of, left) = (bar.position(), bar.length().unwrap_or_default(), HumanDuration(bar.eta()));
+        say(&format!("{what}{done} of {of}{unit}, {left} left"));
     }
 }
 

@@ -82,7 +82,7 @@ impl BatchFiles {
 
     /// The answers to these requests, by their ids. A request that failed there counts as not asked, unless it is itself at
     /// fault; of several answers the first that can be read counts, so that a file that is put there twice changes nothing.
-    fn answers(&self, wanted: &HashSet<String>) -> Result<Answers, ModelError> {
+    fn answers(&self, wanted: &HashSet<&str>) -> Result<Answers, ModelError> {
         let folder = &self.config.folder;
         let mut files: Vec<PathBuf> = match std::fs::read_dir(folder) {
             Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
@@ -110,7 +110,7 @@ impl BatchFiles {
                     let place = format!("{}, line {}", file.display(), number + 1);
                     self.broken(format!("{place}: no result of a batch ({error}): mend the line, or take it out and have its request answered again"))
                 })?;
-                if !wanted.contains(&line.custom_id) {
+                if !wanted.contains(line.custom_id.as_str()) {
                     continue;
                 }
                 let Some(Response { status_code, body }) = line.response else {
@@ -145,20 +145,18 @@ impl BatchFiles {
         on_done: OnDone<'_, T>,
     ) -> Result<(), ModelError> {
         let body = |request: &R| body(json!({"model": self.config.model}), request);
-        let wanted = requests.iter().map(|request| custom_id(&body(request))).collect();
-        let answers = self.answers(&wanted)?;
+        let ids: Vec<String> = requests.iter().map(|request| custom_id(&body(request))).collect();
+        let answers = self.answers(&ids.iter().map(String::as_str).collect())?;
         let mut missing = BTreeMap::new();
         let mut unreadable = None;
-        for (index, request) in requests.iter().enumerate() {
+        for (index, (request, id)) in requests.iter().zip(&ids).enumerate() {
             if let Err(error) = check(request, index) {
                 if on_done(index, Err(error)).is_break() {
                     return Ok(());
                 }
                 continue;
             }
-            let body = body(request);
-            let id = custom_id(&body);
-            let all = answers.good.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let all = answers.good.get(id).map(Vec::as_slice).unwrap_or_default();
             let mut found = None;
             for answer in all {
                 match body_of(answer).and_then(|answer| read(&answer, request)) {
@@ -174,11 +172,11 @@ impl BatchFiles {
                 model: self.id.clone(),
                 reason: reason.to_owned(),
             };
-            let said = match (found, answers.refused.get(&id)) {
+            let said = match (found, answers.refused.get(id)) {
                 (Some(answer), _) => answer.ok_or_else(|| refusal(NO_OPTION)),
                 (None, Some(reason)) => Err(refusal(reason)),
                 (None, None) => {
-                    missing.insert(id, body);
+                    missing.insert(id.clone(), body(request));
                     continue;
                 }
             };

@@ -17,7 +17,7 @@ use semievol_pipeline::{
     Answered, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent, files,
 };
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
@@ -164,9 +164,9 @@ impl Experiment {
             run.assembly.check(&sets)?;
             drawn.push(sets);
         }
-        let ids =
-            |sets: &Sets| sets.labelled.iter().map(|one| one.sample.id.clone()).collect::<HashSet<String>>();
-        if drawn.len() > 1 && drawn[1..].iter().all(|sets| ids(sets) == ids(&drawn[0])) {
+        let mut labels = drawn.iter().map(Sets::label_ids);
+        let first = labels.next().filter(|_| drawn.len() > 1);
+        if first.is_some_and(|first| labels.all(|others| others == first)) {
             events(&Event::Note(format!(
                 "all {} seeds learn the same labels, so what differs between them is how training went: intervals over seeds know nothing of other labels (data.draw.labelled or data.hold_out draws some for each)",
                 drawn.len()

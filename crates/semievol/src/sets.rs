@@ -8,7 +8,7 @@ use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, Task, ov
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -296,6 +296,11 @@ fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset),
 }
 
 impl Sets {
+    /// Which rows train with their answers.
+    pub(crate) fn label_ids(&self) -> BTreeSet<&str> {
+        self.labelled.iter().map(|one| one.sample.id.as_str()).collect()
+    }
+
     fn new(
         seed: u64,
         labelled: Dataset,
