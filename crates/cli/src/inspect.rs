@@ -11,7 +11,7 @@ use semievol::data::Task;
 use semievol::engine::Engine;
 use semievol::model::ModelLoader;
 use semievol::pipeline::{SeedRun, Shelf};
-use semievol::{Arm, Experiment, Sets};
+use semievol::{Experiment, Sets};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,10 +70,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let shots: Vec<&Labeled> = shots.iter().collect();
         let fit =
             fitting(engine.base(), task.as_ref(), sample, &shots, experiment.config().max_answer_tokens)?;
+        let neighbours = |n| if n == 1 { "1 neighbour".to_owned() } else { format!("{n} neighbours") };
         let shown = match shots.len() {
-            all if all == fit => format!("{all} neighbours"),
+            all if all == fit => neighbours(all),
             all => format!(
-                "{fit} of its {all} neighbours: more do not fit into {} tokens",
+                "{fit} of {}: more do not fit into {} tokens",
+                neighbours(all),
                 engine.base().llama.config().max_context
             ),
         };
@@ -164,7 +166,7 @@ fn tokens(tokenizer: &ChatTokenizer, read: &[u32], learnt: &[u32], ids: bool) {
     }
 }
 
-/// The labelled neighbours that the method would show each row.
+/// The labelled neighbours of each row, as many as any prompt of the first method that shows some has.
 fn neighbours(
     experiment: &Experiment,
     engine: &Engine,
@@ -172,11 +174,8 @@ fn neighbours(
     rows: &[Sample],
 ) -> anyhow::Result<Vec<Vec<Labeled>>> {
     let config = experiment.config();
-    let method = &config.method;
-    let learns = config.arms.iter().any(Arm::is_semi_supervised);
-    if rows.is_empty() || method.neighbours == 0 || !learns {
-        return Ok(vec![Vec::new(); rows.len()]);
-    }
+    let method = experiment.methods().find(|method| method.most_shots() > 0);
+    let Some(method) = method.filter(|_| !rows.is_empty()) else { return Ok(vec![Vec::new(); rows.len()]) };
     let folder = tempfile::tempdir()?;
     let task = config.task.build()?;
     let parts = engine.parts();
@@ -195,6 +194,6 @@ fn neighbours(
     };
     let embeds = method.retrieval.needs_embedder();
     let library = run.library(&drawn.labelled, &[rows], Some(&method.retrieval), embeds, &mut |_| ())?;
-    let hits = library.nearest(rows, method.neighbours)?;
+    let hits = library.nearest(rows, method.most_shots())?;
     Ok(hits.iter().map(|hits| library.shots(hits).into_iter().cloned().collect()).collect())
 }

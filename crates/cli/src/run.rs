@@ -56,6 +56,9 @@ impl Args {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// Whatever keeps the experiment from its results; in words that say what to do.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let (mut config, file) = args.input.config()?;
     if !args.seeds.is_empty() {

@@ -547,6 +547,8 @@ fn a_dry_run_trains_nothing_and_says_what_looks_wrong() {
     let group = "data.columns.group=\"answer\"";
     let said = place.run(&["run", "exp.toml", "--dry-run", "--set", group]);
     assert!(said.out.contains("labelled rows come from"), "{} {}", said.out, said.err);
+    let said = place.run(&["run", "exp.toml", "--dry-run", "--set", "elsewhere.base=some/model"]);
+    assert!(said.out.contains("\nsteps elsewhere, which are not counted, and"), "{} {}", said.out, said.err);
     assert!(!place.path("runs").exists());
 }
 
@@ -636,8 +638,7 @@ fn inspect_marks_what_is_trained() {
         said.out
     );
     assert!(
-        said.out
-            .contains("unlabelled row `u03`, with 0 of its 3 neighbours: more do not fit into 256 tokens"),
+        said.out.contains("unlabelled row `u03`, with 0 of 1 neighbour: more do not fit into 256 tokens"),
         "{}",
         said.out
     );

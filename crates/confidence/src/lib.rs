@@ -73,6 +73,9 @@ pub use mean_nll::MeanNll;
 
 pub use semievol_core::{Answer, Candidate, Confidence, Scale, TokenLogprob};
 
+// Its types stand in signatures.
+pub use semievol_core;
+
 /// How far probabilities may be from adding up to 1, and log-probabilities above 0: rounding of an engine.
 const ROUNDING: f64 = 1e-4;
 

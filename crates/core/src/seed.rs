@@ -3,7 +3,7 @@ use sha2::{Digest, Sha256};
 
 /// A seed from which child seeds are derived by hashing.
 ///
-/// Nothing in semievol reads the clock or the operating system's randomness. A request's seed depends on its
+/// Nothing that results depend on reads the clock or the operating system's randomness. A request's seed depends on its
 /// sample and collaborator, not on the batch it happens to run in, so neither batching nor resuming changes
 /// what is drawn for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

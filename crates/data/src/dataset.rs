@@ -75,8 +75,9 @@ pub struct Skipped {
 impl Dataset {
     /// Reads files, one after the other, into one data set.
     ///
-    /// Refuses a file without rows, a row that cannot be understood (unless `on_bad_row` is `skip`) and an id
-    /// that occurs twice.
+    /// # Errors
+    /// For a file that cannot be read or is without rows, a row that cannot be understood (unless `on_bad_row` is `skip`),
+    /// and an id that occurs twice.
     pub fn read<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
         config: &DatasetConfig,
@@ -199,7 +200,10 @@ impl Dataset {
         }
     }
 
-    /// The samples with their answers, as a labelled set; an error for the first that has none.
+    /// The samples with their answers, as a labelled set.
+    ///
+    /// # Errors
+    /// For the first that has none.
     pub fn labeled(&self) -> Result<Vec<Labeled>, DataError> {
         let pairs = self.samples.iter().zip(&self.answers);
         let labeled = pairs.map(|(sample, answer)| match answer {

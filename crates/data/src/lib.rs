@@ -58,3 +58,6 @@ pub use row::Row;
 pub use split::{Split, SplitConfig, SplitError, split};
 pub use task::{AnswerForm, ClosedSet, FreeText, Numeric, Task, TaskConfig, TaskError, Wording};
 pub use text::folded;
+
+// Its types stand in signatures.
+pub use semievol_core;

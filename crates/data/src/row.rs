@@ -13,7 +13,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// The value of a column, or an error that lists the columns there are.
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// If there is none of that name; it lists those there are.
     pub fn get(&self, column: &str, purpose: &'static str) -> Result<&Value, DataError> {
         self.values.get(column).ok_or_else(|| self.missing(column, purpose))
     }

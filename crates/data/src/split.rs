@@ -76,6 +76,9 @@ pub enum SplitError {
 /// class is missing from the test or the labelled rows and there are places enough, the first row of each class
 /// goes in front. The only row (or group) of a class is not brought into the test, so it is left for the
 /// labelled rows unless the test drew it by chance. Rows without an answer can only be unlabelled.
+///
+/// # Errors
+/// If fewer rows are left than are asked for, or rows are to stay with their group and none has one.
 pub fn split(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Split, SplitError> {
     if config.by_group && dataset.samples.iter().all(|sample| sample.group.is_none()) {
         return Err(SplitError::NoGroups);

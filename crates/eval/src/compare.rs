@@ -25,6 +25,9 @@ pub struct Comparison {
 }
 
 /// Compares the accuracy of two results on the same samples.
+///
+/// # Errors
+/// If the two do not grade the same samples in the same order, or none.
 pub fn compare(first: &Graded, second: &Graded, seed: Seed) -> Result<Comparison, EvalError> {
     first.check_paired(second)?;
     let (a, b) = (first.correct(), second.correct());
@@ -97,6 +100,10 @@ pub struct OverSeeds {
 /// one. With one seed the interval is about that pair of runs alone. However rarely two methods differ, the
 /// samples' part is at least that of one that only the first gets right and one that only the second does, and so large
 /// that, as in an exact test, five samples that only the first gets right are not yet a difference.
+///
+/// # Errors
+/// If there are not as many results of the one as of the other, or none; where those of a seed do not grade the same
+/// samples in the same order; and for a metric that cannot be computed on them.
 pub fn compare_over_seeds(
     metric: Metric,
     first: &[Graded],

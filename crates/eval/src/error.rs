@@ -30,6 +30,18 @@ pub enum EvalError {
         /// The id.
         id: String,
     },
+    /// An answer that is none of the sample's options.
+    #[error(
+        "the answer to sample `{id}` is option {class}, counted from 0, but there are {options}: grade answers to the samples that the key was made from"
+    )]
+    Choice {
+        /// The sample.
+        id: String,
+        /// The answer.
+        class: usize,
+        /// How many options there are.
+        options: usize,
+    },
     /// Nothing to compute on.
     #[error("{what}: there is nothing to compute on; pass at least one")]
     Empty {

@@ -175,7 +175,10 @@ impl Graded {
         self.metric(Metric::MacroF1)
     }
 
-    /// The value of a metric. An error where there is nothing to compute it on.
+    /// The value of a metric.
+    ///
+    /// # Errors
+    /// Where there is nothing to compute it on: see [`macro_f1`](Self::macro_f1).
     pub fn metric(&self, metric: Metric) -> Result<f64, EvalError> {
         if self.is_empty() {
             return Err(EvalError::Empty { what: "a metric" });

@@ -54,6 +54,9 @@ impl fmt::Display for Interval {
 /// let interval = semievol_eval::wilson(8, 10, 0.95).unwrap();
 /// assert_eq!(interval.to_string(), "[0.490, 0.943]");
 /// ```
+///
+/// # Errors
+/// For no item, for more right ones than items, and for a level that is not between 0 and 1.
 pub fn wilson(n_correct: usize, n: usize, level: f64) -> Result<Interval, EvalError> {
     check_level(level)?;
     if n == 0 {
@@ -88,6 +91,9 @@ pub(crate) fn half_width(variance: f64, freedom: f64, level: f64) -> Result<f64,
 /// A percentile bootstrap: `statistic` on [`RESAMPLES`] draws, with replacement, of `n` items.
 ///
 /// Draws on which the statistic is not finite are left out. The same seed gives the same interval.
+///
+/// # Errors
+/// For no item, for a level that is not between 0 and 1, and where the statistic is finite on no draw.
 pub fn bootstrap(
     n: usize,
     level: f64,

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+/// Classes that are counted where nobody says how many there are.
+const MOST_CLASSES: usize = 1 << 16;
+
 /// What a method answered to one sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
@@ -32,9 +35,24 @@ struct Entry {
     gold: Answer,
     category: Option<String>,
     group: Option<String>,
+    /// Options of the sample; of one without any, answers that are a choice are those of some list that nobody knows.
+    n_options: usize,
 }
 
 impl Entry {
+    /// The class of an answer.
+    ///
+    /// # Errors
+    /// If there are not so many options.
+    fn class(&self, id: &str, answer: &Answer) -> Result<Option<usize>, EvalError> {
+        let Answer::Choice(class) = *answer else { return Ok(None) };
+        let options = if self.n_options == 0 { MOST_CLASSES } else { self.n_options };
+        if class < options {
+            return Ok(Some(class));
+        }
+        Err(EvalError::Choice { id: id.to_owned(), class, options })
+    }
+
     fn is_right(&self, answer: Option<&Answer>, is_correct: &dyn Fn(&Answer, &Answer) -> bool) -> bool {
         answer.is_some_and(|answer| is_correct(answer, &self.gold))
     }
@@ -49,6 +67,9 @@ impl fmt::Debug for AnswerKey {
 
 impl AnswerKey {
     /// A key from samples and their answers, one for each; samples without an answer are left out.
+    ///
+    /// # Errors
+    /// If there are not as many answers as samples, an id occurs twice, or an answer is none of its sample's options.
     pub fn new(samples: &[Sample], answers: &[Option<Answer>]) -> Result<AnswerKey, EvalError> {
         if samples.len() != answers.len() {
             let (left_len, right_len) = (samples.len(), answers.len());
@@ -60,7 +81,13 @@ impl AnswerKey {
         let mut entries = HashMap::new();
         for (sample, answer) in samples.iter().zip(answers) {
             let Some(gold) = answer.clone() else { continue };
-            let entry = Entry { gold, category: sample.category.clone(), group: sample.group.clone() };
+            let entry = Entry {
+                gold,
+                category: sample.category.clone(),
+                group: sample.group.clone(),
+                n_options: sample.options.len(),
+            };
+            entry.class(&sample.id, &entry.gold)?;
             if entries.insert(sample.id.clone(), entry).is_some() {
                 return Err(EvalError::Duplicate { what: "sample", id: sample.id.clone() });
             }
@@ -108,6 +135,9 @@ impl AnswerKey {
 
     /// Grades predictions for any of the key's samples, in the order given. `is_correct` takes the predicted
     /// and the gold answer, as `Task::is_correct` does.
+    ///
+    /// # Errors
+    /// For an id that occurs twice or that the key does not know, and for an answer that is none of the sample's options.
     pub fn grade(
         &self,
         predictions: &[Prediction],
@@ -126,8 +156,8 @@ impl AnswerKey {
                 category: entry.category.clone(),
                 correct: entry.is_right(answer.as_ref(), is_correct),
                 parsed: answer.is_some(),
-                predicted: answer.as_ref().and_then(class),
-                gold: class(&entry.gold),
+                predicted: answer.as_ref().map_or(Ok(None), |answer| entry.class(id, answer))?,
+                gold: entry.class(id, &entry.gold)?,
             })
         });
         let items = items.collect::<Result<_, _>>()?;
@@ -135,6 +165,9 @@ impl AnswerKey {
     }
 
     /// The samples with their gold answers: training data of the upper-bound control, and for nothing else.
+    ///
+    /// # Errors
+    /// For a sample that the key has no answer to.
     pub fn oracle(&self, samples: &[Sample]) -> Result<Vec<Labeled>, EvalError> {
         let labelled = samples.iter().map(|sample| {
             let entry = self.entries.get(&sample.id);
@@ -142,12 +175,5 @@ impl AnswerKey {
             Ok(Labeled { sample: sample.clone(), answer: entry.gold.clone() })
         });
         labelled.collect()
-    }
-}
-
-fn class(answer: &Answer) -> Option<usize> {
-    match answer {
-        Answer::Choice(index) => Some(*index),
-        _ => None,
     }
 }

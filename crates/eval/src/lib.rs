@@ -58,3 +58,6 @@ pub use mcnemar::{McNemar, holm, mcnemar};
 pub use seeds::{SeedSummary, over_seeds};
 pub use table::{Align, Table};
 pub use worth::worth_of_more;
+
+// Its types stand in signatures.
+pub use semievol_core;

@@ -26,6 +26,9 @@ pub struct SeedSummary {
 /// let summary = semievol_eval::over_seeds(&[0.70, 0.72, 0.77], 0.95).unwrap();
 /// assert_eq!(format!("{:.2} {}", summary.mean, summary.interval.unwrap()), "0.73 [0.640, 0.820]");
 /// ```
+///
+/// # Errors
+/// For no value, and for a level that is not between 0 and 1.
 pub fn over_seeds(values: &[f64], level: f64) -> Result<SeedSummary, EvalError> {
     check_level(level)?;
     let n = values.len();

@@ -109,6 +109,8 @@ fn the_key_keeps_its_answers() {
     assert!(matches!(key.oracle(&samples(3)), Err(EvalError::NoAnswer { id }) if id == "2"));
     let twice = [Prediction::new("0", None), Prediction::new("0", None)];
     assert!(matches!(key.grade(&twice, &same), Err(EvalError::Duplicate { .. })));
+    let odd = [Prediction::new("0", Some(Answer::Choice(usize::MAX)))];
+    assert!(matches!(key.grade(&odd, &same), Err(EvalError::Choice { .. })));
     assert!(matches!(AnswerKey::new(&samples(2), &[]), Err(EvalError::Lengths { .. })));
     let open = AnswerKey::new(&[Sample::new("0", "q")], &[Some(Answer::Text("x".into()))]).unwrap();
     let graded = open.grade(&[Prediction::new("0", None)], &same).unwrap();

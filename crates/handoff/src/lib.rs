@@ -24,6 +24,9 @@ mod files;
 pub use command::CommandTrainer;
 pub use files::write;
 
+// Their types stand in signatures.
+pub use {semievol_core, semievol_model, semievol_train};
+
 use serde::{Deserialize, Serialize};
 
 /// Where and how adapters are trained: the table `[elsewhere]` of an experiment file.

@@ -53,3 +53,6 @@ pub use language_model::{
     Capabilities, Finish, GenerateRequest, Generation, LanguageModel, OnDone, ScoreRequest, Scores, Work,
 };
 pub use loader::{Adapter, ModelId, ModelLoader};
+
+// Its types stand in signatures.
+pub use semievol_core;

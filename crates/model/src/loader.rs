@@ -55,3 +55,15 @@ pub trait ModelLoader: Send + Sync {
     /// If the adapter was trained from another base, or its files cannot be read.
     fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError>;
 }
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: ModelLoader + ?Sized> ModelLoader for $pointer {
+            fn load(&self, adapter: Option<&Adapter>) -> Result<Arc<dyn LanguageModel>, ModelError> {
+                (**self).load(adapter)
+            }
+        }
+    )*};
+}
+
+forward!(&T, Box<T>, Arc<T>);

@@ -40,3 +40,6 @@ pub use config::{Budget, LoraScale, Price, Scoring, ServerConfig};
 pub use embed::ServedEmbedder;
 pub use error::ServerError;
 pub use model::ServedModel;
+
+// Their types stand in signatures.
+pub use {semievol_core, semievol_model};

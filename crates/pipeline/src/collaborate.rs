@@ -30,7 +30,8 @@ pub struct Answers {
 /// The stage, and the name of its rows.
 pub(crate) const CANDIDATES: &str = "candidates";
 
-/// The questions of all collaborators, each distinct one once.
+/// The questions of all collaborators, each distinct one once; of a model that stands in several places (the warm one is the
+/// first of an ensemble), once in each.
 struct Plan<'a> {
     models: Vec<&'a dyn LanguageModel>,
     questions: Vec<Question>,

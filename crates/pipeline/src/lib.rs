@@ -106,7 +106,8 @@ pub use folder::{Inputs, Shelf};
 pub use justify::{Justified, Verdict};
 pub use library::{Library, NeighbourRecord, PromptRecord};
 pub use method::{
-    CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, RoundsConfig, Targets, WarmConfig,
+    CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, OWN_MODELS, RoundsConfig, Targets,
+    WarmConfig,
 };
 pub use plan::check_classifier;
 pub use pretrain::PretrainConfig;
@@ -114,3 +115,9 @@ pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Start, Train
 pub use semievol_select::options::OptionScore;
 pub use tune::{HeldOut, Tried, TriedSelector, TriedSelectors, TuneConfig};
 pub use work::MethodWork;
+
+// Their types stand in signatures.
+pub use {
+    semievol_confidence, semievol_core, semievol_data, semievol_model, semievol_retrieval, semievol_select,
+    semievol_train,
+};

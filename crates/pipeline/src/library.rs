@@ -5,7 +5,7 @@ use crate::{OnEvent, PipelineError, SeedRun, files};
 use semievol_core::{Labeled, Prompt, Sample};
 use semievol_data::folded;
 use semievol_model::{Embedder, Embeddings, ModelId, TextRole};
-use semievol_retrieval::{Hit, KnownEmbeddings, Query, RetrievalConfig, RetrievalError, Retriever};
+use semievol_retrieval::{Hit, KnownEmbeddings, Query, RetrievalError, Retriever, RetrieverFactory};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl SeedRun<'_> {
         &self,
         labelled: &'l [Labeled],
         others: &[&[Sample]],
-        retrieval: Option<&RetrievalConfig>,
+        retrieval: Option<&dyn RetrieverFactory>,
         embeds: bool,
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {
@@ -80,7 +80,7 @@ impl SeedRun<'_> {
         Embedded { tag, known }: Embedded<'_>,
         labelled: &'l [Labeled],
         others: &[&[Sample]],
-        retrieval: Option<&RetrievalConfig>,
+        retrieval: Option<&dyn RetrieverFactory>,
         embeds: bool,
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {
@@ -98,7 +98,7 @@ impl SeedRun<'_> {
             let (id, new) = self.embeddings(tag, documents, queries, events)?;
             let known = match known {
                 Some(known) => {
-                    known.remember_all(new).map_err(retrieval_error("retrieval"))?;
+                    known.remember_all(new).map_err(failed)?;
                     known
                 }
                 None => Arc::new(new),
@@ -110,7 +110,7 @@ impl SeedRun<'_> {
             let embedder = library.known.clone().zip(library.embedder_id.as_ref());
             let embedder = embedder.map(|(known, id)| (known as Arc<dyn Embedder>, id.as_str()));
             let built = retrieval.build(&texts, embedder);
-            library.retriever = Some(built.map_err(retrieval_error("retrieval"))?);
+            library.retriever = Some(built.map_err(failed)?);
         }
         Ok(library)
     }
@@ -128,7 +128,7 @@ impl SeedRun<'_> {
         let new = samples.iter().map(text).filter(|text| !known.knows(TextRole::Query, text));
         let new: Vec<&str> = new.collect();
         let (_, vectors) = self.embeddings(tag, Vec::new(), new.clone(), events)?;
-        known.remember_all(vectors).map_err(retrieval_error("retrieval"))?;
+        known.remember_all(vectors).map_err(failed)?;
         Ok(new)
     }
 
@@ -208,7 +208,7 @@ impl<'a> Library<'a> {
 
     fn retrieve(&self, queries: Vec<Query<'_>>, k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
         match &self.retriever {
-            Some(retriever) if k > 0 => retriever.retrieve(&queries, k).map_err(retrieval_error("retrieval")),
+            Some(retriever) if k > 0 => retriever.retrieve(&queries, k).map_err(failed),
             _ => Ok(vec![Vec::new(); queries.len()]),
         }
     }
@@ -237,6 +237,6 @@ fn text(sample: &Sample) -> &str {
     &sample.question
 }
 
-fn retrieval_error(stage: &str) -> impl Fn(RetrievalError) -> PipelineError + '_ {
-    move |source| PipelineError::Retrieval { stage: stage.to_owned(), source }
+fn failed(source: RetrievalError) -> PipelineError {
+    PipelineError::Retrieval { stage: "retrieval".to_owned(), source }
 }

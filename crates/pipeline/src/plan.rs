@@ -7,7 +7,8 @@ use semievol_core::{Answer, Labeled, Sample, Scale};
 use semievol_data::{Task, Wording};
 
 impl Method {
-    /// Checks the method against the models, the task and the rows that it is to run on.
+    /// Checks the method against the models, the task and the rows that it is to run on, and its settings once more: a
+    /// program may have changed them since [`MethodConfig::build`](crate::MethodConfig::build).
     ///
     /// # Errors
     /// Names the setting, what does not fit it, and what to do.
@@ -21,6 +22,7 @@ impl Method {
         if unlabelled.is_empty() {
             return refuse("the arm `semievol` learns from unlabelled rows, but there are none: set data.unlabelled (or data.split.unlabelled), or leave the arm out".into());
         }
+        self.config.check().map_err(PipelineError::Assembly)?;
         self.check_labelled_confidence()?;
         self.check_folds(task, labelled)?;
         self.check_options(task, labelled, unlabelled)?;

@@ -1,6 +1,7 @@
 //! How much a method will compute at most, before it does.
 
 use crate::evolve::repeats;
+use crate::labels::held_out;
 use crate::method::{CollaboratorConfig, ENSEMBLE, EvolveOn, FOLDS, MethodConfig, OWN_MODELS, WARM};
 use semievol_select::{AdjudicatorConfig, Over, SelectorConfig};
 use semievol_train::Recipe;
@@ -43,8 +44,10 @@ impl MethodConfig {
             }
         }
         // The warm model's own word, by which confidence is measured, where it is asked for nothing else.
-        let asks_warm =
-            |one: &CollaboratorConfig| one.model() == Some(WARM) && one.shots() == self.confidence_shots;
+        let asks_warm = |one: &CollaboratorConfig| {
+            matches!(one, CollaboratorConfig::LanguageModel { model, shots, wording: None, .. }
+                if model == WARM && *shots == self.confidence_shots)
+        };
         if self.combine.is_none() {
             // Of folds, their labels too.
             let asked = unlabelled + if self.folds > 0 { labelled } else { 0 };
@@ -59,9 +62,9 @@ impl MethodConfig {
             EvolveOn::Selected => 0,
             EvolveOn::LabelsAndSelected => {
                 // Fewer labels, of which some are held out, may be repeated so often that they are more.
-                let held_out = (self.rounds.validation * labelled as f64).ceil() as usize;
+                let held_out = held_out(self.rounds.validation, labelled);
                 let repeated = |n: usize| n * repeats(n, unlabelled, self.evolve.label_share);
-                repeated(labelled).max(repeated(labelled - held_out.min(labelled)))
+                repeated(labelled).max(repeated(labelled - held_out))
             }
         };
         let examples = labels + unlabelled;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Doubles, Job, Recorder, seed_run};
+use common::{Doubles, Job, Recorder, ids_in, labelled, seed_run, text, unlabelled};
 use semievol_core::{Answer, Labeled, Sample, Seed};
 use semievol_data::{ClosedSet, Task};
 use semievol_pipeline::{Answers, Method, MethodConfig, Parts, SeedRun};
@@ -36,30 +36,6 @@ impl Classifier for Pupil {
         self.lessons.lock().unwrap().push([ids(&taught.rows), ids(asked)]);
         Ok(vec![vec![0.5, 0.3, 0.2]; asked.samples.len()])
     }
-}
-
-/// Its question says which sample it is, so that prompts do.
-fn sample(id: String) -> Sample {
-    let words = ["dull", "witty", "long", "tender", "loud"];
-    let word = words[Seed(7).child(&id, 0).0 as usize % words.len()];
-    Sample::new(&id, format!("A {word} film [{id}]")).with_options(["bad", "fair", "good"])
-}
-
-fn ids_in(text: &str) -> Vec<String> {
-    text.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(id, _)| id.to_owned()).collect()
-}
-
-fn text(example: &Example) -> String {
-    let messages = example.prompt.messages.iter().map(|message| message.content.as_str());
-    messages.chain([example.response.as_str()]).collect::<Vec<_>>().join("\n")
-}
-
-fn labelled() -> Vec<Labeled> {
-    (0..12).map(|n| Labeled { sample: sample(format!("L{n}")), answer: Answer::Choice(n % 3) }).collect()
-}
-
-fn unlabelled() -> Vec<Sample> {
-    (0..30).map(|n| sample(format!("U{n}"))).collect()
 }
 
 /// The jobs of what is done with a seed.

@@ -1,4 +1,4 @@
-use crate::{Bm25, Bm25Config, Dense, HnswConfig, RetrievalError, Retriever};
+use crate::{Bm25, Bm25Config, Dense, HnswConfig, RetrievalError, Retriever, RetrieverFactory};
 use semievol_model::Embedder;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -76,6 +76,24 @@ impl RetrievalConfig {
             }
             RetrievalConfig::Bm25(config) => Ok(Box::new(Bm25::new(texts, config)?)),
         }
+    }
+}
+
+impl RetrieverFactory for RetrievalConfig {
+    fn id(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn needs_embedder(&self) -> bool {
+        RetrievalConfig::needs_embedder(self)
+    }
+
+    fn build(
+        &self,
+        texts: &[&str],
+        embedder: Option<(Arc<dyn Embedder>, &str)>,
+    ) -> Result<Box<dyn Retriever>, RetrievalError> {
+        RetrievalConfig::build(self, texts, embedder)
     }
 }
 

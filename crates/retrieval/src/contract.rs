@@ -1,4 +1,5 @@
 use crate::RetrievalError;
+use semievol_model::Embedder;
 use std::sync::Arc;
 
 /// A row that was found.
@@ -80,6 +81,29 @@ pub trait Retriever: Send + Sync {
     /// # Errors
     /// If a text cannot be embedded.
     fn retrieve(&self, queries: &[Query<'_>], k: usize) -> Result<Vec<Vec<Hit>>, RetrievalError>;
+}
+
+/// Makes a [`Retriever`] over texts: what labelled rows are differs by round and by fold, so a run makes one for each.
+/// [`RetrievalConfig`](crate::RetrievalConfig) makes this crate's own; implement it to look neighbours up elsewhere.
+pub trait RetrieverFactory: Send + Sync {
+    /// Names what it makes, with every setting that changes what is found.
+    fn id(&self) -> String;
+
+    /// Whether [`build`](Self::build) must be given an embedder.
+    fn needs_embedder(&self) -> bool {
+        false
+    }
+
+    /// A retriever over the texts. The embedder comes with an id that names the model and whatever else changes its vectors;
+    /// it is there where [`needs_embedder`](Self::needs_embedder) says so, and may be else.
+    ///
+    /// # Errors
+    /// If a setting is out of its range, an embedder is needed and absent, or a text cannot be embedded or stored.
+    fn build(
+        &self,
+        texts: &[&str],
+        embedder: Option<(Arc<dyn Embedder>, &str)>,
+    ) -> Result<Box<dyn Retriever>, RetrievalError>;
 }
 
 macro_rules! forward {

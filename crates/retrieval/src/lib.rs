@@ -78,7 +78,7 @@ mod unit_rows;
 
 pub use bm25::{Bm25, Bm25Config};
 pub use config::RetrievalConfig;
-pub use contract::{Hit, Query, Retriever, VectorIndex, VectorQuery};
+pub use contract::{Hit, Query, Retriever, RetrieverFactory, VectorIndex, VectorQuery};
 pub use dense::Dense;
 pub use error::RetrievalError;
 pub use exact::ExactIndex;
@@ -87,3 +87,6 @@ pub use hnsw::HnswIndex;
 pub use hnsw_config::HnswConfig;
 pub use known::KnownEmbeddings;
 pub use semievol_model::{Embedder, Embeddings, ModelError, TextRole};
+
+// Its types stand in signatures.
+pub use semievol_model;

@@ -23,6 +23,17 @@ pub enum SelectError {
         /// What is missing, where, and what to do.
         reason: String,
     },
+    /// A part of another kind failed: a model behind a network, a program, a person.
+    #[error("{part}: {reason}")]
+    Backend {
+        /// Which.
+        part: String,
+        /// What happened, and what to do.
+        reason: String,
+        /// The error behind it.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// The judge failed.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -68,8 +68,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let experiment = experiment(&fixtures)?;
 
     let engine = Engine::load(&fixtures.join("tiny-llama"))?.with_embedder(&fixtures.join("tiny-bert"))?;
-    let mut method = experiment.method()?.with_classifier("list of words", Arc::new(Lexicon));
-    method.config.collaborators.push(CollaboratorConfig::own("list of words"));
+    let mut config = experiment.config().method.clone();
+    config.collaborators.push(CollaboratorConfig::own("list of words"));
+    let mut method = config.build()?.with_classifier("list of words", Arc::new(Lexicon));
     method.selector = Arc::new(KeepAgreed);
 
     let out = std::env::temp_dir().join("semievol-own-parts");

@@ -10,7 +10,7 @@ use semievol_pipeline::{
     Answered, Evolved, Lesson, Library, Method, MethodConfig, OnEvent, PipelineError, SeedRun, StageEvent,
     Start, Trained, Unit,
 };
-use semievol_retrieval::{Bm25Config, RetrievalConfig};
+use semievol_retrieval::{Bm25Config, RetrievalConfig, RetrieverFactory};
 use semievol_select::AdjudicatorConfig;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
@@ -128,10 +128,10 @@ impl Arms<'_> {
         let method = &self.method.config;
         match arm {
             Arm::Vanilla => Ok(self.answer(arm, self.seed.base.as_ref(), &[], events)?.into()),
-            Arm::InContext => self.in_context(arm, &method.retrieval, events),
+            Arm::InContext => self.in_context(arm, self.method.retrieval(), events),
             Arm::InContextBm25 => self.in_context(arm, &RetrievalConfig::Bm25(Bm25Config::default()), events),
             Arm::Classifier => {
-                let library = self.library(self.seed, None, true, events)?;
+                let library = self.library(None, true, events)?;
                 Ok(self.seed.answer_by_classifier(arm.as_str(), FOLDS, &library, &self.sets.test)?.into())
             }
             Arm::Sft => self.sft(arm, Start::default(), self.seed.recipe, events),
@@ -169,14 +169,14 @@ impl Arms<'_> {
     fn in_context(
         &self,
         arm: &Arm,
-        retrieval: &RetrievalConfig,
+        retrieval: &dyn RetrieverFactory,
         events: OnEvent<'_>,
     ) -> Result<Answers, PipelineError> {
         let neighbours = match self.method.config.neighbours {
             0 => NEIGHBOURS,
             shown => shown,
         };
-        let library = self.library(self.seed, Some(retrieval), retrieval.needs_embedder(), events)?;
+        let library = self.library(Some(retrieval), retrieval.needs_embedder(), events)?;
         let hits = library.nearest(&self.sets.test, neighbours)?;
         let shots: Vec<Vec<&Labeled>> = hits.iter().map(|hits| library.shots(hits)).collect();
         Ok(self.answer(arm, self.seed.base.as_ref(), &shots, events)?.into())
@@ -223,13 +223,12 @@ impl Arms<'_> {
     /// The labelled rows with the embeddings of all rows, where a method needs them.
     fn library(
         &self,
-        seed: &SeedRun<'_>,
-        retrieval: Option<&RetrievalConfig>,
+        retrieval: Option<&dyn RetrieverFactory>,
         embeds: bool,
         events: OnEvent<'_>,
     ) -> Result<Library<'_>, PipelineError> {
         let others = [self.embedded_together(), self.sets.test.as_slice()];
-        seed.library(&self.sets.labelled, &others, retrieval, embeds, events)
+        self.seed.library(&self.sets.labelled, &others, retrieval, embeds, events)
     }
 
     /// The unlabelled rows, whose embeddings all arms share with those of the others; of a file that is larger than a

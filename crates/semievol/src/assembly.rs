@@ -26,9 +26,10 @@ impl<'a> Assembly<'a> {
     pub fn new(experiment: &'a Experiment, method: &'a Method, parts: Parts<'a>) -> Result<Self, RunError> {
         let config = experiment.config();
         let task = config.task.build().map_err(|error| RunError::Assembly(error.to_string()))?;
-        // Arms of their own find the classifiers that the first method was given.
+        // Arms of their own find the classifiers that the first method was given, and look neighbours up where it does
+        // unless their file says otherwise.
         let variant = |(name, config): (&String, &MethodConfig)| {
-            Ok((name.clone(), config.build()?.with_classifiers_of(method)))
+            Ok((name.clone(), config.build()?.with_classifiers_of(method).with_retrieval_of(method)))
         };
         let variants = config.methods.iter().map(variant).collect::<Result<_, RunError>>()?;
         let candidates = candidates(experiment, method)?;

@@ -52,7 +52,7 @@ impl Engine {
             let model = ServedModel::connect(server).map_err(|error| RunError::load("servers", error))?;
             engine = engine.with_model(name, Arc::new(model));
         }
-        for (name, batch) in &experiment.config().batches {
+        for (name, batch) in experiment.batches() {
             engine = engine.with_model(name, Arc::new(BatchFiles::new(batch.clone())));
         }
         if let Some(server) = experiment.embedding_server() {

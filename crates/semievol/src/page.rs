@@ -81,7 +81,7 @@ fn seed(seed: &SeedResults) -> page::SeedReport {
         arms: seed.arms.iter().map(arm).collect(),
         tested: seed.arms.iter().filter_map(|arm| tested(seed, arm)).collect(),
         pseudo: seed.pseudo.iter().map(pseudo_labels).collect(),
-        losses: losses(seed),
+        losses: losses(&seed.folder, seed.arms.iter().map(|run| (&run.arm, run.adapter.as_deref()))),
     }
 }
 
@@ -170,38 +170,24 @@ fn tested(seed: &SeedResults, arm: &ArmResults) -> Option<page::Tested> {
     (!answers.is_empty()).then_some(page::Tested { arm: name, answers })
 }
 
-/// The folder of the last model that a semi-supervised arm trained.
-fn last_round(seed: &SeedResults, arm: &Arm) -> String {
-    let pseudo = seed.pseudo.iter().find(|pseudo| pseudo.arm == *arm);
-    match pseudo.map_or(1, |pseudo| pseudo.rounds.len()) {
-        0 | 1 => "evolved".to_owned(),
-        rounds => format!("evolved-round-{rounds}"),
-    }
-}
-
-/// The losses that trainers left beside their adapters.
-fn losses(seed: &SeedResults) -> Vec<page::LossCurve> {
-    let curve = |name: String, folder: String| {
-        let file = seed.folder.join(folder).join("steps.jsonl");
+/// The losses that trainers left beside their adapters, in the folder of a seed or wherever they are.
+fn losses<'a>(seed: &Path, arms: impl Iterator<Item = (&'a Arm, Option<&'a Path>)>) -> Vec<page::LossCurve> {
+    let curve = |name: &str, folder: &Path| {
         // A trainer of one's own may keep something else under this name.
-        let steps = files::read_jsonl::<Step>(&file).ok()?;
+        let steps = files::read_jsonl::<Step>(&folder.join("steps.jsonl")).ok()?;
         let points = steps.iter().map(|step| page::LossPoint { step: step.step, loss: step.loss });
-        Some(page::LossCurve { points: points.collect(), name })
+        Some(page::LossCurve { points: points.collect(), name: name.to_owned() })
     };
     let mut curves: Vec<page::LossCurve> = Vec::new();
-    for ArmResults { arm, .. } in &seed.arms {
-        let folder = match arm {
-            Arm::Sft | Arm::SftPretrained | Arm::SftMatched | Arm::Oracle => arm.to_string(),
-            Arm::Semievol => {
-                // Often it is the model of `sft`.
-                let warm = curve("warm".into(), "warm".into());
-                curves.extend(warm.filter(|warm| curves.iter().all(|other| other.points != warm.points)));
-                last_round(seed, arm)
+    for (arm, adapter) in arms {
+        let warm = (*arm == Arm::Semievol).then(|| curve("warm", &seed.join("warm")));
+        let own = adapter.map(|folder| curve(arm.as_str(), folder));
+        for one in warm.into_iter().chain(own).flatten() {
+            // The warm model is often that of `sft`, and sometimes the last that a method has.
+            if !arm.is_semi_supervised() || curves.iter().all(|other| other.points != one.points) {
+                curves.push(one);
             }
-            Arm::Variant(name) => format!("{name}/{}", last_round(seed, arm)),
-            _ => continue,
-        };
-        curves.extend(curve(arm.to_string(), folder));
+        }
     }
     curves
 }
@@ -316,8 +302,10 @@ pub fn written(sample: &Sample, answer: &Answer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::measure;
+    use super::{losses, measure};
+    use crate::Arm;
     use semievol_confidence::ConfidenceConfig;
+    use semievol_train::Step;
 
     #[test]
     fn every_confidence_has_words() {
@@ -325,5 +313,24 @@ mod tests {
             let id = config.build().id();
             assert_ne!(measure(&id), id);
         }
+    }
+
+    #[test]
+    fn a_curve_is_that_of_the_model_that_an_arm_has() {
+        let seed = tempfile::tempdir().unwrap();
+        let folder = |name: &str, loss: f64| {
+            let step = Step { step: 0, total: 1, loss, grad_norm: 1.0, lr: 0.1, tokens: 1 };
+            let folder = seed.path().join(name);
+            semievol_pipeline::files::write_jsonl(&folder.join("steps.jsonl"), &[step]).unwrap();
+            folder
+        };
+        let (warm, first, _) = (folder("warm", 3.0), folder("evolved", 2.0), folder("evolved-round-2", 1.0));
+        let of = |adapter| {
+            let curves = losses(seed.path(), [(&Arm::Semievol, Some(adapter))].into_iter());
+            curves.into_iter().map(|curve| (curve.name, curve.points[0].loss)).collect::<Vec<_>>()
+        };
+        // The second round was undone, and in the other run the first one, too.
+        assert_eq!(of(first.as_path()), [("warm".to_owned(), 3.0), ("semievol".to_owned(), 2.0)]);
+        assert_eq!(of(warm.as_path()), [("warm".to_owned(), 3.0)]);
     }
 }

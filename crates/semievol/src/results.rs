@@ -115,6 +115,9 @@ pub struct ArmResults {
     /// Right and all answers of each category; empty where samples have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_category: BTreeMap<String, (usize, usize)>,
+    /// Where its model is; absent for an arm that trains none, and in results that were kept.
+    #[serde(skip)]
+    pub(crate) adapter: Option<PathBuf>,
 }
 
 /// A comparison with another arm on the same samples.
@@ -273,6 +276,7 @@ impl ArmResults {
                 arm: arm.clone(),
                 cost: Cost::default(),
                 paraphrased: Vec::new(),
+                adapter: None,
                 n,
                 n_correct,
                 n_unparsed: graded.n_unparsed(),

@@ -12,7 +12,7 @@ use semievol_data::{Task, TaskConfig};
 use semievol_eval::{Graded, Prediction};
 use semievol_hub::{Hub, Source};
 use semievol_model::{LanguageModel, ModelId};
-use semievol_openai::ServerConfig;
+use semievol_openai::{BatchConfig, ServerConfig};
 use semievol_pipeline::{
     Answered, Method, MethodConfig, Parts, PipelineError, SeedRun, Shelf, StageEvent, files,
 };
@@ -77,15 +77,20 @@ impl Experiment {
 
     /// The servers that collaborators of some arm ask, by name.
     pub fn servers(&self) -> impl Iterator<Item = (&String, &ServerConfig)> {
-        let asked = |name: &str| {
-            let mut collaborators = self.methods().flat_map(|method| &method.collaborators);
-            collaborators.any(|one| one.model() == Some(name))
-        };
-        self.config.servers.iter().filter(move |(name, _)| asked(name))
+        self.config.servers.iter().filter(|(name, _)| self.asks(name))
+    }
+
+    /// The batches that collaborators of some arm ask, by name.
+    pub fn batches(&self) -> impl Iterator<Item = (&String, &BatchConfig)> {
+        self.config.batches.iter().filter(|(name, _)| self.asks(name))
+    }
+
+    fn asks(&self, model: &str) -> bool {
+        self.methods().flat_map(|method| &method.collaborators).any(|one| one.model() == Some(model))
     }
 
     /// The methods of its arms.
-    pub(crate) fn methods(&self) -> impl Iterator<Item = &MethodConfig> {
+    pub fn methods(&self) -> impl Iterator<Item = &MethodConfig> {
         self.config.arms.iter().filter_map(|arm| match arm {
             Arm::Semievol => Some(&self.config.method),
             Arm::Variant(name) => self.config.methods.get(name),
@@ -263,7 +268,7 @@ impl Experiment {
                     format!("chosen by each seed: {}", ids.join(", "))
                 }
             },
-            "classifiers": own_parts(method).collect::<Vec<_>>(),
+            "own": own_parts(method).collect::<Vec<_>>(),
             "data": pool.digests,
             "config": self.config,
         })
@@ -308,9 +313,11 @@ fn names(parts: Parts<'_>) -> Vec<String> {
     embedder.chain([parts.trainer.id()]).chain(models).collect()
 }
 
-/// Names the classifiers of a program's own.
+/// Names the classifiers, and what finds neighbours, of a program's own.
 fn own_parts(method: &Method) -> impl Iterator<Item = String> {
-    method.own_classifiers().map(|(name, classifier)| format!("{name}={}", classifier.id()))
+    let classifiers =
+        method.own_classifiers().map(|(name, classifier)| format!("{name}={}", classifier.id()));
+    classifiers.chain(method.own_retrieval().map(|own| format!("retrieval={}", own.id())))
 }
 
 /// Names the parts of a method.
@@ -391,6 +398,7 @@ impl Run<'_> {
         let mut arms = ArmResults::of_seed(seed, &graded).map_err(RunError::eval(seed))?;
         for ((arm, done), paraphrased) in arms.iter_mut().zip(&done.arms).zip(paraphrased) {
             (arm.cost, arm.paraphrased) = (done.cost, paraphrased);
+            arm.adapter = done.adapter.as_ref().map(|adapter| adapter.folder.clone());
         }
         let pseudo = done.evolved.into_iter().map(|(arm, evolved)| {
             let method = all.method_of(&arm).unwrap_or(method);

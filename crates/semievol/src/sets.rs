@@ -4,7 +4,7 @@ use crate::config::{Draw, Origin, PreparedFiles, TestRows};
 use crate::engine::fetch;
 use crate::{Event, ExperimentConfig, RunError};
 use semievol_core::{Answer, Groups, Labeled, Sample, Seed};
-use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, Task, overlap, split};
+use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, Task, overlap, question_key, split};
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::{Deserialize, Serialize};
@@ -275,18 +275,34 @@ pub fn n_held_out(rows: usize, share: f64) -> usize {
     ((rows as f64 * share).round() as usize).clamp(1, rows.max(2) - 1)
 }
 
-/// The rows that train, and this share that tests. Rows of one group stay together.
+/// The rows that train, and this share that tests. Rows of one group stay together, and so do those that ask the same: a
+/// model that has learnt the one knows the other.
 fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset), RunError> {
     const KEY: &str = "data.hold_out";
     let test = n_held_out(rows.len(), share);
     let by_group = rows.samples.iter().any(|sample| sample.group.is_some());
-    let sizes = SplitConfig { test, by_group, stratified: !by_group, ..SplitConfig::default() };
-    let drawn = split(rows, &sizes, Seed(seed).child(KEY, 0));
+    let twins = Groups::keyed(rows.samples.iter().map(|sample| Some(question_key(sample))));
+    let together = Groups::of(&rows.samples).joined(&twins);
+    let sizes = SplitConfig {
+        test,
+        by_group: !together.are_single(),
+        stratified: !by_group,
+        ..SplitConfig::default()
+    };
+    let mut units = rows.clone();
+    for (sample, group) in units.samples.iter_mut().zip(together.numbers()) {
+        sample.group = Some(group.to_string());
+    }
+    let drawn = split(&units, &sizes, Seed(seed).child(KEY, 0));
     let drawn = drawn.map_err(|source| RunError::Split { seed, key: KEY, source: source.into() })?;
     // To the draw, rows that nobody asked for are unlabelled ones.
     let (train, test) = (rows.subset(&drawn.unlabelled), rows.subset(&drawn.test));
     if train.is_empty() || test.is_empty() {
-        let groups = if by_group { ", whose groups stay together," } else { "" };
+        let groups = match (by_group, together.are_single()) {
+            (true, _) => ", whose groups stay together,",
+            (false, false) => ", of which those that ask the same stay together,",
+            (false, true) => "",
+        };
         return Err(RunError::Assembly(format!(
             "seed {seed}: {KEY} = {share}: of {} labelled rows{groups} none would be left to train on; give data.test, or more rows",
             rows.len()

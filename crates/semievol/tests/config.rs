@@ -269,8 +269,17 @@ fn a_method_has_a_name_that_is_a_folder_everywhere() {
         parse(&(GOOD.to_owned() + &methods.collect::<String>()), &[])
     };
     assert!(with(&["comma", "console", "aux-data", "com", "lpt10", "A", "b"]).is_ok());
-    for names in [&["A", "a"][..], &["Sft"], &["WARM"], &["Fold-1"], &["aux"], &["NUL.x"], &["com1"], &["x."]]
-    {
+    for names in [
+        &["A", "a"][..],
+        &["Sft"],
+        &["WARM"],
+        &["Fold-1"],
+        &["aux"],
+        &["NUL.x"],
+        &["com1"],
+        &["x."],
+        &["split.json"],
+    ] {
         let error = with(names).unwrap_err().to_string();
         assert!(error.contains("`methods` is"), "{names:?}: {error}");
     }

@@ -186,6 +186,16 @@ fn servers_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn models_that_nobody_asks_are_no_part_of_a_run() {
+    let experiment = with_servers(
+        "[batches.hosted]\nfolder = 'f'\nmodel = 'm'\n[batches.spare]\nfolder = 'g'\nmodel = 'm'\n[servers.spare-too]\nurl = 'http://127.0.0.1:1/v1'",
+        "{ kind = 'language_model', name = 'here', temperature = 0.0 }, { kind = 'language_model', name = 'there', model = 'hosted', temperature = 0.0 }",
+    );
+    assert_eq!(experiment.batches().map(|(name, _)| name).collect::<Vec<_>>(), ["hosted"]);
+    assert_eq!(experiment.servers().count(), 0);
+}
+
+#[test]
 fn a_run_waits_for_batch_files_and_goes_on_with_what_is_there() {
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("batches");

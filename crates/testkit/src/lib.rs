@@ -37,6 +37,12 @@ pub use hashing_embedder::HashingEmbedder;
 pub use hashing_trainer::HashingTrainer;
 pub use scripted_model::ScriptedModel;
 
+// Their types stand in signatures.
+pub use {
+    semievol_confidence, semievol_core, semievol_data, semievol_model, semievol_retrieval, semievol_select,
+    semievol_train,
+};
+
 pub mod served;
 
 use sha2::{Digest, Sha256};

@@ -30,3 +30,6 @@ pub use schedule::Schedule;
 pub use semievol_core::{Prompt, Seed};
 pub use semievol_model::{Adapter, ModelError, ModelId};
 pub use trainer::{Example, Step, TrainError, TrainJob, Trainer};
+
+// Their types stand in signatures.
+pub use {semievol_core, semievol_model};

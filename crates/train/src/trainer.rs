@@ -4,6 +4,7 @@ use semievol_model::ModelError;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A prompt and the response to learn.
@@ -189,3 +190,22 @@ pub trait Trainer: Send + Sync {
         on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Adapter, TrainError>;
 }
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: Trainer + ?Sized> Trainer for $pointer {
+            fn id(&self) -> String {
+                (**self).id()
+            }
+            fn train(
+                &self,
+                job: &TrainJob<'_>,
+                on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
+            ) -> Result<Adapter, TrainError> {
+                (**self).train(job, on_step)
+            }
+        }
+    )*};
+}
+
+forward!(&T, Box<T>, Arc<T>);

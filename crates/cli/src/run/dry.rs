@@ -6,7 +6,7 @@ use crate::input::prepare;
 use crate::inspect::{heading, open_prompt, taught};
 use crate::rows::example;
 use crate::timing::peak_memory;
-use semievol::candle::{BaseModel, CandleTrainer};
+use semievol::candle::BaseModel;
 use semievol::core::{Labeled, Sample, Seed};
 use semievol::data::Task;
 use semievol::engine::Engine;
@@ -65,7 +65,7 @@ pub fn run(experiment: &Experiment, hub: &Hub) -> anyhow::Result<()> {
     heading("estimate");
     // A server embeds at its own pace.
     let embedder = engine.parts().embedder.filter(|_| config.embedding_server.is_none());
-    estimate(experiment, base, task.as_ref(), &drawn, &counts, embedder)?;
+    estimate(experiment, &engine, task.as_ref(), &drawn, &counts, embedder)?;
     for asked in experiment.asked_elsewhere(&drawn, engine.parts())? {
         println!("{asked}");
     }
@@ -144,7 +144,7 @@ impl Counts {
 /// Time and memory, from one step of training and a few prompts.
 fn estimate(
     experiment: &Experiment,
-    base: &BaseModel,
+    engine: &Engine,
     task: &dyn Task,
     drawn: &Sets,
     counts: &Counts,
@@ -153,9 +153,13 @@ fn estimate(
     let config = experiment.config();
     let fits = |id: &String| !counts.over.contains(id) && !counts.over_labelled.contains(id);
     let labelled: Vec<&Labeled> = drawn.labelled.iter().filter(|one| fits(&one.sample.id)).collect();
-    let per_step = step_time(base, task, &labelled, &config.train)?;
+    // Elsewhere a step takes what it takes there, and the model may be one that cannot be trained here.
+    let per_step = match &config.elsewhere {
+        None => step_time(engine.parts().trainer, task, &labelled, &config.train)?,
+        Some(_) => Duration::ZERO,
+    };
     let asked = drawn.unlabelled.iter().chain(&drawn.test).filter(|sample| fits(&sample.id)).take(TIMED);
-    let per_prompt = prompt_time(config, base, &asked.cloned().collect::<Vec<_>>())?;
+    let per_prompt = prompt_time(config, engine.base(), &asked.cloned().collect::<Vec<_>>())?;
     let work = experiment.work(&drawn.sizes);
     let time = |work: &ArmWork| per_step.mul_f64(work.steps as f64) + per_prompt.mul_f64(work.prompts as f64);
     for arm in &work {
@@ -183,9 +187,12 @@ fn estimate(
         all += embedding;
     }
     let seeds = config.seeds.len();
+    let step = match &config.elsewhere {
+        None => format!("{:.2} s a step", per_step.as_secs_f64()),
+        Some(_) => "steps elsewhere, which are not counted,".to_owned(),
+    };
     println!(
-        "{:.2} s a step and {:.3} s a prompt here: about {} in all{}, at most; prompts with neighbours take longer",
-        per_step.as_secs_f64(),
+        "{step} and {:.3} s a prompt here: about {} in all{}, at most; prompts with neighbours take longer",
         per_prompt.as_secs_f64(),
         about(all * seeds as u32),
         if seeds > 1 { format!(" for {seeds} seeds") } else { String::new() }
@@ -201,7 +208,7 @@ fn estimate(
 
 /// One optimiser step, the second of two: the first one makes the buffers.
 fn step_time(
-    base: &BaseModel,
+    trainer: &dyn Trainer,
     task: &dyn Task,
     labelled: &[&Labeled],
     recipe: &Recipe,
@@ -217,7 +224,7 @@ fn step_time(
         TrainJob { examples: &examples, recipe: &recipe, seed: Seed(0), out: folder.path(), from: None };
     let mut last = Instant::now();
     let mut least = Duration::MAX;
-    CandleTrainer::new(base.clone()).train(&job, &mut |step| {
+    trainer.train(&job, &mut |step| {
         if step.step > 0 {
             least = least.min(last.elapsed());
         }

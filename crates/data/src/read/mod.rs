@@ -90,6 +90,9 @@ pub type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// # Errors
+/// If the file cannot be opened, is of no known format, or has no rows; of what is wrong with a row, the iterator tells.
 pub fn rows(path: &Path, options: &FileOptions) -> Result<Rows, DataError> {
     let format = options.format.or_else(|| Format::of(path));
     refuse_no_rows(path, format)?;

@@ -109,6 +109,9 @@ pub enum TaskConfig {
 
 impl TaskConfig {
     /// The task, once its settings are found to make sense.
+    ///
+    /// # Errors
+    /// Names the setting that makes none, its value and what would be right.
     pub fn build(&self) -> Result<Box<dyn Task>, TaskError> {
         match self {
             TaskConfig::ClosedSet(task) => Ok(Box::new(task.clone())),

@@ -11,7 +11,7 @@ use crate::folds::{Folds, HeldOutScore};
 use crate::justify::Verdict;
 use crate::labels::check_folds;
 use crate::library::Embedded;
-use crate::method::{EvolveOn, Method, MethodConfig};
+use crate::method::{EvolveOn, Method};
 use crate::round::tag;
 use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, Start, Trained, files};
 pub(crate) use lessons::repeats;
@@ -169,7 +169,7 @@ impl SeedRun<'_> {
             // With labels held out, other texts are embedded than by arms that know them all.
             let tag = if held_out.is_empty() { "" } else { "-taught" };
             let library = self.library_of(
-                config,
+                method,
                 &progress.taught,
                 unlabelled,
                 others,
@@ -206,7 +206,7 @@ impl SeedRun<'_> {
                 }
                 let embedded = Embedded { tag: &tag, known: known.clone() };
                 let library =
-                    self.library_of(config, &progress.taught, unlabelled, others, embedded, events)?;
+                    self.library_of(method, &progress.taught, unlabelled, others, embedded, events)?;
                 let own = self.own_neighbours(method, &library, progress.n_labels)?;
                 let models = Models { stand: &stand, ensemble: &ensemble, folds: folds.as_ref() };
                 let asked = Asked { unlabelled, rows: &progress.open, tag: &tag, first: false };
@@ -279,18 +279,18 @@ impl SeedRun<'_> {
     /// What the method looks neighbours up in.
     fn library_of<'l>(
         &self,
-        config: &MethodConfig,
+        method: &Method,
         taught: &'l [Labeled],
         unlabelled: &[Sample],
         others: &[&[Sample]],
         embedded: Embedded<'_>,
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {
-        let retrieval = (config.most_shots() > 0).then_some(&config.retrieval);
+        let retrieval = (method.config.most_shots() > 0).then(|| method.retrieval());
         // Those of a pool in parts are made with each part.
         let whole = (unlabelled.len() <= self.part).then_some(unlabelled);
         let others: Vec<&[Sample]> = whole.into_iter().chain(others.iter().copied()).collect();
-        self.library_of_round(embedded, taught, &others, retrieval, config.needs_embedder(), events)
+        self.library_of_round(embedded, taught, &others, retrieval, method.needs_embedder(), events)
     }
 
     /// The neighbours of the labels, as many as any stage shows them with.

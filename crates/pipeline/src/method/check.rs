@@ -9,7 +9,7 @@ use semievol_train::MOST_EPOCHS;
 const MOST_ROUNDS: usize = 1000;
 
 impl MethodConfig {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if let Some(ratio) = self.unlabelled_per_label.filter(|ratio| !(ratio.is_finite() && *ratio > 0.0)) {
             return Err(format!(
                 "method.unlabelled_per_label is {ratio}, but must be above 0; leave it out for all"

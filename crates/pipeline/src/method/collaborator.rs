@@ -6,7 +6,7 @@ use semievol_select::classify::{Classifier, CrossValidatedRegression, NearestNei
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// One collaborator. They have to differ: by model, by shots, or by kind.
+/// One collaborator. They have to differ: by model, shots, temperature, wording or kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -71,7 +71,7 @@ pub(crate) const FOLDS: &str = "folds";
 /// The models trained on all labels, as collaborators name them.
 pub(crate) const ENSEMBLE: &str = "ensemble";
 /// What collaborators may name besides further models.
-pub(crate) const OWN_MODELS: [&str; 4] = [WARM, BASE, FOLDS, ENSEMBLE];
+pub const OWN_MODELS: [&str; 4] = [WARM, BASE, FOLDS, ENSEMBLE];
 
 impl CollaboratorConfig {
     /// A classifier of your own that goes by words alone and learns from no pseudo-labels.

@@ -4,13 +4,14 @@ mod check;
 mod collaborator;
 
 pub use collaborator::CollaboratorConfig;
-pub(crate) use collaborator::{BASE, ENSEMBLE, FOLDS, OWN_MODELS, WARM};
+pub use collaborator::OWN_MODELS;
+pub(crate) use collaborator::{BASE, ENSEMBLE, FOLDS, WARM};
 
 use crate::labels::shares;
 use crate::{CombineConfig, PipelineError, PretrainConfig};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator};
 use semievol_core::{Labeled, Sample, Scale};
-use semievol_retrieval::RetrievalConfig;
+use semievol_retrieval::{RetrievalConfig, RetrieverFactory};
 use semievol_select::classify::Classifier;
 use semievol_select::{Adjudicator, AdjudicatorConfig, SelectError, Selector, SelectorConfig};
 use semievol_train::Recipe;
@@ -25,7 +26,8 @@ pub struct MethodConfig {
     /// At most so many unlabelled samples for each labelled one, the first of them; all where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlabelled_per_label: Option<f64>,
-    /// Labelled neighbours found for each prompt (`k`; paper: 3).
+    /// Labelled neighbours found for each prompt (`k`; paper: 3): what `prompts.jsonl` lists, what the arm `in_context` shows,
+    /// and the most that `shots` anywhere may ask for. How many a prompt shows is said there.
     pub neighbours: usize,
     /// What finds them.
     pub retrieval: RetrievalConfig,
@@ -217,12 +219,15 @@ pub struct Method {
     pub selector: Arc<dyn Selector>,
     /// Classifiers of a program's own, by the names of the collaborators that they are.
     own: BTreeMap<String, Arc<dyn Classifier>>,
+    /// What finds neighbours, where a program brings its own.
+    own_retrieval: Option<Arc<dyn RetrieverFactory>>,
 }
 
 impl std::fmt::Debug for Method {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Method")
             .field("config", &self.config)
+            .field("retrieval", &self.retrieval().id())
             .field("adjudicator", &self.adjudicator.id())
             .field("estimator", &self.estimator.id())
             .field("selector", &self.selector.id())
@@ -264,6 +269,36 @@ impl Method {
     /// The classifiers of a program's own, by name.
     pub fn own_classifiers(&self) -> impl Iterator<Item = (&str, &dyn Classifier)> {
         self.own.iter().map(|(name, one)| (name.as_str(), one.as_ref()))
+    }
+
+    /// The same with retrieval of your own in the place of the configured one. An experiment loads its embedder where its
+    /// file's `method.retrieval` or a classifier asks for one: leave `kind = "exact"` there if yours embeds.
+    pub fn with_retrieval(mut self, retrieval: Arc<dyn RetrieverFactory>) -> Method {
+        self.own_retrieval = Some(retrieval);
+        self
+    }
+
+    /// The same with the other's own retrieval, if it has some and both are configured alike.
+    pub fn with_retrieval_of(mut self, other: &Method) -> Method {
+        if self.config.retrieval == other.config.retrieval {
+            self.own_retrieval.clone_from(&other.own_retrieval);
+        }
+        self
+    }
+
+    /// What makes the retrievers.
+    pub fn retrieval(&self) -> &dyn RetrieverFactory {
+        self.own_retrieval.as_deref().unwrap_or(&self.config.retrieval)
+    }
+
+    /// That of a program's own, if it brought some.
+    pub fn own_retrieval(&self) -> Option<&dyn RetrieverFactory> {
+        self.own_retrieval.as_deref()
+    }
+
+    /// Whether embeddings are needed: by retrieval or by a classifier.
+    pub fn needs_embedder(&self) -> bool {
+        self.config.needs_embedder_with(self.retrieval())
     }
 
     /// The ids of those among the collaborators, in the configuration's order.
@@ -308,6 +343,7 @@ impl MethodConfig {
             estimator: self.confidence.build().into(),
             selector: self.select.build().map_err(of("select"))?.into(),
             own: BTreeMap::new(),
+            own_retrieval: None,
         })
     }
 
@@ -360,10 +396,14 @@ impl MethodConfig {
         &pool[..self.n_unlabelled(labelled, pool.len())]
     }
 
-    /// Whether embeddings are needed: by retrieval or by a classifier.
+    /// Whether embeddings are needed: by the configured retrieval or by a classifier.
     pub fn needs_embedder(&self) -> bool {
+        self.needs_embedder_with(&self.retrieval)
+    }
+
+    fn needs_embedder_with(&self, retrieval: &dyn RetrieverFactory) -> bool {
         self.collaborators.iter().any(CollaboratorConfig::needs_embeddings)
-            || (self.retrieval.needs_embedder() && self.most_shots() > 0)
+            || (retrieval.needs_embedder() && self.most_shots() > 0)
     }
 
     /// The most neighbours that any prompt shows.

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "every test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
-use semievol_core::{Answer, Labeled, Sample, Seed};
+use semievol_core::{Answer, Labeled, Prompt, Sample, Seed};
 use semievol_data::ClosedSet;
 use semievol_model::{Adapter, LanguageModel, ModelError, ModelId, ModelLoader};
 use semievol_pipeline::{Answers, Evolved, Method, Parts, PipelineError, SeedRun, Shelf, StageEvent};
@@ -13,6 +13,37 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 const OPTIONS: [&str; 3] = ["bad", "fair", "good"];
+
+/// Its question says which sample it is, so that prompts do.
+pub fn sample(id: String) -> Sample {
+    let words = ["dull", "witty", "long", "tender", "loud"];
+    let word = words[Seed(7).child(&id, 0).0 as usize % words.len()];
+    Sample::new(&id, format!("A {word} film [{id}]")).with_options(OPTIONS)
+}
+
+pub fn labelled() -> Vec<Labeled> {
+    (0..12).map(|n| Labeled { sample: sample(format!("L{n}")), answer: Answer::Choice(n % 3) }).collect()
+}
+
+pub fn unlabelled() -> Vec<Sample> {
+    (0..30).map(|n| sample(format!("U{n}"))).collect()
+}
+
+/// The samples that a text is about.
+pub fn ids_in(text: &str) -> Vec<String> {
+    text.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(id, _)| id.to_owned()).collect()
+}
+
+/// The sample that a prompt asks about, whatever it shows before.
+pub fn asked(prompt: &Prompt) -> String {
+    ids_in(&prompt.messages.last().unwrap().content).remove(0)
+}
+
+/// All that an example says.
+pub fn text(example: &Example) -> String {
+    let messages = example.prompt.messages.iter().map(|message| message.content.as_str());
+    messages.chain([example.response.as_str()]).collect::<Vec<_>>().join("\n")
+}
 
 /// One double for the base model and another for every adapter.
 pub struct Doubles {

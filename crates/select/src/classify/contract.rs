@@ -1,6 +1,7 @@
 use crate::SelectError;
 use semievol_core::{Sample, Seed};
 use semievol_model::Embeddings;
+use std::sync::Arc;
 
 /// Answers samples of a closed set by what it makes of them and of labelled ones: a collaborator that is no language
 /// model, such as a model over embeddings, or the labelling functions of weak supervision (Ratner et al., arXiv 1711.10160).
@@ -50,6 +51,29 @@ pub trait Classifier: Send + Sync {
         seed: Seed,
     ) -> Result<Vec<Vec<f64>>, SelectError>;
 }
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: Classifier + ?Sized> Classifier for $pointer {
+            fn id(&self) -> String {
+                (**self).id()
+            }
+            fn needs_embeddings(&self) -> bool {
+                (**self).needs_embeddings()
+            }
+            fn classify(
+                &self,
+                taught: &Taught<'_>,
+                asked: &Rows<'_>,
+                seed: Seed,
+            ) -> Result<Vec<Vec<f64>>, SelectError> {
+                (**self).classify(taught, asked, seed)
+            }
+        }
+    )*};
+}
+
+forward!(&T, Box<T>, Arc<T>);
 
 /// Whether what was said of a sample is a distribution over all classes, as far as rounding lets it be.
 pub fn is_distribution(said: &[f64], n_classes: usize) -> bool {

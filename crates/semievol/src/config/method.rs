@@ -24,7 +24,7 @@ pub fn preset(name: &str) -> Option<MethodConfig> {
 
 /// `default`.
 pub(super) fn default_method() -> MethodConfig {
-    // A test reads both presets.
+    // A test reads every preset.
     preset("default").unwrap_or_else(|| unreachable!("the default preset is part of the build"))
 }
 

@@ -18,7 +18,7 @@ use semievol_data::{AnswerForm, ClosedSet, TaskConfig};
 use semievol_handoff::ElsewhereConfig;
 use semievol_hub::Source;
 use semievol_openai::{BatchConfig, ServerConfig};
-use semievol_pipeline::{EvolveOn, MethodConfig, PipelineError, Targets, TuneConfig};
+use semievol_pipeline::{EvolveOn, MethodConfig, OWN_MODELS, PipelineError, Targets, TuneConfig};
 use semievol_select::SelectorConfig;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
@@ -296,6 +296,7 @@ impl ExperimentConfig {
             }
             if !matches!(Arm::from(folder.clone()), Arm::Variant(_))
                 || TAKEN.contains(&folder.as_str())
+                || WRITTEN.iter().any(|end| folder.ends_with(end))
                 || self.methods.keys().any(|other| other != name && other.eq_ignore_ascii_case(name))
             {
                 let expected = "a name that nothing else of the run has, in capitals or not";
@@ -336,9 +337,10 @@ impl ExperimentConfig {
             }
         }
         for name in self.servers.keys().chain(self.batches.keys()) {
-            let twice = self.servers.contains_key(name) && self.batches.contains_key(name);
-            if twice || ["warm", "base", "folds", "ensemble"].contains(&name.as_str()) {
-                return refuse("servers", format!("{name:?}"), "a name that no other model of the run has");
+            let (served, batch) = (self.servers.contains_key(name), self.batches.contains_key(name));
+            if (served && batch) || OWN_MODELS.contains(&name.as_str()) {
+                let key = if batch { "batches" } else { "servers" };
+                return refuse(key, format!("{name:?}"), "a name that no other model of the run has");
             }
         }
         for (name, server) in &self.servers {
@@ -417,8 +419,11 @@ impl ExperimentConfig {
     }
 }
 
-/// Folders and files of a seed that a method of this name would meet.
-const TAKEN: [&str; 4] = ["warm", "evolved", "stages", "embeddings"];
+/// Folders of a seed that a method of this name would meet.
+const TAKEN: [&str; 3] = ["warm", "evolved", "stages"];
+
+/// How the names of files end that stand beside them.
+const WRITTEN: [&str; 4] = [".json", ".jsonl", ".csv", ".safetensors"];
 
 /// Whether Windows has a device of this name, which is in small letters; what follows a dot is no part of it.
 fn is_device(name: &str) -> bool {
