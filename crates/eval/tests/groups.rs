@@ -161,3 +161,18 @@ proptest! {
         prop_assert!((comparison.mcnemar.p - mcnemar(first, second).p).abs() < 1e-12);
     }
 }
+
+#[test]
+fn the_interval_of_a_difference_is_that_of_whole_groups_by_hand() {
+    let gains = [5, 3, 1, -2, -3, 2, 4, -1, 5, -4, 1, 0, -5, 2, 3, -1];
+    let right = |sign: i32| -> Vec<bool> {
+        gains.iter().flat_map(|gain| (0..5).map(move |row| row < sign * gain)).collect()
+    };
+    let groups = even(gains.len(), 5);
+    let found = compare(&graded(&groups, &right(1)), &graded(&groups, &right(-1)), Seed(1)).unwrap();
+    // The groups' sums differ from 0.625 with a sum of squares of 143.75; 2.131450 is Student's t of 15 degrees.
+    let half = 2.131_450 * (143.75_f64 / 15.0 / 16.0).sqrt() / 5.0;
+    assert!((found.difference - 0.125).abs() < 1e-12, "{found:?}");
+    assert!((found.interval.low - (0.125 - half)).abs() < 1e-6, "{found:?}, by hand {half}");
+    assert!((found.interval.high - (0.125 + half)).abs() < 1e-6, "{found:?}, by hand {half}");
+}

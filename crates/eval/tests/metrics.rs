@@ -340,6 +340,23 @@ fn intervals_over_few_seeds_hold_the_truth_as_often_as_they_say() {
 }
 
 #[test]
+fn the_interval_over_seeds_with_rows_of_their_own_is_students_by_hand() {
+    let run = |seed: usize, right: usize| {
+        let answers: Vec<_> = (0..200).map(|row| Some(usize::from(row < right))).collect();
+        grade_as(&format!("{seed}-"), &[1; 200], &answers)
+    };
+    let ours: Vec<Graded> = [100, 110, 120].into_iter().enumerate().map(|(s, right)| run(s, right)).collect();
+    let theirs: Vec<Graded> = (0..3).map(|seed| run(seed, 100)).collect();
+    let found = compare_over_seeds(Metric::Accuracy, &ours, &theirs, Seed(1)).unwrap();
+    // Differences of 0, 5 and 10 points; 4.302653 is Student's t of 2 degrees, whose tails have a closed form.
+    let error = 0.05 / 3.0_f64.sqrt();
+    let (half, t) = (4.302_653 * error, 0.05 / error);
+    assert!((found.interval.low - (0.05 - half)).abs() < 1e-6, "{found:?}, by hand {half}");
+    assert!((found.interval.high - (0.05 + half)).abs() < 1e-6, "{found:?}, by hand {half}");
+    assert!((found.p - (1.0 - t / (2.0 + t * t).sqrt())).abs() < 1e-5, "{found:?}");
+}
+
+#[test]
 fn which_rows_are_right_is_enough_to_compare_accuracy() {
     let (good, poor) =
         (grade(&[0, 1, 2, 3], &[Some(0), Some(1), None, Some(3)]), grade(&[0; 4], &[Some(0); 4]));

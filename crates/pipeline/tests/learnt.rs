@@ -5,12 +5,12 @@
 mod common;
 
 use common::{Doubles, Job, Recorder, ids_in, labelled, seed_run, text, unlabelled};
-use semievol_core::{Answer, Labeled, Sample, Seed};
+use semievol_core::{Answer, Labeled, Seed};
 use semievol_data::{ClosedSet, Task};
 use semievol_pipeline::{Answers, Method, MethodConfig, Parts, SeedRun};
 use semievol_select::SelectError;
 use semievol_select::classify::{Classifier, Rows, Taught};
-use semievol_train::{Example, Recipe};
+use semievol_train::Recipe;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -116,7 +116,9 @@ fn counts(prompts: &Prompts, neighbours: &BTreeMap<String, Vec<String>>) -> BTre
 #[test]
 fn collaborators_and_confidence_are_shown_the_nearest() {
     let asked = ask(usize::MAX);
-    let all = |shown: [usize; 2]| unlabelled().into_iter().map(|one| (one.id, shown.to_vec())).collect();
+    let all = |shown: [usize; 2]| -> BTreeMap<String, Vec<usize>> {
+        unlabelled().into_iter().map(|one| (one.id, shown.to_vec())).collect()
+    };
     assert_eq!(counts(&asked.base, &asked.neighbours), all([1, 3]));
     assert_eq!(counts(&asked.trained, &asked.neighbours), all([1, 2]));
 }
@@ -154,9 +156,9 @@ fn neighbours_of_labels() -> BTreeMap<String, Vec<String>> {
         let retrieval = &method.config.retrieval;
         let library = run.library(&labelled, &[], Some(retrieval), false, &mut |_| ()).unwrap();
         let found = library.leave_one_out(labelled.len(), 3).unwrap();
-        let ids =
-            found.iter().map(|hits| library.shots(hits).iter().map(|one| one.sample.id.clone()).collect());
-        labelled.iter().map(|one| one.sample.id.clone()).zip(ids).collect()
+        let id = |one: &Labeled| one.sample.id.clone();
+        let shown = found.iter().map(|hits| library.shots(hits).into_iter().map(id).collect());
+        labelled.iter().map(id).zip(shown).collect()
     })
 }
 

@@ -239,7 +239,9 @@ fn an_open_task_generates_and_parses() {
     let results = experiment.run(&hub(), parts, &mut |_| (), out.path()).unwrap();
     let [vanilla, sft] = results.seeds[0].arms.as_slice() else { panic!("{results:?}") };
     assert_eq!((vanilla.n_correct, vanilla.n_unparsed, vanilla.macro_f1), (0, 4, None));
-    assert!(sft.n_correct <= 1 && sft.n_unparsed == 0, "{sft:?}");
+    // Of the six sums one makes 3.
+    assert!(results.seeds[0].test_ids.iter().any(|id| id == "2"), "{:?}", results.seeds[0].test_ids);
+    assert_eq!((sft.n_correct, sft.n_unparsed), (1, 0), "{sft:?}");
 }
 
 #[test]
