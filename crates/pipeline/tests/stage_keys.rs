@@ -87,23 +87,7 @@ fn another_adjudicator_estimator_or_trainer_reuses_nothing_stale() {
     let (all, _) = run(out.path(), "first", ["self_justify", "mean_nll", "hashing"]);
     let answered = ["embeddings", "candidates", "justified", "confidence", "confidence-labelled"];
     assert!(answered.iter().chain(&["warm", "evolved"]).all(|stage| all.contains(*stage)), "{all:?}");
-    let changes: [(&str, [&str; 3], &[&str], &[&str]); 3] = [
-        (
-            "adjudicator",
-            ["mixture", "mean_nll", "hashing"],
-            &["justified", "confidence"],
-            &["embeddings", "warm", "candidates", "confidence-labelled"],
-        ),
-        (
-            "estimator",
-            ["self_justify", "margin", "hashing"],
-            &["confidence", "confidence-labelled"],
-            &["embeddings", "warm", "candidates", "justified"],
-        ),
-        // The doubles' answers are the same, whoever has trained them.
-        ("trainer", ["self_justify", "mean_nll", "another"], &["warm", "evolved"], &answered),
-    ];
-    for (what, parts, anew, common) in changes {
+    let held_to = |what: &str, parts: [&'static str; 3], anew: &[&str], common: &[&str]| {
         let (begun, kept) = run(out.path(), what, parts);
         for stage in anew {
             assert!(begun.contains(*stage), "{what}: a stale `{stage}` was used; begun: {begun:?}");
@@ -111,5 +95,19 @@ fn another_adjudicator_estimator_or_trainer_reuses_nothing_stale() {
         for stage in common {
             assert!(kept.contains(*stage), "{what}: `{stage}` was computed again; kept: {kept:?}");
         }
-    }
+    };
+    held_to(
+        "adjudicator",
+        ["mixture", "mean_nll", "hashing"],
+        &["justified", "confidence"],
+        &["embeddings", "warm", "candidates", "confidence-labelled"],
+    );
+    held_to(
+        "estimator",
+        ["self_justify", "margin", "hashing"],
+        &["confidence", "confidence-labelled"],
+        &["embeddings", "warm", "candidates", "justified"],
+    );
+    // The doubles' answers are the same, whoever has trained them.
+    held_to("trainer", ["self_justify", "mean_nll", "another"], &["warm", "evolved"], &answered);
 }

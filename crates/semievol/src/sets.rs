@@ -296,7 +296,24 @@ fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset),
     let drawn = split(&units, &sizes, Seed(seed).child(KEY, 0));
     let drawn = drawn.map_err(|source| RunError::Split { seed, key: KEY, source: source.into() })?;
     // To the draw, rows that nobody asked for are unlabelled ones.
-    let (train, test) = (rows.subset(&drawn.unlabelled), rows.subset(&drawn.test));
+    let (mut train, mut test) = (drawn.unlabelled, drawn.test);
+    if let Some(cut) = drawn.cut.first() {
+        // The group that is too much goes whole to where it does the share less harm.
+        let is_cut = |row: &usize| together.numbers()[*row] == together.numbers()[*cut];
+        let (of_it, rest): (Vec<usize>, Vec<usize>) = test.into_iter().partition(is_cut);
+        let (torn, off) = (of_it.len() + drawn.cut.len(), |rows: usize| rows.abs_diff(sizes.test));
+        let group = of_it.into_iter().chain(drawn.cut);
+        (train, test) = match off(rest.len() + torn) {
+            with if !rest.is_empty() && off(rest.len()) < with => {
+                (train.into_iter().chain(group).collect(), rest)
+            }
+            with if rest.is_empty() && !train.is_empty() && off(train.len()) < with => {
+                (group.collect(), train)
+            }
+            _ => (train, rest.into_iter().chain(group).collect()),
+        };
+    }
+    let (train, test) = (rows.subset(&train), rows.subset(&test));
     if train.is_empty() || test.is_empty() {
         let groups = match (by_group, together.are_single()) {
             (true, _) => ", whose groups stay together,",

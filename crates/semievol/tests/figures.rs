@@ -143,7 +143,8 @@ fn shares_of_right_pseudo_labels_are_those_of_the_files() {
         |id: &str, answer: &Option<Answer>| -> Option<bool> { Some(answer.as_ref() == Some(gold.get(id)?)) };
     let pseudo = &results.seeds[0].pseudo[0];
     let selected: Vec<Selected> = rows(&results, "selection.jsonl");
-    let kinds: [(_, _, fn(&Selected) -> bool); 4] = [
+    type Kind = fn(&Selected) -> bool;
+    let kinds: [(_, _, Kind); 4] = [
         (pseudo.before, pseudo.n - pseudo.n_unanswered, |row| row.answer.is_some()),
         (pseudo.kept, pseudo.n_kept, |row| row.accepted),
         (pseudo.agreed, pseudo.n_agreed, |row| row.by == Verdict::Agreement),

@@ -50,9 +50,9 @@ fn sides(sets: &Sets) -> [BTreeSet<usize>; 2] {
     [sets.labelled.iter().map(|one| number(&one.sample)).collect(), sets.test.iter().map(number).collect()]
 }
 
-/// Ten rows test, and of each class as many as its share is, but for one.
-fn assert_shares(sets: &Sets) {
-    assert_eq!(sets.test.len(), 10);
+/// Ten rows test, or with a twin that is not torn away one more, and of each class as many as its share is, but for one.
+fn assert_shares(sets: &Sets, twins: usize) {
+    assert!((10..=10 + twins).contains(&sets.test.len()), "{}", sets.test.len());
     for (class, share) in sets.sizes.test_classes.iter().zip([5_usize, 3, 2]) {
         assert!(class.rows.abs_diff(share) <= 1, "{:?}", sets.sizes.test_classes);
     }
@@ -65,7 +65,7 @@ fn rows_that_stand_alone_keep_the_shares_of_the_classes() {
     let mut tests = BTreeSet::new();
     for seed in 1..=20 {
         let sets = drawn(&experiment, seed);
-        assert_shares(&sets);
+        assert_shares(&sets, 0);
         let [train, test] = sides(&sets);
         assert!(train.is_disjoint(&test) && train.len() == 30, "{seed}: {test:?}");
         tests.insert(test);
@@ -81,9 +81,25 @@ fn no_group_stands_on_both_sides() {
         let sets = drawn(&experiment, seed);
         let [train, test] = sides(&sets).map(|rows| rows.iter().map(|n| n / 4).collect::<BTreeSet<_>>());
         assert!(train.is_disjoint(&test), "{seed}: {test:?}");
-        // The rest of the third document is left out.
-        assert_eq!((sets.test.len(), sets.labelled.len()), (10, 28));
+        // Ten rows are two documents and a half.
+        assert_eq!((sets.test.len(), sets.labelled.len()), (12, 28));
         assert_eq!((sets.sizes.test_groups, sets.sizes.labelled_groups), (Some(3), Some(7)));
+    }
+}
+
+#[test]
+fn a_group_that_is_far_too_much_is_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |n: usize| format!("{n},{},no,{}\n", question(n), if n < 30 { "long" } else { "short" });
+    let rows: String = (0..40).map(row).collect();
+    std::fs::write(folder.path().join("rows.csv"), format!("id,question,answer,document\n{rows}")).unwrap();
+    let text = "name = 'rows'\nmodel = 'none'\narms = ['sft']\n[data]\nlabelled = 'rows.csv'\nhold_out = 0.3\n[data.columns]\noptions = { fixed = ['no', 'yes'] }\ngroup = 'document'\n";
+    let file = Path::new("rows.toml");
+    let config = ExperimentConfig::parse(text, file).unwrap().with_data_root(folder.path());
+    let experiment = config.check(file).unwrap();
+    for seed in 1..=10 {
+        let sizes = drawn(&experiment, seed).sizes;
+        assert_eq!((sizes.labelled, sizes.test), (30, 10));
     }
 }
 
@@ -99,15 +115,14 @@ fn rows_that_ask_the_same_are_held_out_together() {
     let mut whole = 0;
     for seed in 1..=20 {
         let sets = drawn(&experiment, seed);
-        assert_shares(&sets);
+        assert_shares(&sets, 1);
         let [train, test] = sides(&sets);
         for (row, twin) in pairs {
             let apart = |one: &usize, other: &usize| train.contains(one) && test.contains(other);
             assert!(!apart(&row, &twin) && !apart(&twin, &row), "{seed}: {row} and {twin}");
             whole += usize::from(test.contains(&row) && test.contains(&twin));
         }
-        // One that would be too much is left out.
-        assert!(train.len() >= 29, "{seed}: {train:?}");
+        assert_eq!(train.len() + test.len(), 40);
         // They are no groups: intervals go by rows.
         assert_eq!((sets.sizes.labelled_groups, sets.sizes.test_groups), (None, None));
     }
