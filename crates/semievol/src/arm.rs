@@ -36,7 +36,8 @@ impl Arm {
     /// The arms of an experiment that names none.
     pub const DEFAULT: [Arm; 5] = [Arm::Vanilla, Arm::InContext, Arm::Sft, Arm::SftMatched, Arm::Semievol];
 
-    const NAMED: [Arm; 9] = [
+    /// Those that have no name of their own.
+    pub(crate) const NAMED: [Arm; 9] = [
         Arm::Vanilla,
         Arm::InContext,
         Arm::InContextBm25,

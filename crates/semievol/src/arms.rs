@@ -1,7 +1,7 @@
 //! The arms of one seed, in the order in which they can be run.
 
 use crate::Arm;
-use crate::run::Run;
+use crate::seed::Run;
 use crate::sets::Sets;
 use semievol_core::{Labeled, Sample};
 use semievol_eval::EvalError;

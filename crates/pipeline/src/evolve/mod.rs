@@ -11,16 +11,16 @@ use crate::folds::{Folds, HeldOutScore};
 use crate::justify::Verdict;
 use crate::labels::check_folds;
 use crate::library::Embedded;
-use crate::method::{EvolveOn, Method};
+use crate::method::{EvolveOn, Method, MethodConfig};
 use crate::round::tag;
 use crate::{Curves, Lesson, Library, OnEvent, PipelineError, SeedRun, Start, Trained, files};
 pub(crate) use lessons::repeats;
-use pool::Asked;
 pub(crate) use pool::Judged;
+use pool::{Asked, Outcome};
 use progress::Progress;
 use semievol_core::{Answer, Confidence, Labeled, Sample};
 use semievol_model::{Adapter, LanguageModel};
-use semievol_retrieval::Hit;
+use semievol_retrieval::{Hit, KnownEmbeddings};
 use semievol_select::Calibrated;
 use semievol_train::Recipe;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,27 @@ struct Stand {
     right: Option<usize>,
 }
 
+/// The rows of all rounds.
+#[derive(Clone, Copy)]
+struct Rows<'r> {
+    unlabelled: &'r [Sample],
+    /// What is embedded together with them.
+    others: &'r [&'r [Sample]],
+    /// Labels that judge rounds.
+    held_out: &'r [Labeled],
+}
+
+/// What the labels alone have taught, and what came of asking it.
+struct Started {
+    warm: Stand,
+    ensemble: Vec<Arc<dyn LanguageModel>>,
+    folds: Option<Folds>,
+    /// Embeddings, for further rounds.
+    known: Option<Arc<KnownEmbeddings>>,
+    outcome: Outcome,
+    curves: Option<Curves>,
+}
+
 /// Who may be asked in a round.
 #[derive(Clone, Copy)]
 struct Models<'m> {
@@ -106,6 +127,20 @@ struct Models<'m> {
     /// Trained on all labels besides the warm one.
     ensemble: &'m [Arc<dyn LanguageModel>],
     folds: Option<&'m Folds>,
+}
+
+/// With some labels held out, those that are left may be too few for the folds, or of one group.
+fn check_left(config: &MethodConfig, progress: &Progress, labelled: usize) -> Result<(), PipelineError> {
+    if config.folds == 0 {
+        return Ok(());
+    }
+    let checked = check_folds("method.folds", config.folds, progress.n_labels, progress.labels());
+    checked.map_err(|error| match error {
+        PipelineError::Assembly(reason) if progress.n_labels < labelled => PipelineError::Assembly(format!(
+            "{reason} (of {labelled}; method.rounds.validation holds the others out)"
+        )),
+        other => other,
+    })
 }
 
 impl SeedRun<'_> {
@@ -126,20 +161,8 @@ impl SeedRun<'_> {
         let config = &method.config;
         method.check(&self.parts, self.task, labelled, unlabelled)?;
         let (labels, held_out) = self.hold_out(config.rounds.validation, labelled);
-        let mut progress = Progress {
-            n_labels: labels.len(),
-            n_taught: labels.len(),
-            taught: labels,
-            answers: KeptAnswers::default(),
-            hits: Vec::new(),
-            soft: Vec::new(),
-            selected: Vec::new(),
-            calibration: Vec::new(),
-            notes: Vec::new(),
-            open: (0..unlabelled.len()).collect(),
-            asked: Vec::new(),
-            newest: Vec::new(),
-        };
+        let mut progress = Progress::new(labels, unlabelled.len());
+        check_left(config, &progress, labelled.len())?;
         if config.rounds.validation > 0.0 && held_out.is_empty() {
             progress.say(
                 format!(
@@ -150,51 +173,13 @@ impl SeedRun<'_> {
                 events,
             );
         }
-        if config.folds > 0 {
-            // With some of them held out, those that are left may be too few, or of one group.
-            let checked = check_folds("method.folds", config.folds, progress.n_labels, progress.labels());
-            checked.map_err(|error| match error {
-                PipelineError::Assembly(reason) if !held_out.is_empty() => PipelineError::Assembly(format!(
-                    "{reason} (of {}; method.rounds.validation holds the others out)",
-                    labelled.len()
-                )),
-                other => other,
-            })?;
-        }
         let pretrained = config.pretrain.as_ref();
         let pretrained =
             pretrained.map(|pretrain| self.pretrain(pretrain, labelled, unlabelled, events)).transpose()?;
         let from = pretrained.as_ref().map(|trained| &trained.adapter);
-        let (warm, ensemble, folds, known, mut outcome, curves) = {
-            // With labels held out, other texts are embedded than by arms that know them all.
-            let tag = if held_out.is_empty() { "" } else { "-taught" };
-            let library = self.library_of(
-                method,
-                &progress.taught,
-                unlabelled,
-                others,
-                Embedded { tag, known: None },
-                events,
-            )?;
-            let own = self.own_neighbours(method, &library, progress.n_labels)?;
-            let labels: Vec<&Labeled> = progress.labels().iter().collect();
-            let (start, shots) = (Start { from, ..Start::default() }, config.warm.shots);
-            let warm = self.warm_up(start, "warm", &labels, &own, shots, events)?;
-            let model = self.load("warm", &warm.adapter)?;
-            let right = self.validate("warm", model.as_ref(), &held_out, events)?;
-            let ensemble = self.train_ensemble(config.ensemble, &labels, &own, shots, from, events)?;
-            let folds = match config.folds {
-                0 => None,
-                n => Some(self.train_folds(n, progress.labels(), &own, config.warm.shots, from, events)?),
-            };
-            let warm = Stand { trained: warm, model, right };
-            let models = Models { stand: &warm, ensemble: &ensemble, folds: folds.as_ref() };
-            let asked = Asked { unlabelled, rows: &progress.open, tag: "", first: true };
-            let outcome = self.round(method, &library, &own, models, asked, events)?;
-            let curves = self.curves(&library, progress.labels(), unlabelled);
-            let known = (config.rounds.n > 1).then(|| library.known()).flatten();
-            (warm, ensemble, folds, known, outcome, curves)
-        };
+        let rows = Rows { unlabelled, others, held_out: &held_out };
+        let started = self.start(method, &progress, rows, from, events)?;
+        let Started { warm, ensemble, folds, known, mut outcome, curves } = started;
         let mut rounds = Vec::new();
         let first = warm.trained.clone();
         let mut stand = warm;
@@ -205,41 +190,16 @@ impl SeedRun<'_> {
                     break;
                 }
                 let embedded = Embedded { tag: &tag, known: known.clone() };
-                let library =
-                    self.library_of(method, &progress.taught, unlabelled, others, embedded, events)?;
+                let library = self.library_of(method, &progress.taught, rows, embedded, events)?;
                 let own = self.own_neighbours(method, &library, progress.n_labels)?;
                 let models = Models { stand: &stand, ensemble: &ensemble, folds: folds.as_ref() };
                 let asked = Asked { unlabelled, rows: &progress.open, tag: &tag, first: false };
                 outcome = self.round(method, &library, &own, models, asked, events)?;
             }
-            let selection = self.rows_file(&format!("selection{tag}"));
-            files::write_jsonl(&selection, &outcome.selected)?;
-            for note in std::mem::take(&mut outcome.notes) {
-                progress.say(note, events);
-            }
-            let score = outcome.held_out.filter(|_| config.do_no_harm);
-            let last = number == config.rounds.n;
-            let kept = progress.take(unlabelled, std::mem::take(&mut outcome), last);
-            if let Some(HeldOutScore { right, own, of, .. }) = score.filter(HeldOutScore::does_harm) {
-                progress.undo("; given up, so as to do no harm");
-                files::write_jsonl(&selection, &progress.last_selected())?;
-                progress.say(
-                    format!(
-                        "of {of} labels that they have not learnt the models alone answer {own} right, the pseudo-labels' way {right}: the model trained on the labels alone stays"
-                    ),
-                    events,
-                );
+            let made = std::mem::take(&mut outcome);
+            let Some(kept) = self.settle(config, number, made, &mut progress, unlabelled, events)? else {
                 break;
-            }
-            if number > 1 && kept == 0 {
-                progress.say(format!("round {number} kept nothing more: the rounds end"), events);
-                break;
-            }
-            let alone = config.evolve.on == EvolveOn::LabelsAndSelected;
-            if alone && !progress.selected.iter().any(|one| one.accepted) {
-                progress
-                    .say("no pseudo-label was kept: the evolved model sees the labels alone".into(), events);
-            }
+            };
             let trained = self.train_evolved(config, &progress, unlabelled, &tag, from, events)?;
             let name = format!("evolved{tag}");
             let model = self.load(&name, &trained.adapter)?;
@@ -247,8 +207,6 @@ impl SeedRun<'_> {
             let rolled_back = right < stand.right;
             rounds.push(RoundResult { kept, right, rolled_back });
             if rolled_back {
-                progress.undo("; the round was undone");
-                files::write_jsonl(&selection, &progress.last_selected())?;
                 let shown = |right: Option<usize>| right.unwrap_or_default();
                 let note = format!(
                     "round {number} answers {} of {} held-out labels right, the model before {}: that one stays",
@@ -256,7 +214,7 @@ impl SeedRun<'_> {
                     held_out.len(),
                     shown(stand.right)
                 );
-                progress.say(note, events);
+                self.undo(&mut progress, &tag, "; the round was undone", note, events)?;
                 break;
             }
             stand = Stand { trained, model, right };
@@ -276,13 +234,96 @@ impl SeedRun<'_> {
         })
     }
 
+    /// Trains whatever learns the labels alone, and asks in the first round.
+    fn start(
+        &self,
+        method: &Method,
+        progress: &Progress,
+        rows: Rows<'_>,
+        from: Option<&Adapter>,
+        events: OnEvent<'_>,
+    ) -> Result<Started, PipelineError> {
+        let config = &method.config;
+        // With labels held out, other texts are embedded than by arms that know them all.
+        let tag = if rows.held_out.is_empty() { "" } else { "-taught" };
+        let embedded = Embedded { tag, known: None };
+        let library = self.library_of(method, &progress.taught, rows, embedded, events)?;
+        let own = self.own_neighbours(method, &library, progress.n_labels)?;
+        let labels: Vec<&Labeled> = progress.labels().iter().collect();
+        let (start, shots) = (Start { from, ..Start::default() }, config.warm.shots);
+        let trained = self.warm_up(start, "warm", &labels, &own, shots, events)?;
+        let model = self.load("warm", &trained.adapter)?;
+        let right = self.validate("warm", model.as_ref(), rows.held_out, events)?;
+        let ensemble = self.train_ensemble(config.ensemble, &labels, &own, shots, from, events)?;
+        let folds = match config.folds {
+            0 => None,
+            n => Some(self.train_folds(n, progress.labels(), &own, shots, from, events)?),
+        };
+        let warm = Stand { trained, model, right };
+        let models = Models { stand: &warm, ensemble: &ensemble, folds: folds.as_ref() };
+        let asked = Asked { unlabelled: rows.unlabelled, rows: &progress.open, tag: "", first: true };
+        let outcome = self.round(method, &library, &own, models, asked, events)?;
+        let curves = self.curves(&library, progress.labels(), rows.unlabelled);
+        let known = (config.rounds.n > 1).then(|| library.known()).flatten();
+        Ok(Started { warm, ensemble, folds, known, outcome, curves })
+    }
+
+    /// Takes over what a round made; how many pseudo-labels it kept, or nothing where no model is to learn them.
+    fn settle(
+        &self,
+        config: &MethodConfig,
+        number: usize,
+        mut outcome: Outcome,
+        progress: &mut Progress,
+        unlabelled: &[Sample],
+        events: OnEvent<'_>,
+    ) -> Result<Option<usize>, PipelineError> {
+        let tag = tag(number);
+        files::write_jsonl(&self.rows_file(&format!("selection{tag}")), &outcome.selected)?;
+        for note in std::mem::take(&mut outcome.notes) {
+            progress.say(note, events);
+        }
+        let score = outcome.held_out.filter(|_| config.do_no_harm);
+        let kept = progress.take(unlabelled, outcome, number == config.rounds.n);
+        if let Some(HeldOutScore { right, own, of, .. }) = score.filter(HeldOutScore::does_harm) {
+            let note = format!(
+                "of {of} labels that they have not learnt the models alone answer {own} right, the pseudo-labels' way {right}: the model trained on the labels alone stays"
+            );
+            self.undo(progress, &tag, "; given up, so as to do no harm", note, events)?;
+            return Ok(None);
+        }
+        if number > 1 && kept == 0 {
+            progress.say(format!("round {number} kept nothing more: the rounds end"), events);
+            return Ok(None);
+        }
+        let beside_labels = config.evolve.on == EvolveOn::LabelsAndSelected;
+        if beside_labels && !progress.selected.iter().any(|one| one.accepted) {
+            progress.say("no pseudo-label was kept: the evolved model sees the labels alone".into(), events);
+        }
+        Ok(Some(kept))
+    }
+
+    /// Gives up what the last round kept, in its file, too.
+    fn undo(
+        &self,
+        progress: &mut Progress,
+        tag: &str,
+        why: &str,
+        note: String,
+        events: OnEvent<'_>,
+    ) -> Result<(), PipelineError> {
+        progress.undo(why);
+        files::write_jsonl(&self.rows_file(&format!("selection{tag}")), &progress.last_selected())?;
+        progress.say(note, events);
+        Ok(())
+    }
+
     /// What the method looks neighbours up in.
     fn library_of<'l>(
         &self,
         method: &Method,
         taught: &'l [Labeled],
-        unlabelled: &[Sample],
-        others: &[&[Sample]],
+        Rows { unlabelled, others, .. }: Rows<'_>,
         embedded: Embedded<'_>,
         events: OnEvent<'_>,
     ) -> Result<Library<'l>, PipelineError> {

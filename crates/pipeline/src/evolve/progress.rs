@@ -32,6 +32,24 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Before the first round: these labels, and so many open samples.
+    pub fn new(labels: Vec<Labeled>, samples: usize) -> Self {
+        Progress {
+            n_labels: labels.len(),
+            n_taught: labels.len(),
+            taught: labels,
+            answers: KeptAnswers::default(),
+            hits: Vec::new(),
+            soft: Vec::new(),
+            selected: Vec::new(),
+            calibration: Vec::new(),
+            notes: Vec::new(),
+            open: (0..samples).collect(),
+            asked: Vec::new(),
+            newest: Vec::new(),
+        }
+    }
+
     pub fn labels(&self) -> &[Labeled] {
         &self.taught[..self.n_labels]
     }
