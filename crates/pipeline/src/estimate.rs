@@ -1,11 +1,12 @@
 //! Eq. 6: how sure the warm model is of each final answer.
 
+use crate::answered::prompts;
 use crate::ask::{Question, Said, Want, ask};
 use crate::collaborate::Answers;
 use crate::folder::Inputs;
 use crate::justify::Justified;
 use crate::round::Round;
-use crate::seed_run::{broken, prompts};
+use crate::seed_run::broken;
 use crate::{OnEvent, PipelineError, SeedRun};
 use semievol_confidence::{ConfidenceConfig, ConfidenceEstimator, Evidence};
 use semievol_core::{Answer, Candidate, Confidence, Labeled, Sample, Seed, TokenLogprob};

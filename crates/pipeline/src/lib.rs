@@ -68,6 +68,7 @@
 //! # Ok(()) }
 //! ```
 
+mod answered;
 mod answers;
 mod ask;
 mod classify;
@@ -86,14 +87,17 @@ mod justify;
 mod labels;
 mod library;
 mod method;
+mod parts;
 mod plan;
 mod pretrain;
 mod probe;
 mod round;
 mod seed_run;
+mod train;
 mod tune;
 mod work;
 
+pub use answered::Answered;
 pub use answers::KeptAnswers;
 pub use collaborate::Answers;
 pub use combine::CombineConfig;
@@ -109,10 +113,12 @@ pub use method::{
     CollaboratorConfig, EvolveConfig, EvolveOn, Method, MethodConfig, OWN_MODELS, RoundsConfig, Targets,
     WarmConfig,
 };
+pub use parts::{NamedEmbedder, Parts};
 pub use plan::check_classifier;
 pub use pretrain::PretrainConfig;
-pub use seed_run::{Answered, Lesson, NamedEmbedder, Parts, SeedRun, Start, Trained};
+pub use seed_run::SeedRun;
 pub use semievol_select::options::OptionScore;
+pub use train::{Lesson, Start, Trained};
 pub use tune::{HeldOut, Tried, TriedSelector, TriedSelectors, TuneConfig};
 pub use work::MethodWork;
 
