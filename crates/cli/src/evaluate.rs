@@ -6,7 +6,7 @@ use crate::trained::Which;
 use anyhow::{Context, bail};
 use semievol::core::{Groups, Seed};
 use semievol::data::{Dataset, DatasetConfig, OnDuplicate};
-use semievol::eval::{Align, AnswerKey, Graded, Prediction, Table, auroc, compare};
+use semievol::eval::{Align, AnswerKey, Comparison, Graded, Interval, Prediction, Table, auroc, compare};
 use semievol::model::{LanguageModel, ModelLoader};
 use semievol::{Predicted, Predictor};
 use serde_json::json;
@@ -95,63 +95,89 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let (base, _) = grade(trained.engine.base().load(None)?)?;
         Some((base.accuracy(), compare(&graded, &base, Seed(0))?))
     };
-    let f1 = graded.macro_f1().ok();
+    // What intervals and the test take as wholes.
+    let groups = Groups::of(&rows.samples);
+    let groups = Some(groups.n_groups()).filter(|n| *n > 1 && !groups.are_single());
+    let evaluated = Evaluated { macro_f1: graded.macro_f1().ok(), graded, interval, ranks, against, groups };
     if args.json {
-        let object = json!({
+        println!("{}", serde_json::to_string_pretty(&evaluated.json())?);
+    } else {
+        evaluated.print();
+    }
+    Ok(())
+}
+
+struct Evaluated {
+    graded: Graded,
+    interval: Interval,
+    macro_f1: Option<f64>,
+    /// AUROC of confidence, where there are right and wrong answers.
+    ranks: Option<f64>,
+    /// The base model's accuracy, and the gain over it.
+    against: Option<(f64, Comparison)>,
+    groups: Option<usize>,
+}
+
+impl Evaluated {
+    fn json(&self) -> serde_json::Value {
+        let Evaluated { graded, interval, macro_f1, ranks, against, .. } = self;
+        json!({
             "n": graded.len(),
             "n_correct": graded.n_correct(),
             "n_unread": graded.n_unparsed(),
             "accuracy": graded.accuracy(),
             "interval": interval,
-            "macro_f1": f1,
+            "macro_f1": macro_f1,
             "auroc_of_confidence": ranks,
             "per_class": graded.per_class(),
             "by_category": graded.by_category(),
             "base": against.as_ref().map(|(accuracy, comparison)| json!({ "accuracy": accuracy, "gain": comparison })),
-        });
-        println!("{}", serde_json::to_string_pretty(&object)?);
-        return Ok(());
+        })
     }
-    let percent = |share: f64| format!("{:.1}", 100.0 * share);
-    // What intervals and the test take as wholes.
-    let groups = Groups::of(&rows.samples);
-    let of_groups = match groups.n_groups() {
-        n if n == 1 || groups.are_single() => String::new(),
-        n => format!(" of {n} groups"),
-    };
-    println!(
-        "{}% of {} rows{of_groups} right (95% interval {} to {}){}",
-        percent(graded.accuracy()),
-        graded.len(),
-        percent(interval.low),
-        percent(interval.high),
-        f1.map(|f1| format!(", macro-F1 {}", percent(f1))).unwrap_or_default()
-    );
-    if graded.n_unparsed() > 0 {
+
+    fn print(&self) {
+        let Evaluated { graded, interval, .. } = self;
         println!(
-            "{} rows have no answer (the response could not be read, or the prompt did not fit); they count as wrong",
-            graded.n_unparsed()
+            "{}% of {} rows{} right (95% interval {} to {}){}",
+            percent(graded.accuracy()),
+            graded.len(),
+            self.groups.map(|n| format!(" of {n} groups")).unwrap_or_default(),
+            percent(interval.low),
+            percent(interval.high),
+            self.macro_f1.map(|f1| format!(", macro-F1 {}", percent(f1))).unwrap_or_default()
         );
+        if graded.n_unparsed() > 0 {
+            println!(
+                "{} rows have no answer (the response could not be read, or the prompt did not fit); they count as wrong",
+                graded.n_unparsed()
+            );
+        }
+        if let Some((base, comparison)) = &self.against {
+            let p = match comparison.mcnemar.p {
+                p if p < 0.001 => "p < 0.001".to_owned(),
+                p => format!("p = {p:.3}"),
+            };
+            let test = self.groups.map_or("exact McNemar", |_| "exact test of whole groups");
+            println!(
+                "the base model: {}%; gain {:+.1} points ({:+.1} to {:+.1}), {p} ({test})",
+                percent(*base),
+                100.0 * comparison.difference,
+                100.0 * comparison.interval.low,
+                100.0 * comparison.interval.high
+            );
+        }
+        if let Some(ranks) = self.ranks {
+            println!("a right answer is surer than a wrong one in {}% of pairs (AUROC)", percent(ranks));
+        }
+        self.print_classes();
+        self.print_categories();
     }
-    if let Some((base, comparison)) = &against {
-        let p = match comparison.mcnemar.p {
-            p if p < 0.001 => "p < 0.001".to_owned(),
-            p => format!("p = {p:.3}"),
-        };
-        let test = if of_groups.is_empty() { "exact McNemar" } else { "exact test of whole groups" };
-        println!(
-            "the base model: {}%; gain {:+.1} points ({:+.1} to {:+.1}), {p} ({test})",
-            percent(*base),
-            100.0 * comparison.difference,
-            100.0 * comparison.interval.low,
-            100.0 * comparison.interval.high
-        );
-    }
-    if let Some(ranks) = ranks {
-        println!("a right answer is surer than a wrong one in {}% of pairs (AUROC)", percent(ranks));
-    }
-    let classes = graded.per_class();
-    if !classes.is_empty() {
+
+    fn print_classes(&self) {
+        let classes = self.graded.per_class();
+        if classes.is_empty() {
+            return;
+        }
         let columns = [("precision", Align::Right), ("recall", Align::Right), ("F1", Align::Right)];
         let mut table = Table::new([("class", Align::Left)].into_iter().chain(columns));
         for class in &classes {
@@ -164,8 +190,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         println!("\n{table}");
     }
-    let categories = graded.by_category();
-    if !categories.is_empty() {
+
+    fn print_categories(&self) {
+        let categories = self.graded.by_category();
+        if categories.is_empty() {
+            return;
+        }
         let columns = [("right", Align::Right), ("rows", Align::Right)];
         let mut table = Table::new([("category", Align::Left)].into_iter().chain(columns));
         for (category, (right, all)) in &categories {
@@ -173,5 +203,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         println!("{table}");
     }
-    Ok(())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
 }
