@@ -11,7 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask experiment --quick                  the whole way in a few minutes, on few rows
   cargo xtask experiment                          movie-review sentiment: 64 labels, 600 unlabelled sentences
-  cargo xtask experiment --preset paper           the same with the paper's settings
+  cargo xtask experiment --preset paper           the same with the paper's method
   cargo xtask experiment --seeds 1,2,3            with mean and spread over three draws
   cargo xtask experiment --set train.lr=1e-4 --set method.select.theta=30
   cargo xtask experiment fpb --data path/to/fpb   files that you have

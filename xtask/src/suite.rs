@@ -91,6 +91,11 @@ impl Suite {
         files::suites()?.into_iter().map(|name| Ok((name.clone(), Suite::read(&name)?))).collect()
     }
 
+    /// Whether all its experiments run the same study.
+    pub fn is_one_study(&self) -> bool {
+        self.cells.iter().all(|cell| cell.study.is_none())
+    }
+
     fn study<'s>(&'s self, cell: &'s Cell) -> Option<&'s String> {
         cell.study.as_ref().or(self.study.as_ref())
     }

@@ -32,7 +32,7 @@ pub enum EvalError {
     },
     /// An answer that is none of the sample's options.
     #[error(
-        "the answer to sample `{id}` is option {class}, counted from 0, but there are {options}: grade answers to the samples that the key was made from"
+        "the answer to sample `{id}` is option {class}, counted from 0, but there are at most {options}: grade answers to the samples that the key was made from"
     )]
     Choice {
         /// The sample.

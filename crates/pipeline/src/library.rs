@@ -207,9 +207,33 @@ impl<'a> Library<'a> {
     }
 
     fn retrieve(&self, queries: Vec<Query<'_>>, k: usize) -> Result<Vec<Vec<Hit>>, PipelineError> {
-        match &self.retriever {
-            Some(retriever) if k > 0 => retriever.retrieve(&queries, k).map_err(failed),
-            _ => Ok(vec![Vec::new(); queries.len()]),
+        let Some(retriever) = self.retriever.as_ref().filter(|_| k > 0) else {
+            return Ok(vec![Vec::new(); queries.len()]);
+        };
+        let found = retriever.retrieve(&queries, k).map_err(failed)?;
+        // One of a program's own may be of other texts.
+        let odd = |reason: String| {
+            let retriever = retriever.id();
+            failed(RetrievalError::Backend { retriever, reason, source: None })
+        };
+        if found.len() != queries.len() {
+            let (asked, given) = (queries.len(), found.len());
+            return Err(odd(format!(
+                "{asked} texts got {given} lists of neighbours; a retriever answers each"
+            )));
+        }
+        match found
+            .iter()
+            .find(|hits| hits.len() > k || hits.iter().any(|hit| hit.row >= self.labelled.len()))
+        {
+            None => Ok(found),
+            Some(hits) if hits.len() > k => {
+                Err(odd(format!("{} neighbours of a text where {k} were asked for", hits.len())))
+            }
+            Some(_) => Err(odd(format!(
+                "a neighbour that is none of the {} labelled rows that it was made of",
+                self.labelled.len()
+            ))),
         }
     }
 

@@ -23,6 +23,9 @@ impl Method {
             return refuse("the arm `semievol` learns from unlabelled rows, but there are none: set data.unlabelled (or data.split.unlabelled), or leave the arm out".into());
         }
         self.config.check().map_err(PipelineError::Assembly)?;
+        if self.config.most_shots() > 0 {
+            self.check_embedder(parts)?;
+        }
         self.check_labelled_confidence()?;
         self.check_folds(task, labelled)?;
         self.check_options(task, labelled, unlabelled)?;
@@ -82,6 +85,20 @@ impl Method {
             }
         }
         Ok(())
+    }
+
+    /// Whether retrieval of a program's own has the embedder that it needs; that of a file has been loaded with it.
+    ///
+    /// # Errors
+    /// If there is none; it says what to do.
+    pub fn check_embedder(&self, parts: &Parts<'_>) -> Result<(), PipelineError> {
+        match self.own_retrieval().filter(|own| own.needs_embedder()) {
+            Some(own) if parts.embedder.is_none() => refuse(format!(
+                "retrieval by {} goes by embeddings, and no embedder was loaded: leave method.retrieval.kind = \"exact\" in the file, or give one to Parts",
+                own.id()
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Labels that no part of the method learns from fewer of.

@@ -54,9 +54,7 @@ impl std::fmt::Debug for SeedRun<'_> {
 impl SeedRun<'_> {
     /// Samples whose prompts and answers take some 200 MB.
     pub const PART: usize = 16_384;
-}
 
-impl SeedRun<'_> {
     /// The base model with an adapter.
     ///
     /// # Errors

@@ -7,8 +7,9 @@ use common::evolve;
 use semievol_confidence::{ConfidenceError, ConfidenceEstimator, Evidence};
 use semievol_core::{Candidate, Confidence};
 use semievol_data::Task;
-use semievol_model::LanguageModel;
+use semievol_model::{Embedder, LanguageModel};
 use semievol_pipeline::{CollaboratorConfig, Method, MethodConfig};
+use semievol_retrieval::{Hit, Query, RetrievalError, Retriever, RetrieverFactory};
 use semievol_select::{Adjudicator, Decision, Dispute, Pool, SelectError, Selection, Selector};
 use std::sync::Arc;
 
@@ -126,6 +127,48 @@ fn nothing_is_taught_where_there_is_no_answer() {
         method.selector = Arc::new(Greedy);
     });
     assert!(error.contains("greedy: accepted sample `") && error.contains("which has no answer"), "{error}");
+}
+
+/// Answers with what it holds, whatever is asked.
+struct Stale(Vec<Vec<Hit>>);
+
+impl Retriever for Stale {
+    fn id(&self) -> String {
+        "stale".into()
+    }
+    fn len(&self) -> usize {
+        12
+    }
+    fn retrieve(&self, queries: &[Query<'_>], _: usize) -> Result<Vec<Vec<Hit>>, RetrievalError> {
+        let n = if self.0.is_empty() { 1 } else { queries.len() };
+        Ok((0..n).map(|at| self.0.get(at % self.0.len().max(1)).cloned().unwrap_or_default()).collect())
+    }
+}
+
+impl RetrieverFactory for Stale {
+    fn id(&self) -> String {
+        "stale".into()
+    }
+    fn build(
+        &self,
+        _: &[&str],
+        _: Option<(Arc<dyn Embedder>, &str)>,
+    ) -> Result<Box<dyn Retriever>, RetrievalError> {
+        Ok(Box::new(Stale(self.0.clone())))
+    }
+}
+
+#[test]
+fn neighbours_that_are_none_are_named() {
+    let said =
+        |hits: Vec<Vec<Hit>>| said(|method| *method = method.clone().with_retrieval(Arc::new(Stale(hits))));
+    let hit = |row| Hit { row, score: 1.0 };
+    let few = said(Vec::new());
+    assert!(few.contains("stale: 37 texts got 1 lists of neighbours"), "{few}");
+    let other = said(vec![vec![hit(3), hit(12)]]);
+    assert!(other.contains("stale: a neighbour that is none of the 12 labelled rows"), "{other}");
+    let many = said(vec![vec![hit(0), hit(1), hit(2)]]);
+    assert!(many.contains("stale: 3 neighbours of a text where 2 were asked for"), "{many}");
 }
 
 #[test]

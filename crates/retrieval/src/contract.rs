@@ -63,8 +63,7 @@ pub struct Query<'a> {
 
 /// Finds the rows that texts resemble.
 pub trait Retriever: Send + Sync {
-    /// Names the retriever with every setting and model that changes what it finds; part of the key under which
-    /// its results are kept.
+    /// Names the retriever with every setting and model that changes what it finds.
     fn id(&self) -> String;
 
     /// Number of rows.
@@ -108,6 +107,22 @@ pub trait RetrieverFactory: Send + Sync {
 
 macro_rules! forward {
     ($($pointer:ty),*) => {$(
+        impl<T: RetrieverFactory + ?Sized> RetrieverFactory for $pointer {
+            fn id(&self) -> String {
+                (**self).id()
+            }
+            fn needs_embedder(&self) -> bool {
+                (**self).needs_embedder()
+            }
+            fn build(
+                &self,
+                texts: &[&str],
+                embedder: Option<(Arc<dyn Embedder>, &str)>,
+            ) -> Result<Box<dyn Retriever>, RetrievalError> {
+                (**self).build(texts, embedder)
+            }
+        }
+
         impl<T: VectorIndex + ?Sized> VectorIndex for $pointer {
             fn dim(&self) -> usize {
                 (**self).dim()

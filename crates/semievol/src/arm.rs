@@ -70,7 +70,7 @@ impl Arm {
         Some(match self {
             Arm::Vanilla => "the base model as it is",
             Arm::InContext => {
-                "the base model, shown the nearest labelled rows by their embeddings in its prompt"
+                "the base model, shown the nearest labelled rows in its prompt, as the method finds them"
             }
             Arm::InContextBm25 => {
                 "the base model, shown the nearest labelled rows by their words (BM25) in its prompt"

@@ -206,15 +206,17 @@ impl Arms<'_> {
         let Sets { labelled, test, .. } = self.sets;
         let unlabelled = self.unlabelled(&method.config);
         let wanted = method.config.unlabelled_per_label.unwrap_or(0.0) * labelled.len() as f64;
-        if wanted.round() > unlabelled.len() as f64 {
-            events(&StageEvent::Note(format!(
+        let few = (wanted.round() > unlabelled.len() as f64).then(|| {
+            format!(
                 "{wanted:.0} unlabelled rows are wanted, but there are {}: all of them are used",
                 unlabelled.len()
-            )));
-        }
+            )
+        });
+        few.iter().for_each(|note| events(&StageEvent::Note(note.clone())));
         let together = self.embedded_together();
         let rest = together.get(unlabelled.len()..).unwrap_or_default();
-        let done = seed.evolve(method, labelled, unlabelled, &[rest, test], events)?;
+        let mut done = seed.evolve(method, labelled, unlabelled, &[rest, test], events)?;
+        done.notes.splice(0..0, few);
         let answers = self.answer_trained(seed, arm, &done.evolved, events)?;
         evolved.push((arm.clone(), done));
         Ok(answers)

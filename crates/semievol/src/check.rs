@@ -25,6 +25,9 @@ impl Assembly<'_> {
             let checked = method.check_without_folds(folds, Seed(*seed), parts, task, labelled, unlabelled);
             checked.map_err(&failed)?;
         }
+        if self.config.arms.contains(&Arm::InContext) {
+            self.method.check_embedder(parts).map_err(&failed)?;
+        }
         if self.config.arms.contains(&Arm::Classifier) {
             check_classifier(Arm::Classifier.as_str(), FOLDS, labelled, test).map_err(&failed)?;
         }

@@ -25,6 +25,7 @@ impl Experiment {
         asked.seeds.clear();
         let mut hasher = Sha256::new();
         hasher.update(asked.to_toml());
+        hasher.update(self.changed(method));
         hasher.update(parts_of(method));
         semievol_core::hex(&hasher.finalize())
     }
@@ -44,6 +45,12 @@ impl Experiment {
         asked
     }
 
+    /// A method's settings, where a program has changed those of the file.
+    fn changed(&self, method: &Method) -> String {
+        let changed = Some(&method.config).filter(|config| **config != self.config().method);
+        changed.and_then(|config| serde_json::to_string(config).ok()).unwrap_or_default()
+    }
+
     /// SHA-256 of all that the results depend on.
     pub(crate) fn identity(
         &self,
@@ -60,6 +67,7 @@ impl Experiment {
         for (name, model) in parts.models {
             hasher.update(format!("{name}={}\n", model.id()));
         }
+        hasher.update(self.changed(method));
         hasher.update(parts_of(method));
         data.iter().for_each(|digest| hasher.update(digest));
         semievol_core::hex(&hasher.finalize())

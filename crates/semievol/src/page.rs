@@ -184,7 +184,10 @@ fn losses<'a>(seed: &Path, arms: impl Iterator<Item = (&'a Arm, Option<&'a Path>
         let own = adapter.map(|folder| curve(arm.as_str(), folder));
         for one in warm.into_iter().chain(own).flatten() {
             // The warm model is often that of `sft`, and sometimes the last that a method has.
-            if !arm.is_semi_supervised() || curves.iter().all(|other| other.points != one.points) {
+            let known = |other: &page::LossCurve| {
+                ["sft", "warm"].contains(&other.name.as_str()) && other.points == one.points
+            };
+            if !(arm.is_semi_supervised() && curves.iter().any(known)) {
                 curves.push(one);
             }
         }

@@ -2,9 +2,10 @@
 
 use crate::config::{Draw, Origin, PreparedFiles, TestRows};
 use crate::engine::fetch;
+use crate::hold_out::hold_out;
 use crate::{Event, ExperimentConfig, RunError};
 use semievol_core::{Answer, Groups, Labeled, Sample, Seed};
-use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, Task, overlap, question_key, split};
+use semievol_data::{Dataset, DatasetConfig, OverlapReport, SplitConfig, Task, overlap, split};
 use semievol_eval::AnswerKey;
 use semievol_hub::{Hub, Source, sha256_file};
 use serde::{Deserialize, Serialize};
@@ -268,64 +269,6 @@ fn some_of(
     };
     let drawn = split(rows, &sizes, seed)?;
     Ok(rows.subset(if answered { &drawn.labelled } else { &drawn.unlabelled }))
-}
-
-/// How many of the labelled rows `data.hold_out` holds out: its share of them, but some, and not all.
-pub fn n_held_out(rows: usize, share: f64) -> usize {
-    ((rows as f64 * share).round() as usize).clamp(1, rows.max(2) - 1)
-}
-
-/// The rows that train, and this share that tests. Rows of one group stay together, and so do those that ask the same: a
-/// model that has learnt the one knows the other.
-fn hold_out(rows: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Dataset), RunError> {
-    const KEY: &str = "data.hold_out";
-    let test = n_held_out(rows.len(), share);
-    let by_group = rows.samples.iter().any(|sample| sample.group.is_some());
-    let twins = Groups::keyed(rows.samples.iter().map(|sample| Some(question_key(sample))));
-    let together = Groups::of(&rows.samples).joined(&twins);
-    let sizes = SplitConfig {
-        test,
-        by_group: !together.are_single(),
-        stratified: !by_group,
-        ..SplitConfig::default()
-    };
-    let mut units = rows.clone();
-    for (sample, group) in units.samples.iter_mut().zip(together.numbers()) {
-        sample.group = Some(group.to_string());
-    }
-    let drawn = split(&units, &sizes, Seed(seed).child(KEY, 0));
-    let drawn = drawn.map_err(|source| RunError::Split { seed, key: KEY, source: source.into() })?;
-    // To the draw, rows that nobody asked for are unlabelled ones.
-    let (mut train, mut test) = (drawn.unlabelled, drawn.test);
-    if let Some(cut) = drawn.cut.first() {
-        // The group that is too much goes whole to where it does the share less harm.
-        let is_cut = |row: &usize| together.numbers()[*row] == together.numbers()[*cut];
-        let (of_it, rest): (Vec<usize>, Vec<usize>) = test.into_iter().partition(is_cut);
-        let (torn, off) = (of_it.len() + drawn.cut.len(), |rows: usize| rows.abs_diff(sizes.test));
-        let group = of_it.into_iter().chain(drawn.cut);
-        (train, test) = match off(rest.len() + torn) {
-            with if !rest.is_empty() && off(rest.len()) < with => {
-                (train.into_iter().chain(group).collect(), rest)
-            }
-            with if rest.is_empty() && !train.is_empty() && off(train.len()) < with => {
-                (group.collect(), train)
-            }
-            _ => (train, rest.into_iter().chain(group).collect()),
-        };
-    }
-    let (train, test) = (rows.subset(&train), rows.subset(&test));
-    if train.is_empty() || test.is_empty() {
-        let groups = match (by_group, together.are_single()) {
-            (true, _) => ", whose groups stay together,",
-            (false, false) => ", of which those that ask the same stay together,",
-            (false, true) => "",
-        };
-        return Err(RunError::Assembly(format!(
-            "seed {seed}: {KEY} = {share}: of {} labelled rows{groups} none would be left to train on; give data.test, or more rows",
-            rows.len()
-        )));
-    }
-    Ok((train, test))
 }
 
 impl Sets {

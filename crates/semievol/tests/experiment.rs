@@ -197,6 +197,7 @@ sft         100.0  [79.6, 100.0]     100.0
         results.sizes(),
         [
             "9 labelled (4 negative, 3 neutral, 2 positive), 30 unlabelled, 15 test (5 negative, 5 neutral, 5 positive)",
+            "negative for every test row would be right in 33.3%",
             "overlap: no row stands twice",
         ]
     );
@@ -298,7 +299,7 @@ fn a_row_in_two_sets_is_reported() {
     let parts = Parts::new(&loader, &trainer);
     let results = config.check(file).unwrap().run(&hub(), parts, &mut |_| (), out.path()).unwrap();
     assert_eq!(results.seeds[0].overlap.count("labelled", "test"), 1);
-    assert_eq!(results.sizes()[1], "overlap: 1 row in labelled and test: a = c");
+    assert_eq!(results.sizes()[2], "overlap: 1 row in labelled and test: a = c");
 }
 
 /// A kill is played by a panic between two steps: nothing of the run's own code gets to clean up.

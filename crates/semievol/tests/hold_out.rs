@@ -50,9 +50,9 @@ fn sides(sets: &Sets) -> [BTreeSet<usize>; 2] {
     [sets.labelled.iter().map(|one| number(&one.sample)).collect(), sets.test.iter().map(number).collect()]
 }
 
-/// Ten rows test, or with a twin that is not torn away one more, and of each class as many as its share is, but for one.
-fn assert_shares(sets: &Sets, twins: usize) {
-    assert!((10..=10 + twins).contains(&sets.test.len()), "{}", sets.test.len());
+/// Ten rows test, and of each class as many as its share is, but for one.
+fn assert_shares(sets: &Sets) {
+    assert_eq!(sets.test.len(), 10);
     for (class, share) in sets.sizes.test_classes.iter().zip([5_usize, 3, 2]) {
         assert!(class.rows.abs_diff(share) <= 1, "{:?}", sets.sizes.test_classes);
     }
@@ -65,7 +65,7 @@ fn rows_that_stand_alone_keep_the_shares_of_the_classes() {
     let mut tests = BTreeSet::new();
     for seed in 1..=20 {
         let sets = drawn(&experiment, seed);
-        assert_shares(&sets, 0);
+        assert_shares(&sets);
         let [train, test] = sides(&sets);
         assert!(train.is_disjoint(&test) && train.len() == 30, "{seed}: {test:?}");
         tests.insert(test);
@@ -82,24 +82,52 @@ fn no_group_stands_on_both_sides() {
         let [train, test] = sides(&sets).map(|rows| rows.iter().map(|n| n / 4).collect::<BTreeSet<_>>());
         assert!(train.is_disjoint(&test), "{seed}: {test:?}");
         // Ten rows are two documents and a half.
-        assert_eq!((sets.test.len(), sets.labelled.len()), (12, 28));
-        assert_eq!((sets.sizes.test_groups, sets.sizes.labelled_groups), (Some(3), Some(7)));
+        assert_eq!((sets.test.len(), sets.labelled.len()), (8, 32));
+        assert_eq!((sets.sizes.test_groups, sets.sizes.labelled_groups), (Some(2), Some(8)));
+    }
+}
+
+/// Three rows of ten test, of the documents of `document`; some have no answer, and half of the others train.
+fn with_documents(folder: &Path, document: impl Fn(usize) -> usize, unanswered: &[usize]) -> Experiment {
+    let row = |n: usize| {
+        let answer = if unanswered.contains(&n) { "" } else { ["no", "yes"][n % 2] };
+        format!("{n},{},{answer},{}\n", question(n), document(n))
+    };
+    let rows: String = (0..100).map(row).collect();
+    std::fs::write(folder.join("rows.csv"), format!("id,question,answer,document\n{rows}")).unwrap();
+    let text = "name = 'rows'\nmodel = 'none'\narms = ['sft']\n[data]\nlabelled = 'rows.csv'\nhold_out = 0.3\ndraw = { labelled = 35 }\n[data.columns]\noptions = { fixed = ['no', 'yes'] }\ngroup = 'document'\n";
+    let file = Path::new("rows.toml");
+    ExperimentConfig::parse(text, file).unwrap().with_data_root(folder).check(file).unwrap()
+}
+
+#[test]
+fn a_document_that_is_too_much_is_learnt_and_others_test_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    // One of 70 rows, and thirty of one.
+    let experiment = with_documents(folder.path(), |n| n.saturating_sub(69), &[]);
+    for seed in 1..=20 {
+        assert_eq!(drawn(&experiment, seed).test.len(), 30);
+    }
+    // Two halves: the smaller one tests, though it is too much.
+    let experiment = with_documents(folder.path(), |n| usize::from(n < 55), &[]);
+    for seed in 1..=20 {
+        assert_eq!(drawn(&experiment, seed).test.len(), 45);
     }
 }
 
 #[test]
-fn a_group_that_is_far_too_much_is_learnt() {
+fn rows_without_an_answer_do_not_test_and_tear_no_document() {
     let folder = tempfile::tempdir().unwrap();
-    let row = |n: usize| format!("{n},{},no,{}\n", question(n), if n < 30 { "long" } else { "short" });
-    let rows: String = (0..40).map(row).collect();
-    std::fs::write(folder.path().join("rows.csv"), format!("id,question,answer,document\n{rows}")).unwrap();
-    let text = "name = 'rows'\nmodel = 'none'\narms = ['sft']\n[data]\nlabelled = 'rows.csv'\nhold_out = 0.3\n[data.columns]\noptions = { fixed = ['no', 'yes'] }\ngroup = 'document'\n";
-    let file = Path::new("rows.toml");
-    let config = ExperimentConfig::parse(text, file).unwrap().with_data_root(folder.path());
-    let experiment = config.check(file).unwrap();
-    for seed in 1..=10 {
-        let sizes = drawn(&experiment, seed).sizes;
-        assert_eq!((sizes.labelled, sizes.test), (30, 10));
+    // The first row of each of twelve documents, and all of the last.
+    let unanswered: Vec<usize> = (0..100).filter(|n| n % 8 == 0 || *n >= 96).collect();
+    let experiment = with_documents(folder.path(), |n| n / 8, &unanswered);
+    for seed in 1..=20 {
+        let sets = drawn(&experiment, seed);
+        let [train, test] = sides(&sets);
+        assert_eq!((train.len(), test.len()), (35, 28), "{seed}");
+        assert!(train.iter().chain(&test).all(|row| !unanswered.contains(row)), "{seed}");
+        let [train, test] = [train, test].map(|rows| rows.iter().map(|n| n / 8).collect::<BTreeSet<_>>());
+        assert!(train.is_disjoint(&test), "{seed}: {test:?}");
     }
 }
 
@@ -115,7 +143,7 @@ fn rows_that_ask_the_same_are_held_out_together() {
     let mut whole = 0;
     for seed in 1..=20 {
         let sets = drawn(&experiment, seed);
-        assert_shares(&sets, 1);
+        assert_shares(&sets);
         let [train, test] = sides(&sets);
         for (row, twin) in pairs {
             let apart = |one: &usize, other: &usize| train.contains(one) && test.contains(other);

@@ -3,12 +3,14 @@
 
 mod common;
 
-use common::{engine, hub, minitask, without_answers};
+use common::{engine, hub, minitask, rows, without_answers};
 use semievol::core::Seed;
-use semievol::pipeline::{PretrainConfig, Stage, Unit};
+use semievol::model::Embedder;
+use semievol::pipeline::{PretrainConfig, PromptRecord, Stage, Unit};
+use semievol::retrieval::{Hit, Query, RetrievalError, Retriever, RetrieverFactory};
 use semievol::select::SelectError;
 use semievol::select::classify::{Classifier, Rows, Taught};
-use semievol::{Arm, Event, Experiment, ExperimentConfig, StageEvent};
+use semievol::{Arm, Event, Experiment, ExperimentConfig, Parts, StageEvent};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -366,6 +368,77 @@ fn an_own_classifier_is_asked_by_name_and_named_by_the_run() {
     // Another classifier of that name makes other results.
     let other = run("even 2");
     assert!(other.folder != results.folder && other.settings != results.settings);
+}
+
+/// The last labelled rows, whatever is asked.
+struct Last(usize);
+
+impl Retriever for Last {
+    fn id(&self) -> String {
+        "last".into()
+    }
+    fn len(&self) -> usize {
+        self.0
+    }
+    fn retrieve(&self, queries: &[Query<'_>], k: usize) -> Result<Vec<Vec<Hit>>, RetrievalError> {
+        let last = |query: &Query<'_>| {
+            let rows = (0..self.0).rev().filter(|row| Some(*row) != query.exclude);
+            rows.take(k).map(|row| Hit { row, score: row as f32 }).collect()
+        };
+        Ok(queries.iter().map(last).collect())
+    }
+}
+
+struct LastOf {
+    embeds: bool,
+}
+
+impl RetrieverFactory for LastOf {
+    fn id(&self) -> String {
+        "last".into()
+    }
+    fn needs_embedder(&self) -> bool {
+        self.embeds
+    }
+    fn build(
+        &self,
+        texts: &[&str],
+        _: Option<(Arc<dyn Embedder>, &str)>,
+    ) -> Result<Box<dyn Retriever>, RetrievalError> {
+        Ok(Box::new(Last(texts.len())))
+    }
+}
+
+#[test]
+fn own_retrieval_serves_arms_that_are_configured_alike_and_is_named_by_the_run() {
+    let methods = "[methods.alike]\npreset = 'paper'\n[methods.other]\npreset = 'paper'\nretrieval = { kind = 'bm25' }\n";
+    let experiment = experiment("'alike', 'other', 'in_context'", methods).unwrap();
+    let (engine, out) = (engine(), tempfile::tempdir().unwrap());
+    let drawn = experiment.draw(1, &hub(), &mut |_| ()).unwrap();
+    let own = |embeds| experiment.method().unwrap().with_retrieval(Arc::new(LastOf { embeds }));
+    let bare = Parts { embedder: None, ..engine.parts() };
+    let refused = experiment.check_rows_with(&own(true), &drawn, bare).unwrap_err().to_string();
+    assert!(refused.contains("no embedder was loaded"), "{refused}");
+
+    let run = |method| experiment.run_with(&method, &hub(), engine.parts(), &mut |_| (), out.path()).unwrap();
+    let results = run(own(false));
+    assert!(results.parts.contains(&"retrieval=last".to_owned()), "{:?}", results.parts);
+    let manifest = std::fs::read_to_string(results.folder.join("manifest.json")).unwrap();
+    assert!(manifest.contains("retrieval=last"));
+    let last: Vec<&str> = drawn.labelled.iter().rev().take(3).map(|one| one.sample.id.as_str()).collect();
+    let shows_last = |arm: &str| {
+        let prompts: Vec<PromptRecord> = rows(&results, &format!("{arm}/prompts.jsonl"));
+        prompts
+            .iter()
+            .all(|prompt| prompt.neighbours.iter().map(|one| one.id.as_str()).eq(last.iter().copied()))
+    };
+    assert!(shows_last("alike") && !shows_last("other"));
+    let plain = run(experiment.method().unwrap());
+    assert!(plain.folder != results.folder && plain.settings != results.settings);
+    // Nor are settings that a program has changed those of the file.
+    let mut changed = experiment.method().unwrap();
+    changed.config.neighbours += 1;
+    assert!(run(changed).settings != plain.settings);
 }
 
 /// Labels that are held out and prompts that are left out make other stages than those of arms that know them all; under one

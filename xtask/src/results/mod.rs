@@ -1,5 +1,6 @@
 //! `cargo xtask results`: what finished runs gave, kept with the project, and the pages made from it.
 
+mod confidence;
 mod kept;
 mod line;
 mod page;

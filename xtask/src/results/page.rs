@@ -2,7 +2,7 @@
 
 use super::kept::{Kept, entries};
 use super::line::{self, Line, link, mean_cut};
-use super::promises;
+use super::{confidence, promises};
 use crate::suite::Suite;
 use semievol::Results;
 use semievol::pipeline::files;
@@ -50,15 +50,20 @@ fn of_suite(name: &str, suite: &Suite, all: &BTreeMap<String, Results>) -> Strin
     }
     let (done, of) = (results.len(), suite.cells.len());
     let some = if done < of { format!(" So far {done} of its {of} experiments.") } else { String::new() };
-    let (mut cuts, mut apart) = (Vec::new(), String::new());
+    let (mut cuts, mut apart, mut counted) = (Vec::new(), String::new(), Vec::new());
     for (cell, results) in cells.iter().zip(&results) {
         match &cell.apart {
-            None => cuts.extend(Line::new(results).and_then(|line| line.cut)),
+            None => {
+                cuts.extend(Line::new(results).and_then(|line| line.cut));
+                counted.push(*results);
+            }
             Some(why) => apart += &format!("\nNot counted: {}, for {why}.\n", link(&results.name)),
         }
     }
+    // Where experiments run studies of their own, an arm is another method in each.
+    let confidence = if suite.is_one_study() { confidence::over(&counted) } else { String::new() };
     format!(
-        "\n## {name}\n\n`cargo xtask suite {name}`: {}.{some}\n\n{}{}{apart}{}",
+        "\n## {name}\n\n`cargo xtask suite {name}`: {}.{some}\n\n{}{}{apart}{}{confidence}",
         suite.description,
         list(&results),
         mean_cut(&cuts),

@@ -271,7 +271,7 @@ impl Method {
         self.own.iter().map(|(name, one)| (name.as_str(), one.as_ref()))
     }
 
-    /// The same with retrieval of your own in the place of the configured one. An experiment loads its embedder where its
+    /// The same with retrieval of your own in the place of the configured one, for the arm `in_context` as well. An experiment loads its embedder where its
     /// file's `method.retrieval` or a classifier asks for one: leave `kind = "exact"` there if yours embeds.
     pub fn with_retrieval(mut self, retrieval: Arc<dyn RetrieverFactory>) -> Method {
         self.own_retrieval = Some(retrieval);

@@ -26,7 +26,7 @@ pub struct DataConfig {
     pub test: Option<Source>,
     /// Where there is no `test`: the share of `labelled` that tests instead of training, such as 0.25; drawn anew for
     /// each seed, with the class shares of the whole. Rows of one group, and rows that ask the same, stay together, so that
-    /// it may be somewhat more of them, or fewer.
+    /// it may be somewhat fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_out: Option<f64>,
     /// What to do with a row that cannot be understood.

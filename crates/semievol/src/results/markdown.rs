@@ -8,6 +8,7 @@ use crate::worth::WorthResults;
 use semievol_eval::{Align, Interval, SeedSummary, Table};
 use semievol_pipeline::{HeldOut, Tried, TriedSelector};
 use semievol_select::Rule;
+use std::cmp::Reverse;
 
 /// What is to be known of [`Results::methods_table`].
 const METHODS: &str = "\
@@ -201,6 +202,11 @@ impl Results {
                 of_groups(sizes.test_groups, sizes.test),
                 mix(&sizes.test_classes)
             ));
+            // What a model has to beat that has learnt nothing but which answer is frequent.
+            if let Some(most) = sizes.test_classes.iter().min_by_key(|class| Reverse(class.rows)) {
+                let share = percent(most.rows as f64 / sizes.test.max(1) as f64);
+                lines.push(format!("{of}{} for every test row would be right in {share}%", most.class));
+            }
             lines.extend(seed.tuned.iter().map(|Tried { epochs, lr, held_out, chosen }| {
                 format!("{of}tried {epochs} epochs at {lr}: {}", tried(held_out, *chosen))
             }));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const CONFIG: &str = Adapter::CONFIG_FILE;
 const WEIGHTS: &str = Adapter::WEIGHTS_FILE;
 
-/// Tries a trainer on five short examples; about 150 optimiser steps of rank 2 in all. Folders are made below
+/// Tries a trainer on five short examples; about 170 optimiser steps of rank 2 in all. Folders are made below
 /// `scratch`, which should be empty and outlive the call.
 ///
 /// # Panics
