@@ -56,7 +56,7 @@ mod error;
 pub mod options;
 mod selector;
 
-pub use adjudicate::{AdjudicatorConfig, Majority, Mixture, SelfJustify, mean_distribution};
+pub use adjudicate::{AdjudicatorConfig, Majority, Mixture, ProposalOrder, SelfJustify, mean_distribution};
 pub use agreement::{agreed, agrees};
 pub use contract::{Adjudicator, Calibrated, Decision, Dispute, Pool, PseudoLabel, Selection, Selector};
 pub use error::SelectError;

@@ -5,7 +5,8 @@
 use semievol_core::{Answer, Candidate, Prompt, Sample};
 use semievol_data::{AnswerForm, ClosedSet, FreeText, Numeric, Task};
 use semievol_select::{
-    Adjudicator, AdjudicatorConfig, Dispute, Majority, Mixture, SelectError, SelfJustify, agreed, agrees,
+    Adjudicator, AdjudicatorConfig, Dispute, Majority, Mixture, ProposalOrder, SelectError, SelfJustify,
+    agreed, agrees,
 };
 use semievol_testkit::ScriptedModel;
 
@@ -59,6 +60,19 @@ Answers that were proposed:
 Proposed answers can be wrong. Decide which answer to the question is right, and give it in the format that was asked for.";
     assert_eq!(prompt.messages[0].content, expected);
     assert_eq!(prompt.response_prefix, "Answer:");
+}
+
+#[test]
+fn the_most_frequent_answer_may_stand_last() {
+    let of = |text| toml::from_str::<AdjudicatorConfig>(text).unwrap();
+    let (first, last) = (of("kind = 'self_justify'"), of("kind = 'self_justify'\norder = 'frequent_last'"));
+    assert_ne!(first.build().unwrap().id(), last.build().unwrap().id());
+    assert!(!toml::to_string(&first).unwrap().contains("order"));
+    let (sample, candidates) = (film(), [choice(0), choice(2), unread(), choice(2)]);
+    let judge = SelfJustify::new(8).unwrap().in_order(ProposalOrder::FrequentLast);
+    let prompt = judge.prompt(&ClosedSet::default(), &Dispute { sample: &sample, candidates: &candidates });
+    let proposed = "- A. bad (proposed by 1)\n- C. good (proposed by 2)\n\nProposed answers can be wrong.";
+    assert!(prompt.messages[0].content.contains(proposed), "{}", prompt.messages[0].content);
 }
 
 #[test]

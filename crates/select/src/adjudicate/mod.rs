@@ -6,7 +6,7 @@ mod self_justify;
 
 pub use majority::Majority;
 pub use mixture::{Mixture, mean_distribution};
-pub use self_justify::SelfJustify;
+pub use self_justify::{ProposalOrder, SelfJustify};
 
 use crate::{Adjudicator, SelectError};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub enum AdjudicatorConfig {
         /// Most tokens of an open answer, at least 1.
         #[serde(default = "default_max_tokens")]
         max_tokens: usize,
+        /// Whether the most frequent of the proposed answers is shown first, or last (`frequent_last`).
+        #[serde(default, skip_serializing_if = "ProposalOrder::is_default")]
+        order: ProposalOrder,
     },
     /// [`Majority`].
     Majority {},
@@ -38,7 +41,7 @@ pub enum AdjudicatorConfig {
 
 impl Default for AdjudicatorConfig {
     fn default() -> Self {
-        AdjudicatorConfig::SelfJustify { max_tokens: default_max_tokens() }
+        AdjudicatorConfig::SelfJustify { max_tokens: default_max_tokens(), order: ProposalOrder::default() }
     }
 }
 
@@ -53,7 +56,9 @@ impl AdjudicatorConfig {
     /// If a setting makes no sense.
     pub fn build(&self) -> Result<Box<dyn Adjudicator>, SelectError> {
         Ok(match self {
-            AdjudicatorConfig::SelfJustify { max_tokens } => Box::new(SelfJustify::new(*max_tokens)?),
+            AdjudicatorConfig::SelfJustify { max_tokens, order } => {
+                Box::new(SelfJustify::new(*max_tokens)?.in_order(*order))
+            }
             AdjudicatorConfig::Majority {} => Box::new(Majority),
             AdjudicatorConfig::Mixture {} => Box::new(Mixture),
         })

@@ -4,6 +4,7 @@ use crate::{Adjudicator, Dispute, SelectError};
 use semievol_core::{Answer, Candidate, Message, Prompt, Role, Sample, Seed};
 use semievol_data::{ClosedSet, Task};
 use semievol_model::{Finish, GenerateRequest, LanguageModel, ModelError, ScoreRequest, Scores};
+use serde::{Deserialize, Serialize};
 
 const NAME: &str = "self_justify";
 /// Goes up with every change of the prompt's words, which changes decisions.
@@ -18,6 +19,24 @@ const WORDING: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SelfJustify {
     max_tokens: usize,
+    order: ProposalOrder,
+}
+
+/// Where the judge sees what most collaborators answered. A small model may follow what it read last, whatever that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProposalOrder {
+    /// The most frequent answer first.
+    #[default]
+    FrequentFirst,
+    /// The most frequent answer last, next to where the judge answers.
+    FrequentLast,
+}
+
+impl ProposalOrder {
+    pub(super) fn is_default(&self) -> bool {
+        *self == ProposalOrder::default()
+    }
 }
 
 impl SelfJustify {
@@ -30,12 +49,17 @@ impl SelfJustify {
             let value = max_tokens.to_string();
             return Err(SelectError::Setting { setting: "max_tokens", value, expected: "at least 1" });
         }
-        Ok(SelfJustify { max_tokens })
+        Ok(SelfJustify { max_tokens, order: ProposalOrder::default() })
+    }
+
+    /// The same with the proposed answers in another order.
+    pub fn in_order(self, order: ProposalOrder) -> Self {
+        SelfJustify { order, ..self }
     }
 
     /// What the judge is shown: the task's prompt; the options with their letters, unless the task shows them
-    /// so already; each different answer with how many gave it, the most frequent first; and the request to
-    /// choose. Responses that could not be read are left out.
+    /// so already; each different answer with how many gave it, in the [order](ProposalOrder) that was asked for; and the
+    /// request to choose. Responses that could not be read are left out.
     pub fn prompt(&self, task: &dyn Task, dispute: &Dispute<'_>) -> Prompt {
         let mut prompt = task.prompt(dispute.sample, &[]);
         if !prompt.messages.iter().any(|message| message.role == Role::User) {
@@ -43,14 +67,14 @@ impl SelfJustify {
         }
         let users = prompt.messages.iter_mut().rev().filter(|message| message.role == Role::User);
         for message in users.take(1) {
-            let appended = appended(task, dispute, &message.content);
+            let appended = appended(task, dispute, self.order, &message.content);
             message.content.push_str(&appended);
         }
         prompt
     }
 }
 
-fn appended(task: &dyn Task, dispute: &Dispute<'_>, shown: &str) -> String {
+fn appended(task: &dyn Task, dispute: &Dispute<'_>, order: ProposalOrder, shown: &str) -> String {
     let options = if task.candidates(dispute.sample).is_empty() { vec![] } else { lettered(dispute.sample) };
     let mut text = String::new();
     if options.iter().any(|option| !shown.lines().any(|line| line == option)) {
@@ -58,6 +82,9 @@ fn appended(task: &dyn Task, dispute: &Dispute<'_>, shown: &str) -> String {
     }
     let mut votes = votes(task, dispute.candidates);
     votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    if order == ProposalOrder::FrequentLast {
+        votes.reverse();
+    }
     text.push_str("\n\nAnswers that were proposed:");
     for (answer, count) in votes {
         let answer = match answer {
@@ -90,7 +117,11 @@ fn lettered(sample: &Sample) -> Vec<String> {
 
 impl Adjudicator for SelfJustify {
     fn id(&self) -> String {
-        format!("{NAME}(wording={WORDING}, max_tokens={})", self.max_tokens)
+        let order = match self.order {
+            ProposalOrder::FrequentFirst => "",
+            ProposalOrder::FrequentLast => ", frequent_last",
+        };
+        format!("{NAME}(wording={WORDING}, max_tokens={}{order})", self.max_tokens)
     }
 
     fn adjudicate(
