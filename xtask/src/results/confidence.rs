@@ -1,5 +1,6 @@
 //! How well confidence tells right answers from wrong ones, over the experiments of a suite.
 
+use super::by_experiment;
 use super::line::percent;
 use semievol::eval::{Align, Table, over_seeds};
 use semievol::{Arm, ConfidenceResults, Results};
@@ -17,8 +18,7 @@ pub fn over(all: &[&Results]) -> String {
     let mut estimators = gather(all);
     estimators.retain(|one| one.experiments.len() > 1);
     let of_arm: Vec<&Arm> = estimators.iter().map(|one| one.arm).collect();
-    let mut several = of_arm.iter().map(|arm| of_arm.iter().filter(|other| other == &arm).count() > 1);
-    estimators.retain(|_| several.next().unwrap_or(false));
+    estimators.retain(|one| of_arm.iter().filter(|arm| **arm == one.arm).count() > 1);
     if estimators.is_empty() {
         return String::new();
     }
@@ -51,26 +51,12 @@ pub fn over(all: &[&Results]) -> String {
 }
 
 fn gather<'r>(all: &[&'r Results]) -> Vec<Estimator<'r>> {
-    let mut estimators: Vec<Estimator<'r>> = Vec::new();
-    for (at, results) in all.iter().enumerate() {
-        for pseudo in results.seeds.iter().flat_map(|seed| &seed.pseudo) {
-            for one in &pseudo.confidences {
-                let is_it = |known: &Estimator<'_>| *known.arm == pseudo.arm && known.name == one.name;
-                let known = estimators.iter().position(is_it).unwrap_or_else(|| {
-                    let (arm, name) = (&pseudo.arm, one.name.as_str());
-                    estimators.push(Estimator { arm, name, experiments: Vec::new() });
-                    estimators.len() - 1
-                });
-                let experiments = &mut estimators[known].experiments;
-                experiments.resize(all.len(), Vec::new());
-                experiments[at].push(one);
-            }
-        }
-    }
-    for one in &mut estimators {
-        one.experiments.retain(|seeds| !seeds.is_empty());
-    }
-    estimators
+    let tried = by_experiment(all, |seed| {
+        let of_arm =
+            seed.pseudo.iter().flat_map(|pseudo| pseudo.confidences.iter().map(|one| (&pseudo.arm, one)));
+        of_arm.map(|(arm, one)| ((arm, one.name.as_str()), one)).collect()
+    });
+    tried.into_iter().map(|((arm, name), experiments)| Estimator { arm, name, experiments }).collect()
 }
 
 impl Estimator<'_> {

@@ -1,5 +1,6 @@
 //! Whether promises on the share of wrong pseudo-labels were kept, over experiments that measured them.
 
+use super::by_experiment;
 use super::line::percent;
 use semievol::eval::{Align, Interval, Table, over_seeds};
 use semievol::select::Rule;
@@ -49,24 +50,12 @@ pub fn over(all: &[&Results]) -> String {
 }
 
 fn gather<'r>(all: &[&'r Results]) -> Vec<Promise<'r>> {
-    let mut promises: Vec<Promise<'r>> = Vec::new();
-    for (at, results) in all.iter().enumerate() {
-        let measured = results.seeds.iter().flat_map(|seed| &seed.pseudo);
-        let own = measured.filter(|pseudo| pseudo.arm == Arm::Semievol);
-        for one in own.flat_map(|pseudo| &pseudo.certified) {
-            let known = promises.iter().position(|known| (known.alpha, known.rule) == (one.alpha, one.rule));
-            let known = known.unwrap_or_else(|| {
-                promises.push(Promise { alpha: one.alpha, rule: one.rule, experiments: Vec::new() });
-                promises.len() - 1
-            });
-            let experiments = &mut promises[known].experiments;
-            experiments.resize(all.len(), Vec::new());
-            experiments[at].push(one);
-        }
-    }
-    for promise in &mut promises {
-        promise.experiments.retain(|seeds| !seeds.is_empty());
-    }
+    let measured = by_experiment(all, |seed| {
+        let own = seed.pseudo.iter().filter(|pseudo| pseudo.arm == Arm::Semievol);
+        own.flat_map(|pseudo| &pseudo.certified).map(|one| ((one.alpha, one.rule), one)).collect()
+    });
+    let promise = |((alpha, rule), experiments)| Promise { alpha, rule, experiments };
+    let mut promises: Vec<Promise<'r>> = measured.into_iter().map(promise).collect();
     promises.sort_by(|one, other| one.alpha.total_cmp(&other.alpha));
     promises
 }
